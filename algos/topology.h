@@ -1,0 +1,46 @@
+/* Graphs and their mixing matrices. W[i][j] is the weight of j's message at i. SPDX-License-Identifier: MIT */
+#ifndef QGM_TOPOLOGY_H
+#define QGM_TOPOLOGY_H
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct qgm_topology; /* opaque */
+
+/* Row i of W: in-neighbours in ascending order, self included (even with weight 0). */
+struct qgm_row {
+    int n;
+    const int *from;
+    const double *w;
+};
+
+/* Facts about W, computed once (LAPACK). For a time-varying graph: of the product over one period where there is one.
+ */
+struct qgm_spectrum {
+    double gap; /* 1 - max(|lambda_2|, |lambda_n|); 1 - ||W - 11'/n||_2 where W is not symmetric */
+    double lambda2, lambda_min;
+    bool row_stochastic, column_stochastic, symmetric, connected, complete, time_varying;
+    int diameter;               /* hops; -1 when not connected */
+    int degree_min, degree_max; /* neighbours, self not counted */
+    double degree_mean;
+};
+
+/* spec: a name and options, "ring", "davis". lazy: use (I + W) / 2. seed: random graphs. Unknown names, and client
+ * counts that the graph does not have, are QGM_USAGE errors that say what would work. */
+int qgm_topology_open(struct qgm_topology **topology, const char *spec, int clients, bool lazy, uint64_t seed,
+                      struct qgm_error *err);
+void qgm_topology_close(struct qgm_topology **topology);
+const char *const *qgm_topology_names(void);
+const char *qgm_topology_about(const char *name);
+
+int qgm_topology_clients(const struct qgm_topology *topology);
+/* All rows of W at a step; valid until the next call. A pure function of the step: static graphs ignore it. */
+const struct qgm_row *qgm_topology_rows(struct qgm_topology *topology, long step);
+const struct qgm_spectrum *qgm_topology_spectrum(struct qgm_topology *topology);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,37 @@
+# Files compiled once per instruction set. SPDX-License-Identifier: MIT
+set(QGM_ISAS scalar)
+if(QGM_SIMD)
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+        list(APPEND QGM_ISAS avx2 avx512)
+    elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+        list(APPEND QGM_ISAS neon)
+    endif()
+endif()
+set(QGM_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c)
+set(QGM_ISA_FLAGS_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
+set(QGM_ISA_DEFINES_avx2 QGM_TARGET_AVX2)
+set(QGM_ISA_DEFINES_avx512 QGM_TARGET_AVX512)
+set(QGM_ISA_DEFINES_neon QGM_TARGET_NEON)
+set(QGM_ISA_DEFINES_double QGM_DOUBLE) # the algorithms once more, in double: the reference engine
+
+# qgm_isa_sources(<target> [DOUBLE] <file>...): compile the files once per ISA of QGM_ISAS (and in double) into object
+# libraries, give them to <target>, and define QGM_BUILT_<ISA> on <target> for its dispatch. The copies inherit the
+# include folders of <target>.
+function(qgm_isa_sources target)
+    cmake_parse_arguments(arg "DOUBLE" "" "" ${ARGN})
+    set(isas ${QGM_ISAS})
+    if(arg_DOUBLE)
+        list(APPEND isas double)
+    endif()
+    foreach(isa ${isas})
+        set(copy ${target}_${isa})
+        add_library(${copy} OBJECT ${arg_UNPARSED_ARGUMENTS})
+        target_link_libraries(${copy} PRIVATE qgm_flags)
+        target_include_directories(${copy} PRIVATE $<TARGET_PROPERTY:${target},INCLUDE_DIRECTORIES>)
+        target_compile_options(${copy} PRIVATE ${QGM_ISA_FLAGS_${isa}})
+        target_compile_definitions(${copy} PRIVATE QGM_SUFFIX=${isa} ${QGM_ISA_DEFINES_${isa}})
+        target_sources(qgm PRIVATE $<TARGET_OBJECTS:${copy}>)
+        string(TOUPPER ${isa} upper)
+        target_compile_definitions(${target} PRIVATE QGM_BUILT_${upper}=1)
+    endforeach()
+endfunction()

@@ -1,0 +1,20 @@
+# The library: what the folders add up to, how it is installed, and how others find it. SPDX-License-Identifier: MIT
+include(CMakePackageConfigHelpers)
+set(QGM_PUBLIC_HEADERS
+    kernels/base.h kernels/kernels.h kernels/kernels.def kernels/random.h
+    layers/model.h algos/topology.h algos/engine.h data/dataset.h)
+set_target_properties(qgm PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 LINKER_LANGUAGE C)
+target_include_directories(qgm PUBLIC $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_libraries(qgm PRIVATE ${QGM_LAPACKE_LIBRARY} $<BUILD_INTERFACE:PkgConfig::ZLIB>
+    $<BUILD_INTERFACE:PkgConfig::XXHASH> $<BUILD_INTERFACE:${QGM_OPENMP}> m)
+
+install(TARGETS qgm EXPORT qgm-targets)
+install(FILES ${QGM_PUBLIC_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/qgm)
+install(EXPORT qgm-targets NAMESPACE qgm:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/qgm)
+configure_package_config_file(cmake/qgm-config.cmake.in ${PROJECT_BINARY_DIR}/qgm-config.cmake
+    INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/qgm)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/qgm-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/qgm-config.cmake ${PROJECT_BINARY_DIR}/qgm-config-version.cmake
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/qgm)
+configure_file(cmake/qgm.pc.in ${PROJECT_BINARY_DIR}/qgm.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/qgm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,93 @@
+/* Data sets in memory, partitions over clients, samplers and batches. SPDX-License-Identifier: MIT */
+#ifndef QGM_DATASET_H
+#define QGM_DATASET_H
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Data sets: labelled images as bytes, n,h,w,c ---- */
+struct qgm_images {
+    long n;
+    int h, w, c, classes;
+    const uint8_t *pixels; /* n * h * w * c */
+    const int32_t *labels; /* n, each in 0..classes-1 */
+};
+struct qgm_dataset {
+    const char *name;
+    struct qgm_images train, test;
+    float mean[4], std[4];          /* of x / 255, a channel */
+    bool crop, flip;                /* what the reference's training transform does */
+    const char *const *class_names; /* NULL, or one a class */
+    void *impl;
+};
+/* Load a data set. dir NULL: the places where it is usually found ($QGM_DATA, the Debian package's folder, ./data).
+ * A file that is missing, truncated, too long or has a wrong magic number is an error that names the file, the offset,
+ * what was found and expected, and how to get the data. */
+int qgm_dataset_open(struct qgm_dataset *dataset, const char *name, const char *dir, struct qgm_error *err);
+void qgm_dataset_close(struct qgm_dataset *dataset); /* safe on a zeroed struct */
+const char *const *qgm_dataset_names(void);
+const char *qgm_dataset_about(const char *name);
+
+/* ---- Partitions: which training examples each client owns, for the whole run ---- */
+struct qgm_partition {
+    int clients;
+    uint32_t *start; /* clients + 1: client i owns index[start[i]] .. index[start[i+1]-1] */
+    uint32_t *index;
+};
+/* spec: "iid", "sorted", "lin2021" ... alpha: Dirichlet concentration, used by those that say so. labels: n class
+ * labels in 0..classes-1. Refuses alpha <= 0, more clients than examples, and draws that do not succeed. */
+int qgm_partition_open(struct qgm_partition *partition, const char *spec, double alpha, int clients,
+                       const int32_t *labels, long n, int classes, uint64_t seed, struct qgm_error *err);
+void qgm_partition_close(struct qgm_partition *partition);
+const char *const *qgm_partition_names(void);
+const char *qgm_partition_about(const char *name);
+bool qgm_partition_uses_alpha(const char *name);
+
+/* How heterogeneous a partition is. Distributions are of class labels; "mean" and "max" over clients. */
+struct qgm_heterogeneity {
+    double tv_mean, tv_max;           /* total variation distance to the distribution over all clients, 0..1 */
+    double entropy_mean, entropy_min; /* nats */
+    double emd_mean;                  /* L1 distance (the "earth mover's distance" of Zhao et al. 2018) */
+    double largest_class_mean;        /* fraction of the most frequent class */
+    long size_min, size_max;
+    uint64_t fingerprint; /* xxHash of start and index */
+};
+/* counts: clients * classes numbers, or NULL. */
+void qgm_partition_measure(const struct qgm_partition *partition, const int32_t *labels, int classes,
+                           struct qgm_heterogeneity *out, long *counts);
+
+/* ---- Sampling: every epoch a fresh permutation of a client's examples; the last short batch is kept ---- */
+struct qgm_sampler {
+    const struct qgm_partition *partition; /* borrowed */
+    uint64_t seed;
+    int batch;
+    bool shared_order; /* all clients permute alike, as the released code does (reference-spec 3) */
+    uint32_t *order;   /* concatenated permutations of local positions */
+    long *epoch;       /* of which epoch a client's permutation is */
+};
+int qgm_sampler_open(struct qgm_sampler *sampler, const struct qgm_partition *partition, int batch, bool shared_order,
+                     uint64_t seed, struct qgm_error *err);
+void qgm_sampler_close(struct qgm_sampler *sampler);
+/* Batches of an epoch of a client: ceil(size / batch). */
+long qgm_sampler_batches(const struct qgm_sampler *sampler, int client);
+/* The examples (data set indices) of batch number `step` of a client, counted from the start of the run: a pure
+ * function of (seed, client, step). index: batch entries; returns how many. Different clients may call at once. */
+int qgm_sampler_next(struct qgm_sampler *sampler, int client, long step, uint32_t *index);
+
+/* ---- Batches ---- */
+struct qgm_augment {
+    bool flip; /* horizontally, probability 1/2 */
+    int crop;  /* zero-pad the raw pixels by this many on each side and cut a random window back out; 0: none */
+    uint64_t seed;
+    uint32_t client, step;
+};
+/* x: n * h * w * c normalised floats ((byte/255 - mean) / std); labels: n. augment NULL: none (evaluation). */
+void qgm_batch_fill(const struct qgm_dataset *dataset, const struct qgm_images *from, const uint32_t *index, int n,
+                    const struct qgm_augment *augment, float *x, int32_t *labels);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

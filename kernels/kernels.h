@@ -1,0 +1,103 @@
+/* Numbers on raw arrays. One table of functions an ISA; all tables give the same bits.
+ *
+ * Conventions. Arrays are float32, dense, C order: images N,H,W,C; matrices row-major. Sizes in elements unless a name
+ * says bytes. Kernels never allocate, print or fail: sizes are asserted. Inputs and outputs do not overlap unless
+ * "in place" is said. Pointers need 4-byte alignment only. Nothing is read or written outside the arrays. Zero sizes
+ * are allowed and do nothing. NaN and infinity propagate as in the naive loop.
+ * "Order" says which sequence of roundings makes each output, the part of a contract that bit-equality rests on.
+ * `scratch` is 64-byte aligned and holds the number of bytes the matching query returns.
+ * SPDX-License-Identifier: MIT */
+#ifndef QGM_KERNELS_H
+#define QGM_KERNELS_H
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* c = op(a) op(b) + beta c [+ bias] [then relu].  c is m x n, op(a) m x k, op(b) k x n; op transposes when ta / tb is
+ * set, so a is k x m in memory when ta. Leading dimensions are row strides in floats. beta is 0 (c need not be
+ * initialised) or 1. bias: n floats added to every row, or NULL.
+ * Order: each c[i][j] is one chain of fma over p = 0..k-1 that starts from c[i][j] (beta 1), else bias[j], else 0
+ * (beta 1 with a bias: bias is added last). So the result does not depend on tile sizes. */
+struct qgm_gemm {
+    int m, n, k;
+    bool ta, tb;
+    const float *a;
+    int lda;
+    const float *b;
+    int ldb;
+    float beta;
+    float *c;
+    int ldc;
+    const float *bias;
+    bool relu;
+};
+size_t qgm_gemm_scratch(const struct qgm_gemm *g); /* bytes, the same for every ISA */
+
+/* A batch of n images of h x w x ci, convolved with co filters of kh x kw: x is n,h,w,ci; y is n,oh,ow,co with
+ * oh = (h + 2 pad - kh) / stride + 1; weights are kh,kw,ci,co (PyTorch's co,ci,kh,kw with axes moved).
+ * forward:          y = x * w + bias, then max(0, .) when relu. bias: co floats, or NULL.
+ *   Order: one fma chain over (ky, kx, ci) ascending from bias[co] or 0; taps in the padding are skipped.
+ * backward_data:    dx = gradient with respect to x. Order: one chain over (ky, kx, co) ascending from 0.
+ * backward_weights: dw += gradient with respect to w. Order: for each image one chain over (oy, ox) ascending from 0;
+ *   the images' sums are added to dw in ascending order. */
+struct qgm_conv {
+    int n, h, w, ci, co, kh, kw, stride, pad;
+};
+static inline int qgm_conv_oh(const struct qgm_conv *c) { return (c->h + 2 * c->pad - c->kh) / c->stride + 1; }
+static inline int qgm_conv_ow(const struct qgm_conv *c) { return (c->w + 2 * c->pad - c->kw) / c->stride + 1; }
+size_t qgm_conv_scratch(const struct qgm_conv *c); /* bytes, enough for all three passes of every ISA */
+double qgm_conv_flops(const struct qgm_conv *c);   /* of one pass: 2 n oh ow kh kw ci co */
+double qgm_conv_bytes(const struct qgm_conv *c);   /* x, w and y once each */
+
+/* Windows of k x k every `stride` pixels, `pad` pixels of border that never win a maximum and count as absent in an
+ * average. x is n,h,w,c; y is n,oh,ow,c. argmax: one byte an output, ky * k + kx of the first maximum (k <= 15).
+ * maxpool: a NaN in the window wins only if it comes first. Backward passes overwrite dx; where windows overlap,
+ * gradients are added in ascending order of (oy, ox). */
+struct qgm_pool {
+    int n, h, w, c, k, stride, pad;
+};
+static inline int qgm_pool_oh(const struct qgm_pool *p) { return (p->h + 2 * p->pad - p->k) / p->stride + 1; }
+static inline int qgm_pool_ow(const struct qgm_pool *p) { return (p->w + 2 * p->pad - p->k) / p->stride + 1; }
+double qgm_pool_bytes(const struct qgm_pool *p);
+
+/* Rows and elements
+ * add_bias:      y[r][c] += bias[c].
+ * sum_rows:      db[c] += sum over rows of dy[r][c]. Order: rows in chunks of 256, each summed ascending from 0, chunks
+ *                added ascending.
+ * relu_forward:  y = x > 0 ? x : 0. In place allowed.
+ * relu_backward: dx = y > 0 ? dy : 0, y being the output of forward. In place on dy allowed.
+ * add:           y = a + b. In place allowed.
+ * softmax_xent:  returns the sum over rows of the cross-entropy between softmax(logits) and the labels in 0..classes-1,
+ *                the target being (1 - smoothing) on the label and smoothing / classes everywhere; when dlogits is not
+ *                NULL, dlogits = scale * (softmax - target). In place on logits allowed.
+ *
+ * Block operations
+ * mix:           out = sum_j w[j] in[j], j ascending: w[0] in[0], then fma. out may be in[j] of any j.
+ * axpy:          y = a x + y (fma).
+ * dot:           sum a b;  distance2: sum (a - b)^2. Order: blocks of 1024 elements, each summed in 16 lanes (element
+ *                16 i + l in lane l, ascending i, fma) and down the tree of vf_sum; block sums added in double. */
+
+/* The table of one ISA. Chosen once a process; fetch it once and keep the pointer. */
+struct qgm_kernels {
+    const char *isa; /* "scalar", "avx2", "avx512", "neon"; a backend's name where one replaces rows */
+#define QGM_KERNEL(name, result, arguments, flops, bytes) result(*name) arguments;
+#include "kernels.def"
+#undef QGM_KERNEL
+};
+
+/* The table in use: the best this CPU runs, unless $QGM_ISA or qgm_kernels_use() chose another. Never NULL. */
+const struct qgm_kernels *qgm_kernels(void);
+/* The table of that name, or NULL where it is not built or this CPU lacks it. "auto" is the best. */
+const struct qgm_kernels *qgm_kernels_named(const char *isa);
+/* Choose before first use; NULL means $QGM_ISA, else "auto". An unknown or missing ISA is a QGM_USAGE error. */
+int qgm_kernels_use(const char *isa, struct qgm_error *err);
+/* NULL-terminated names, worst first: what is compiled in, and what of it this CPU runs. */
+const char *const *qgm_isas_built(void);
+const char *const *qgm_isas_usable(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,57 @@
+/* The logical vector of 16 floats. Kernels are written once over `vf` and compiled once per ISA (cmake/isa.cmake): one
+ * register on AVX-512, two on AVX2, four on NEON, sixteen scalars in the portable build. Every operation is exactly
+ * rounded or exactly specified, and every reduction has one fixed tree, so all ISAs give the same bits.
+ *
+ *   vf_load, vf_store        16 floats, any alignment
+ *   vf_load_n, vf_store_n    the first n of 16 (0 <= n <= 16); the other lanes load as 0; memory past n is not touched
+ *   vf_set1, vf_zero
+ *   vf_add sub mul div sqrt  lane by lane, correctly rounded
+ *   vf_fma(a,b,c)            a*b + c   rounded once
+ *   vf_fnma(a,b,c)           c - a*b   rounded once
+ *   vf_max(a,b)              a > b ? a : b     (so b where a lane of either is NaN)
+ *   vf_min(a,b)              a < b ? a : b
+ *   vf_abs, vf_neg
+ *   vf_gt(a,b), vf_ge(a,b)   masks; false where a lane is NaN
+ *   vf_select(mask, a, b)    mask ? a : b
+ *   vf_sum                   ((lane i + lane i+8), then i+4, i+2, i+1): one float
+ *   vf_round                 to the nearest whole number, ties to even, |x| < 2^22
+ *   vf_exp2i(k)              2^k for whole k in [-126, 127]
+ *   vf_exponent, vf_mantissa x = m 2^e with m in [1, 2), for normal x > 0
+ *
+ * In the double-precision reference build (QGM_DOUBLE) `real` is double and the lanes are doubles, so that the
+ * algorithms can be run in double from the same source; elsewhere `real` is float.
+ * Only files compiled per ISA include this header; everything in it is static inline. SPDX-License-Identifier: MIT */
+#ifndef QGM_SIMD_H
+#define QGM_SIMD_H
+#include "isa.h"
+#include <stddef.h>
+#include <stdint.h>
+
+enum { VF = 16 }; /* lanes of a logical vector */
+
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+#define VF_INLINE static inline __attribute__((always_inline, unused))
+
+#if defined(QGM_DOUBLE)
+typedef double real;
+#else
+typedef float real;
+#endif
+
+#if defined(QGM_TARGET_AVX512)
+#include "simd_avx512.h"
+#elif defined(QGM_TARGET_AVX2)
+#include "simd_avx2.h"
+#elif defined(QGM_TARGET_NEON)
+#include "simd_neon.h"
+#else
+#include "simd_scalar.h"
+#endif
+
+VF_INLINE vf vf_zero(void) { return vf_set1(0); }
+
+#endif

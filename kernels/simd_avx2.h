@@ -1,0 +1,98 @@
+/* vf on AVX2 with FMA: two registers, lanes 0..7 and 8..15. See simd.h for the contract. SPDX-License-Identifier: MIT
+ */
+#include <immintrin.h>
+
+typedef struct {
+    __m256 lo, hi;
+} vf;
+typedef struct {
+    __m256 lo, hi;
+} vm;
+
+VF_INLINE __m256i vf_first_(int n) /* all ones in the first n of 8 lanes */
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+VF_INLINE vf vf_load(const float *p) { return (vf){ _mm256_loadu_ps(p), _mm256_loadu_ps(p + 8) }; }
+VF_INLINE void vf_store(float *p, vf a)
+{
+    _mm256_storeu_ps(p, a.lo);
+    _mm256_storeu_ps(p + 8, a.hi);
+}
+VF_INLINE vf vf_load_n(const float *p, int n)
+{
+    return (vf){ _mm256_maskload_ps(p, vf_first_(n)), _mm256_maskload_ps(p + 8, vf_first_(n - 8)) };
+}
+VF_INLINE void vf_store_n(float *p, vf a, int n)
+{
+    _mm256_maskstore_ps(p, vf_first_(n), a.lo);
+    _mm256_maskstore_ps(p + 8, vf_first_(n - 8), a.hi);
+}
+VF_INLINE vf vf_set1(float a) { return (vf){ _mm256_set1_ps(a), _mm256_set1_ps(a) }; }
+VF_INLINE vf vf_add(vf a, vf b) { return (vf){ _mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi) }; }
+VF_INLINE vf vf_sub(vf a, vf b) { return (vf){ _mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi) }; }
+VF_INLINE vf vf_mul(vf a, vf b) { return (vf){ _mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi) }; }
+VF_INLINE vf vf_div(vf a, vf b) { return (vf){ _mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi) }; }
+VF_INLINE vf vf_sqrt(vf a) { return (vf){ _mm256_sqrt_ps(a.lo), _mm256_sqrt_ps(a.hi) }; }
+VF_INLINE vf vf_fma(vf a, vf b, vf c)
+{
+    return (vf){ _mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi) };
+}
+VF_INLINE vf vf_fnma(vf a, vf b, vf c)
+{
+    return (vf){ _mm256_fnmadd_ps(a.lo, b.lo, c.lo), _mm256_fnmadd_ps(a.hi, b.hi, c.hi) };
+}
+VF_INLINE vf vf_max(vf a, vf b) { return (vf){ _mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi) }; }
+VF_INLINE vf vf_min(vf a, vf b) { return (vf){ _mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi) }; }
+VF_INLINE vf vf_abs(vf a)
+{
+    __m256 sign = _mm256_set1_ps(-0.0f);
+    return (vf){ _mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi) };
+}
+VF_INLINE vf vf_neg(vf a)
+{
+    __m256 sign = _mm256_set1_ps(-0.0f);
+    return (vf){ _mm256_xor_ps(sign, a.lo), _mm256_xor_ps(sign, a.hi) };
+}
+VF_INLINE vm vf_gt(vf a, vf b)
+{
+    return (vm){ _mm256_cmp_ps(a.lo, b.lo, _CMP_GT_OQ), _mm256_cmp_ps(a.hi, b.hi, _CMP_GT_OQ) };
+}
+VF_INLINE vm vf_ge(vf a, vf b)
+{
+    return (vm){ _mm256_cmp_ps(a.lo, b.lo, _CMP_GE_OQ), _mm256_cmp_ps(a.hi, b.hi, _CMP_GE_OQ) };
+}
+VF_INLINE vf vf_select(vm m, vf a, vf b)
+{
+    return (vf){ _mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi) };
+}
+VF_INLINE vf vf_round(vf a)
+{
+    return (vf){ _mm256_round_ps(a.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
+                 _mm256_round_ps(a.hi, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC) };
+}
+
+VF_INLINE float vf_sum(vf a)
+{
+    __m256 b = _mm256_add_ps(a.lo, a.hi);
+    __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+    c = _mm_add_ps(c, _mm_movehl_ps(c, c));
+    return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+
+VF_INLINE __m256 vf_exp2i_(__m256 k)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(k), _mm256_set1_epi32(127)), 23));
+}
+VF_INLINE vf vf_exp2i(vf k) { return (vf){ vf_exp2i_(k.lo), vf_exp2i_(k.hi) }; }
+VF_INLINE __m256 vf_exponent_(__m256 a)
+{
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(_mm256_castps_si256(a), 23), _mm256_set1_epi32(127)));
+}
+VF_INLINE vf vf_exponent(vf a) { return (vf){ vf_exponent_(a.lo), vf_exponent_(a.hi) }; }
+VF_INLINE __m256 vf_mantissa_(__m256 a)
+{
+    __m256 m = _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(0x007fffff)));
+    return _mm256_or_ps(m, _mm256_castsi256_ps(_mm256_set1_epi32(0x3f800000)));
+}
+VF_INLINE vf vf_mantissa(vf a) { return (vf){ vf_mantissa_(a.lo), vf_mantissa_(a.hi) }; }

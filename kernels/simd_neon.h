@@ -1,0 +1,74 @@
+/* vf on AArch64 NEON: four registers, lanes 4i..4i+3 in v[i]. See simd.h for the contract. SPDX-License-Identifier: MIT
+ */
+#include <arm_neon.h>
+
+typedef struct {
+    float32x4_t v[4];
+} vf;
+typedef struct {
+    uint32x4_t v[4];
+} vm;
+
+#define VF_EACH_(type, expression)                                                                                     \
+    type out_;                                                                                                         \
+    UNROLL                                                                                                             \
+    for (int i = 0; i < 4; i++) out_.v[i] = (expression);                                                              \
+    return out_
+
+VF_INLINE vf vf_load(const float *p) { VF_EACH_(vf, vld1q_f32(p + 4 * i)); }
+VF_INLINE void vf_store(float *p, vf a)
+{
+    UNROLL
+    for (int i = 0; i < 4; i++) vst1q_f32(p + 4 * i, a.v[i]);
+}
+VF_INLINE vf vf_load_n(const float *p, int n)
+{
+    float tail[16] = { 0 };
+    for (int i = 0; i < n; i++) tail[i] = p[i];
+    return vf_load(tail);
+}
+VF_INLINE void vf_store_n(float *p, vf a, int n)
+{
+    float tail[16];
+    vf_store(tail, a);
+    for (int i = 0; i < n; i++) p[i] = tail[i];
+}
+VF_INLINE vf vf_set1(float a) { VF_EACH_(vf, vdupq_n_f32(a)); }
+VF_INLINE vf vf_add(vf a, vf b) { VF_EACH_(vf, vaddq_f32(a.v[i], b.v[i])); }
+VF_INLINE vf vf_sub(vf a, vf b) { VF_EACH_(vf, vsubq_f32(a.v[i], b.v[i])); }
+VF_INLINE vf vf_mul(vf a, vf b) { VF_EACH_(vf, vmulq_f32(a.v[i], b.v[i])); }
+VF_INLINE vf vf_div(vf a, vf b) { VF_EACH_(vf, vdivq_f32(a.v[i], b.v[i])); }
+VF_INLINE vf vf_sqrt(vf a) { VF_EACH_(vf, vsqrtq_f32(a.v[i])); }
+VF_INLINE vf vf_fma(vf a, vf b, vf c) { VF_EACH_(vf, vfmaq_f32(c.v[i], a.v[i], b.v[i])); }
+VF_INLINE vf vf_fnma(vf a, vf b, vf c) { VF_EACH_(vf, vfmsq_f32(c.v[i], a.v[i], b.v[i])); }
+/* vmaxq_f32 returns NaN where we promise b, and +0 where we promise b's zero: compare and select instead. */
+VF_INLINE vf vf_max(vf a, vf b) { VF_EACH_(vf, vbslq_f32(vcgtq_f32(a.v[i], b.v[i]), a.v[i], b.v[i])); }
+VF_INLINE vf vf_min(vf a, vf b) { VF_EACH_(vf, vbslq_f32(vcltq_f32(a.v[i], b.v[i]), a.v[i], b.v[i])); }
+VF_INLINE vf vf_abs(vf a) { VF_EACH_(vf, vabsq_f32(a.v[i])); }
+VF_INLINE vf vf_neg(vf a) { VF_EACH_(vf, vnegq_f32(a.v[i])); }
+VF_INLINE vm vf_gt(vf a, vf b) { VF_EACH_(vm, vcgtq_f32(a.v[i], b.v[i])); }
+VF_INLINE vm vf_ge(vf a, vf b) { VF_EACH_(vm, vcgeq_f32(a.v[i], b.v[i])); }
+VF_INLINE vf vf_select(vm m, vf a, vf b) { VF_EACH_(vf, vbslq_f32(m.v[i], a.v[i], b.v[i])); }
+VF_INLINE vf vf_round(vf a) { VF_EACH_(vf, vrndnq_f32(a.v[i])); }
+
+VF_INLINE float vf_sum(vf a)
+{
+    float32x4_t c = vaddq_f32(vaddq_f32(a.v[0], a.v[2]), vaddq_f32(a.v[1], a.v[3]));
+    float32x2_t d = vadd_f32(vget_low_f32(c), vget_high_f32(c));
+    return vget_lane_f32(d, 0) + vget_lane_f32(d, 1);
+}
+
+VF_INLINE vf vf_exp2i(vf k)
+{
+    VF_EACH_(vf, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(k.v[i]), vdupq_n_s32(127)), 23)));
+}
+VF_INLINE vf vf_exponent(vf a)
+{
+    VF_EACH_(vf, vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(a.v[i]), 23)),
+                                         vdupq_n_s32(127))));
+}
+VF_INLINE vf vf_mantissa(vf a)
+{
+    VF_EACH_(vf, vreinterpretq_f32_u32(vorrq_u32(vandq_u32(vreinterpretq_u32_f32(a.v[i]), vdupq_n_u32(0x007fffff)),
+                                                 vdupq_n_u32(0x3f800000))));
+}
