@@ -1,0 +1,29 @@
+/* What a call costs: scratch bytes, FLOPs, compulsory traffic. SPDX-License-Identifier: MIT */
+#include "kernels.h"
+
+/* A panel of op(b): k rows of 16 columns. */
+size_t qgm_gemm_scratch(const struct qgm_gemm *g) { return qgm_piece((size_t)g->k * 16, sizeof(float)); }
+
+/* backward_data reads the weights with ci innermost; ci is padded to whole vectors. */
+size_t qgm_conv_scratch(const struct qgm_conv *c)
+{
+    return qgm_piece((size_t)c->kh * (size_t)c->kw * (size_t)c->co * qgm_pad16((size_t)c->ci), sizeof(float));
+}
+
+double qgm_conv_flops(const struct qgm_conv *c)
+{
+    return 2.0 * c->n * qgm_conv_oh(c) * qgm_conv_ow(c) * c->kh * c->kw * c->ci * c->co;
+}
+
+double qgm_conv_bytes(const struct qgm_conv *c)
+{
+    double x = (double)c->n * c->h * c->w * c->ci, y = (double)c->n * qgm_conv_oh(c) * qgm_conv_ow(c) * c->co;
+    return 4.0 * (x + y + (double)c->kh * c->kw * c->ci * c->co);
+}
+
+/* x and y once each, and a byte an output for argmax. */
+double qgm_pool_bytes(const struct qgm_pool *p)
+{
+    double x = (double)p->n * p->h * p->w * p->c, y = (double)p->n * qgm_pool_oh(p) * qgm_pool_ow(p) * p->c;
+    return 4.0 * (x + y) + y;
+}
