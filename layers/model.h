@@ -17,11 +17,13 @@ struct qgm_input {
 };
 
 /* One tensor of the flat vector. `shape` is as it lies in memory; `torch_shape` and `axes` give PyTorch's view: torch
- * axis d is memory axis axes[d]. Every tensor starts at a multiple of 16 floats; the gap behind it is zero and stays
- * zero under every algorithm (gradients there are zero). */
+ * axis d is memory axis axes[d]. PyTorch counts the axes from torch_dims - 1 on as one: a dense layer behind an image
+ * is h, w, c, out here, out, c, h, w through the axes, and out x (c h w) there (dims 4, torch_dims 2). Every tensor
+ * starts at a multiple of 16 floats; the gap behind it is zero and stays zero under every algorithm (gradients there
+ * are zero). */
 struct qgm_tensor {
     const char *name; /* PyTorch state_dict name, "conv1.weight" */
-    int dims;
+    int dims, torch_dims;
     int shape[4], torch_shape[4], axes[4];
     size_t offset, count; /* floats */
 };
@@ -48,11 +50,14 @@ const char *qgm_model_about(const char *name);
 
 size_t qgm_model_size(const struct qgm_model *model);  /* floats of the flat vector, a multiple of 16 */
 size_t qgm_model_count(const struct qgm_model *model); /* trainable parameters, gaps not counted */
-size_t qgm_model_buffers(
-    const struct qgm_model *model); /* floats of non-trainable state a client (running statistics), may be 0 */
 int qgm_model_tensors(const struct qgm_model *model);
 const struct qgm_tensor *qgm_model_tensor(const struct qgm_model *model, int i); /* in definition order */
-double qgm_model_flops(const struct qgm_model *model);                           /* of one example, forward */
+/* Non-trainable state of a client (running statistics), a second flat vector: its floats, which may be 0, its tensors,
+ * their offsets within it. */
+size_t qgm_model_buffers(const struct qgm_model *model);
+int qgm_model_buffer_tensors(const struct qgm_model *model);
+const struct qgm_tensor *qgm_model_buffer_tensor(const struct qgm_model *model, int i);
+double qgm_model_flops(const struct qgm_model *model); /* of one example, forward */
 
 /* Initial parameters (gaps zeroed) and buffers (may be NULL when there are none); a function of seed alone. */
 void qgm_model_init(const struct qgm_model *model, uint64_t seed, float *params, float *buffers);

@@ -1,0 +1,166 @@
+/* What the files of this folder share: a model is a list of nodes in the order of computation, each a layer with its
+ * description, its inputs and its place in the flat vector. SPDX-License-Identifier: MIT */
+#ifndef QGM_LAYER_H
+#define QGM_LAYER_H
+#include "kernels.h"
+#include "model.h"
+
+struct qgm_node;
+
+/* One example's output: h x w x c floats. */
+struct qgm_shape {
+    int h, w, c;
+};
+static inline size_t qgm_floats(struct qgm_shape s) { return (size_t)s.h * (size_t)s.w * (size_t)s.c; }
+
+/* One walk over n examples. grad: gradients are added to it. */
+struct qgm_pass {
+    const struct qgm_kernels *k;
+    int n;
+    bool training;
+    const float *params;
+    float *buffers; /* only written when training */
+    float *grad;
+    void *scratch;
+};
+
+/* What meets at one node. backward may overwrite dy, and writes each dx that is not NULL; where node->passes says so,
+ * that dx is dy itself. saved: node->saved bytes an example, kept from forward to backward; NULL in evaluation. */
+struct qgm_flow {
+    const float *x[2];
+    float *y;
+    float *dy;
+    float *dx[2];
+    void *saved;
+};
+
+struct qgm_layer_ops {
+    const char *name;
+    double (*flops)(const struct qgm_node *node);                         /* of one example, forward; NULL: none */
+    size_t (*scratch)(const struct qgm_node *node, int n, bool training); /* bytes; NULL: none */
+    void (*forward)(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f);
+    void (*backward)(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f);
+};
+
+enum { QGM_PASSES_NONE = -1 };
+struct qgm_node {
+    const struct qgm_layer_ops *op; /* NULL: node 0, the batch itself */
+    const void *spec;               /* the layer's own description; the model owns it */
+    int inputs, in[2];              /* nodes before this one */
+    struct qgm_shape shape;
+    size_t saved;      /* bytes an example */
+    bool keep_x[2];    /* backward reads x[i] */
+    bool keep_y;       /* backward reads y */
+    bool batch_joint;  /* an example's output depends on the others of the batch: no micro-batches in training */
+    bool joint_always; /* nor in evaluation */
+    int passes;        /* the input whose gradient is left in dy, or QGM_PASSES_NONE */
+};
+
+/* ---- Memory plan: where every value, gradient and saved piece lives, in floats an example -------------------------
+ */
+struct qgm_plan {
+    size_t floats;                       /* of one example: multiply an offset by n */
+    size_t *value, *grad, *saved, *temp; /* temp: two a node, one an input */
+    /* Consumers hand gradients back in descending order. The first to reach node i, writer[i], overwrites grad[i]; the
+     * others write to their temp and are added. */
+    int *writer;
+};
+int qgm_plan_open(struct qgm_plan *plan, const struct qgm_model *model, bool backward, struct qgm_error *err);
+void qgm_plan_close(struct qgm_plan *plan);
+
+/* ---- The model ----------------------------------------------------------------------------------------------------
+ */
+enum qgm_init_rule { QGM_INIT_CONSTANT, QGM_INIT_UNIFORM, QGM_INIT_NORMAL };
+struct qgm_init {
+    enum qgm_init_rule rule;
+    double value; /* the constant, the bound or the standard deviation */
+};
+
+struct qgm_list {
+    struct qgm_tensor *tensor;
+    struct qgm_init *init;
+    int count;
+    size_t size;     /* floats with gaps */
+    size_t elements; /* without */
+};
+
+struct qgm_model {
+    struct qgm_input input;
+    struct qgm_node *node;
+    int nodes;
+    struct qgm_list params, buffers;
+    struct qgm_plan train, eval;
+    int micro_train, micro_eval; /* examples a walk */
+};
+
+/* ---- Builders ----------------------------------------------------------------------------------------------------
+ * A builder reads like the paper: every call appends a layer and returns its node. After a failure the calls do
+ * nothing and return 0; qgm_model_open reports the first error. */
+struct qgm_option {
+    const char *name, *value; /* in a kind: the default */
+};
+enum { QGM_OPTIONS = 8 };
+
+struct qgm_builder;
+struct qgm_model_kind {
+    const char *name, *about;
+    struct qgm_option option[QGM_OPTIONS];      /* up to the first NULL name */
+    int (*build)(struct qgm_builder *b, int x); /* returns the logits' node */
+    const void *detail;                         /* for kinds that share a builder */
+};
+
+struct qgm_builder {
+    struct qgm_model *model;
+    const struct qgm_model_kind *kind;
+    struct qgm_option option[QGM_OPTIONS];
+    struct qgm_error *err;
+    bool failed;
+    char prefix[64]; /* in front of tensor names: "layer1.0." */
+};
+
+void qgm_scope(struct qgm_builder *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void qgm_build_fail(struct qgm_builder *b, enum qgm_error_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+struct qgm_shape qgm_shape_of(const struct qgm_builder *b, int x);
+/* Append a node; spec (size bytes) is copied. */
+int qgm_append(struct qgm_builder *b, struct qgm_node node, const void *spec, size_t size);
+/* Declare a tensor called prefix + layer + "." + part; returns its offset in floats. torch[d]: PyTorch's axis d is
+ * memory axis torch[d]; its axes from torch_dims - 1 on count as one. */
+struct qgm_declare {
+    const char *layer, *part;
+    int dims, shape[4], axes[4], torch_dims;
+    struct qgm_init init;
+};
+size_t qgm_param(struct qgm_builder *b, struct qgm_declare d);
+size_t qgm_buffer(struct qgm_builder *b, struct qgm_declare d);
+
+/* Options: the text given or the default. The typed ones fail the build when the text does not fit. */
+const char *qgm_option(const struct qgm_builder *b, const char *name);
+int qgm_option_int(struct qgm_builder *b, const char *name, int least, int most);
+int qgm_option_choice(struct qgm_builder *b, const char *name, const char *const *choices); /* index in the list */
+
+/* y = x W + b over all of an example's floats, so it flattens what it is given. Default initialisation: PyTorch's,
+ * uniform +-1/sqrt(fan in) for weight and bias. */
+struct qgm_linear {
+    const char *name;
+    int out;
+    bool no_bias, relu;
+    const struct qgm_init *weight_init, *bias_init; /* NULL: the default */
+};
+int qgm_linear(struct qgm_builder *b, int x, struct qgm_linear spec);
+
+/* kernel x kernel filters, He initialisation of fan out unless torch_init. */
+struct qgm_conv2d {
+    const char *name;
+    int out, kernel, stride, pad; /* stride 0 means 1 */
+    bool bias, relu, torch_init;
+};
+int qgm_conv2d(struct qgm_builder *b, int x, struct qgm_conv2d spec);
+
+struct qgm_pool2d {
+    int size, stride, pad; /* size 0: the whole image, which must be square */
+};
+int qgm_maxpool(struct qgm_builder *b, int x, struct qgm_pool2d spec);
+int qgm_avgpool(struct qgm_builder *b, int x, struct qgm_pool2d spec);
+
+#endif

@@ -1,0 +1,112 @@
+/* "name:option=value,option=value": which model, how large. SPDX-License-Identifier: MIT */
+#include "options.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define QGM_MODEL(id) extern const struct qgm_model_kind qgm_model_##id;
+#include "models.def"
+#undef QGM_MODEL
+#define QGM_MODEL(id) &qgm_model_##id,
+static const struct qgm_model_kind *const kinds[] = {
+#include "models.def"
+};
+#undef QGM_MODEL
+
+const char *const *qgm_model_names(void)
+{
+    /* Written with the same values by whoever comes first or together: a table that the linker cannot make. */
+    static const char *names[QGM_COUNT(kinds) + 1];
+    for (size_t i = 0; i < QGM_COUNT(kinds); i++) names[i] = kinds[i]->name;
+    return names;
+}
+
+static const struct qgm_model_kind *find(const char *name)
+{
+    for (size_t i = 0; i < QGM_COUNT(kinds); i++)
+        if (!strcmp(kinds[i]->name, name)) return kinds[i];
+    return NULL;
+}
+
+const char *qgm_model_about(const char *name)
+{
+    const struct qgm_model_kind *kind = find(name);
+    return kind ? kind->about : NULL;
+}
+
+static int unknown_model(const char *name, struct qgm_error *err)
+{
+    const char *near = qgm_nearest(name, qgm_model_names());
+    if (near) return qgm_fail(err, QGM_USAGE, "unknown model '%s': did you mean '%s'?", name, near);
+    return qgm_fail(err, QGM_USAGE, "unknown model '%s': the models are listed by --list models", name);
+}
+
+static int unknown_option(const struct qgm_model_kind *kind, const char *name, struct qgm_error *err)
+{
+    const char *names[QGM_OPTIONS + 1] = { 0 };
+    for (int i = 0; i < QGM_OPTIONS && kind->option[i].name; i++) names[i] = kind->option[i].name;
+    if (!names[0]) return qgm_fail(err, QGM_USAGE, "model %s has no options, but '%s' was given", kind->name, name);
+    const char *near = qgm_nearest(name, names);
+    return qgm_fail(err, QGM_USAGE, "model %s has no option '%s': did you mean '%s'?", kind->name, name,
+                    near ? near : names[0]);
+}
+
+/* One "name=value" into the slot of the option. Both strings live in the caller's copy of the spec. */
+static int set_option(struct qgm_builder *b, char *text)
+{
+    char *value = strchr(text, '=');
+    if (!value || value == text || !value[1])
+        return qgm_fail(b->err, QGM_USAGE, "model %s: '%s' is not of the form option=value", b->kind->name, text);
+    *value++ = 0;
+    for (int i = 0; i < QGM_OPTIONS && b->kind->option[i].name; i++)
+        if (!strcmp(b->kind->option[i].name, text)) {
+            b->option[i].value = value;
+            return 0;
+        }
+    return unknown_option(b->kind, text, b->err);
+}
+
+int qgm_options_read(struct qgm_builder *b, char *spec)
+{
+    char *rest = strchr(spec, ':');
+    if (rest) *rest++ = 0;
+    b->kind = find(spec);
+    if (!b->kind) return unknown_model(spec, b->err);
+    memcpy(b->option, b->kind->option, sizeof b->option);
+    while (rest) {
+        char *comma = strchr(rest, ',');
+        if (comma) *comma++ = 0;
+        QGM_TRY(set_option(b, rest));
+        rest = comma;
+    }
+    return 0;
+}
+
+const char *qgm_option(const struct qgm_builder *b, const char *name)
+{
+    for (int i = 0; i < QGM_OPTIONS && b->option[i].name; i++)
+        if (!strcmp(b->option[i].name, name)) return b->option[i].value;
+    return NULL;
+}
+
+int qgm_option_int(struct qgm_builder *b, const char *name, int least, int most)
+{
+    const char *text = qgm_option(b, name);
+    char *end;
+    long v = strtol(text, &end, 10);
+    if (end != text && !*end && v >= least && v <= most) return (int)v;
+    qgm_build_fail(b, QGM_USAGE, "%s=%s: expected a whole number from %d to %d", name, text, least, most);
+    return least;
+}
+
+int qgm_option_choice(struct qgm_builder *b, const char *name, const char *const *choices)
+{
+    const char *text = qgm_option(b, name);
+    for (int i = 0; choices[i]; i++)
+        if (!strcmp(choices[i], text)) return i;
+    char list[200] = "";
+    for (int i = 0, used = 0; choices[i] && used < (int)sizeof list; i++)
+        used += snprintf(list + used, sizeof list - (size_t)used, "%s%s", i ? ", " : "", choices[i]);
+    qgm_build_fail(b, QGM_USAGE, "%s=%s: expected one of %s", name, text, list);
+    return 0;
+}
