@@ -1,0 +1,10 @@
+/* The circumstances of a measurement: machine, build, load. SPDX-License-Identifier: MIT */
+#ifndef QGM_CONTEXT_H
+#define QGM_CONTEXT_H
+#include <jansson.h>
+
+/* CPU model, cores, caches, memory (hwloc); instruction sets built, usable and in use; threads, affinity, OpenMP
+ * environment; load average, governor; kernel, compiler, flags, commit; date (UTC). */
+json_t *qgm_context(int threads);
+
+#endif

@@ -1,0 +1,231 @@
+/* The flags of a training run. SPDX-License-Identifier: MIT */
+#include "flags.h"
+#include "dataset.h"
+#include "engine.h"
+#include "kernels.h"
+#include "model.h"
+#include "topology.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define AT(field) offsetof(struct qgm_options, field)
+#define TEXT(name, field, fallback, argument, help)                                                                    \
+    {                                                                                                                  \
+        name, QGM_FLAG_TEXT, AT(field), fallback, 0, 0, argument, help, true                                           \
+    }
+#define WHOLE(name, field, fallback, low, high, help)                                                                  \
+    {                                                                                                                  \
+        name, QGM_FLAG_WHOLE, AT(field), fallback, low, high, "N", help, true                                          \
+    }
+#define REAL(name, field, fallback, low, high, help)                                                                   \
+    {                                                                                                                  \
+        name, QGM_FLAG_REAL, AT(field), fallback, low, high, "X", help, true                                           \
+    }
+#define SWITCH(name, field, help)                                                                                      \
+    {                                                                                                                  \
+        name, QGM_FLAG_SWITCH, AT(field), "0", 0, 1, NULL, help, true                                                  \
+    }
+/* Flags that change where or how a run is carried out, never what it computes. */
+#define HOW(name, kind, field, fallback, low, high, argument, help)                                                    \
+    {                                                                                                                  \
+        name, kind, AT(field), fallback, low, high, argument, help, false                                              \
+    }
+
+/* clang-format off */
+const struct qgm_flag qgm_flags[] = {
+    TEXT("algo", algo, "qg-dsgdm-n", "NAME", "decentralised algorithm, with its own options: qg-dsgdm-n:mu=0.95"),
+    TEXT("topology", topology, "ring", "NAME", "communication graph: ring, davis, ..."),
+    SWITCH("lazy", lazy, "mix with (I + W) / 2 instead of W; D2 on an even ring needs it"),
+    SWITCH("force-pairing", force_pairing, "run an algorithm on a graph that lacks what it declares to need"),
+    WHOLE("clients", clients, "16", 1, 65536, "number of clients"),
+    TEXT("dataset", dataset, "fashion-mnist", "NAME", "training and test data"),
+    HOW("data-dir", QGM_FLAG_TEXT, data_dir, "", 0, 0, "DIR", "folder of the data files (default: where they usually are)"),
+    TEXT("model", model, "cnn", "NAME", "network, with its own options: cnn:width=32"),
+    TEXT("partition", partition, "lin2021", "NAME", "how training data are dealt to clients"),
+    REAL("alpha", alpha, "1", 1e-6, 1e6, "Dirichlet concentration: small is heterogeneous (partitions that use it)"),
+    TEXT("augment", augment, "auto", "HOW", "training augmentation: auto (the data set's usual), none, flip, crop, flip+crop"),
+    WHOLE("batch", batch, "32", 1, 65536, "examples in a client's mini-batch"),
+    REAL("epochs", epochs, "10", 0, 1e6, "passes over a client's own data"),
+    WHOLE("steps", steps, "0", 0, 1e12, "stop after this many steps instead (0: by epochs)"),
+    REAL("lr", lr, "0.1", 0, 1e6, "learning rate after warm-up"),
+    REAL("warmup-epochs", warmup_epochs, "0", 0, 1e6, "epochs of linear warm-up, step by step"),
+    REAL("warmup-lr", warmup_lr, "0", 0, 1e6, "learning rate at which warm-up starts (0: a tenth of --lr)"),
+    TEXT("milestones", milestones, "", "E,E,...", "epochs at which the rate is multiplied by --lr-decay; below 1: share of --epochs"),
+    REAL("lr-decay", lr_decay, "0.1", 1e-9, 1, "factor at each milestone"),
+    REAL("momentum", momentum, "0.9", 0, 0.999999, "momentum beta, of the algorithms that have one"),
+    REAL("weight-decay", weight_decay, "0.0001", 0, 1e3, "L2 coefficient, added to every gradient"),
+    REAL("label-smoothing", label_smoothing, "0", 0, 0.999999, "share of the target spread evenly over the classes"),
+    SWITCH("shared-order", shared_order, "all clients draw batches and augmentation with one seed, as the released code does"),
+    WHOLE("seed", seed, "1", 0, 9007199254740992.0, "seed of everything random"),
+    WHOLE("eval-every", eval_every, "1", 0, 1e9, "epochs between evaluations (0: only at the end)"),
+    WHOLE("eval-subset", eval_subset, "-1", -1, 1e9, "test images of the evaluations before the last (-1: as many as cost 10 % of the run; 0: all)"),
+    HOW("threads", QGM_FLAG_WHOLE, threads, "0", 0, 4096, "N", "threads (0: OMP_NUM_THREADS, else every core it may use)"),
+    HOW("isa", QGM_FLAG_TEXT, isa, "", 0, 0, "NAME", "vector instructions: auto, or one of --version's (default: $QGM_ISA, else auto)"),
+    HOW("out", QGM_FLAG_TEXT, out, "", 0, 0, "DIR", "write run.jsonl and metrics.csv into this new folder"),
+    HOW("force", QGM_FLAG_SWITCH, force, "0", 0, 1, NULL, "replace --out if it exists"),
+    HOW("quiet", QGM_FLAG_SWITCH, quiet, "0", 0, 1, NULL, "no progress, no table: the digest alone"),
+    HOW("dry-run", QGM_FLAG_SWITCH, dry_run, "0", 0, 1, NULL, "check everything, say what would run and how much memory it needs"),
+};
+/* clang-format on */
+const size_t qgm_flag_count = QGM_COUNT(qgm_flags);
+
+void qgm_options_default(struct qgm_options *options)
+{
+    memset(options, 0, sizeof *options); /* every byte: options are compared and hashed as text, copied as structs */
+    for (size_t i = 0; i < qgm_flag_count; i++)
+        qgm_options_set(options, qgm_flags[i].name, qgm_flags[i].fallback, NULL);
+}
+
+static int fail_flag(const char *name, struct qgm_error *err)
+{
+    const char *names[QGM_COUNT(qgm_flags) + 4] = { "help", "version", "list" };
+    for (size_t i = 0; i < qgm_flag_count; i++) names[i + 3] = qgm_flags[i].name;
+    const char *near = qgm_nearest(name, names);
+    if (near) return qgm_fail(err, QGM_USAGE, "unknown flag --%s: did you mean --%s? (--help lists all)", name, near);
+    return qgm_fail(err, QGM_USAGE, "unknown flag --%s (--help lists all)", name);
+}
+
+static const struct qgm_flag *find_flag(const char *name)
+{
+    for (size_t i = 0; i < qgm_flag_count; i++)
+        if (strcmp(qgm_flags[i].name, name) == 0) return &qgm_flags[i];
+    return NULL;
+}
+
+static int set_number(const struct qgm_flag *flag, void *field, const char *value, struct qgm_error *err)
+{
+    char *end;
+    double x = strtod(value, &end);
+    bool whole = flag->kind == QGM_FLAG_WHOLE;
+    bool fits = end != value && !*end && x >= flag->low && x <= flag->high && (!whole || x == floor(x));
+    if (!fits)
+        return qgm_fail(err, QGM_USAGE, "--%s %s: expected a %s from %.10g to %.10g", flag->name, value,
+                        whole ? "whole number" : "number", flag->low, flag->high);
+    if (whole)
+        *(long *)field = (long)x;
+    else
+        *(double *)field = x;
+    return 0;
+}
+
+int qgm_options_set(struct qgm_options *options, const char *name, const char *value, struct qgm_error *err)
+{
+    const struct qgm_flag *flag = find_flag(name);
+    if (!flag) return fail_flag(name, err);
+    void *field = (char *)options + flag->offset;
+    switch (flag->kind) {
+    case QGM_FLAG_TEXT:
+        if (strlen(value) >= QGM_TEXT)
+            return qgm_fail(err, QGM_USAGE, "--%s: longer than %d characters", name, QGM_TEXT - 1);
+        memset(field, 0, QGM_TEXT);
+        memcpy(field, value, strlen(value));
+        return 0;
+    case QGM_FLAG_WHOLE:
+    case QGM_FLAG_REAL:
+        return set_number(flag, field, value, err);
+    case QGM_FLAG_SWITCH: {
+        static const char *const yes[] = { "1", "true", "yes" }, *const no[] = { "0", "false", "no" };
+        for (int i = 0; i < 3; i++)
+            if (!strcmp(value, yes[i]) || !strcmp(value, no[i])) {
+                *(bool *)field = !strcmp(value, yes[i]);
+                return 0;
+            }
+        return qgm_fail(err, QGM_USAGE, "--%s %s: expected true or false", name, value);
+    }
+    }
+    return -1;
+}
+
+void qgm_options_text(const struct qgm_options *options, const struct qgm_flag *flag, char text[QGM_TEXT])
+{
+    const void *field = (const char *)options + flag->offset;
+    switch (flag->kind) {
+    case QGM_FLAG_TEXT:
+        memcpy(text, field, QGM_TEXT);
+        break;
+    case QGM_FLAG_WHOLE:
+        snprintf(text, QGM_TEXT, "%ld", *(const long *)field);
+        break;
+    case QGM_FLAG_REAL: { /* the shortest text that reads back as the same number */
+        double x = *(const double *)field;
+        for (int digits = 6; digits <= 17; digits++) {
+            snprintf(text, QGM_TEXT, "%.*g", digits, x);
+            if (strtod(text, NULL) == x) break;
+        }
+        break;
+    }
+    case QGM_FLAG_SWITCH:
+        snprintf(text, QGM_TEXT, "%s", *(const bool *)field ? "true" : "false");
+        break;
+    }
+}
+
+static int check_name(const char *flag, const char *spec, const char *const *names, struct qgm_error *err)
+{
+    char name[QGM_TEXT];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(spec, ":"), spec);
+    for (const char *const *n = names; *n; n++)
+        if (strcmp(*n, name) == 0) return 0;
+    const char *near = qgm_nearest(name, names);
+    if (near)
+        return qgm_fail(err, QGM_USAGE, "--%s %s: unknown name: did you mean '%s'? (--list shows all)", flag, spec,
+                        near);
+    return qgm_fail(err, QGM_USAGE, "--%s %s: unknown name (--list shows all)", flag, spec);
+}
+
+int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
+{
+    static const char *const augmentations[] = { "auto", "none", "flip", "crop", "flip+crop", NULL };
+    QGM_TRY(check_name("algo", o->algo, qgm_algo_names(), err));
+    QGM_TRY(check_name("topology", o->topology, qgm_topology_names(), err));
+    QGM_TRY(check_name("dataset", o->dataset, qgm_dataset_names(), err));
+    QGM_TRY(check_name("model", o->model, qgm_model_names(), err));
+    QGM_TRY(check_name("partition", o->partition, qgm_partition_names(), err));
+    QGM_TRY(check_name("augment", o->augment, augmentations, err));
+    if (!o->steps && o->epochs <= 0)
+        return qgm_fail(err, QGM_USAGE, "--epochs 0: nothing to train; give --epochs or --steps above 0");
+    return 0;
+}
+
+json_t *qgm_options_json(const struct qgm_options *options)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < qgm_flag_count; i++) {
+        const void *field = (const char *)options + qgm_flags[i].offset;
+        json_t *value = NULL;
+        switch (qgm_flags[i].kind) {
+        case QGM_FLAG_TEXT:
+            value = json_string(field);
+            break;
+        case QGM_FLAG_WHOLE:
+            value = json_integer(*(const long *)field);
+            break;
+        case QGM_FLAG_REAL:
+            value = json_real(*(const double *)field);
+            break;
+        case QGM_FLAG_SWITCH:
+            value = json_boolean(*(const bool *)field);
+            break;
+        }
+        json_object_set_new(object, qgm_flags[i].name, value ? value : json_null()); /* a string that is not UTF-8 */
+    }
+    return object;
+}
+
+uint64_t qgm_options_digest(const struct qgm_options *options)
+{
+    XXH3_state_t *state = XXH3_createState();
+    XXH3_64bits_reset(state);
+    for (size_t i = 0; i < qgm_flag_count; i++) {
+        if (!qgm_flags[i].result) continue;
+        char text[QGM_TEXT] = { 0 };
+        qgm_options_text(options, &qgm_flags[i], text);
+        XXH3_64bits_update(state, qgm_flags[i].name, strlen(qgm_flags[i].name) + 1);
+        XXH3_64bits_update(state, text, strlen(text) + 1);
+    }
+    uint64_t digest = XXH3_64bits_digest(state);
+    XXH3_freeState(state);
+    return digest;
+}

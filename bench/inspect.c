@@ -1,0 +1,152 @@
+/* qgm-inspect: what a graph or a partition is like, before anything is trained on it. SPDX-License-Identifier: MIT */
+#include "dataset.h"
+#include "flags.h"
+#include "kernels.h"
+#include "topology.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FLAG_CSV = QGM_OWN_FLAG };
+static bool csv;
+
+static int set_own(int val, const char *argument, void *user, struct qgm_error *err)
+{
+    (void)argument, (void)user, (void)err;
+    csv = val == FLAG_CSV;
+    return 0;
+}
+
+static const struct poptOption own_flags[] = {
+    { "csv", 0, POPT_ARG_NONE, NULL, FLAG_CSV,
+      "machine-readable: topology to,from,weight; partition client,class,examples", NULL },
+    POPT_TABLEEND
+};
+static const struct qgm_program program = {
+    .name = "qgm-inspect",
+    .usage = "topology [NAME] [FLAG]... | partition [NAME] [FLAG]...",
+    .intro = "topology: the mixing matrix of a graph, its degrees, spectral gap, smallest eigenvalue and diameter.\n"
+             "partition: how many examples of each class every client gets, and how heterogeneous that is.\n"
+             "Takes the flags of a run: --clients, --lazy, --seed, --dataset, --partition, --alpha ...",
+    .examples = "  qgm-inspect topology davis --clients 32\n  qgm-inspect topology ring --clients 16 --lazy --csv\n"
+                "  qgm-inspect partition lin2021 --alpha 0.1 --clients 16\n",
+    .run_flags = true,
+    .own = own_flags,
+    .set = set_own,
+};
+
+static void print_weights(const struct qgm_row *rows, int n)
+{
+    if (csv) printf("to,from,weight\n");
+    for (int i = 0; i < n; i++) {
+        if (!csv) printf("%4d |", i);
+        for (int k = 0; k < rows[i].n; k++)
+            if (csv)
+                printf("%d,%d,%.17g\n", i, rows[i].from[k], rows[i].w[k]);
+            else
+                printf(" %d:%.6g", rows[i].from[k], rows[i].w[k]);
+        if (!csv) printf("\n");
+    }
+}
+
+static const char *yes(bool b) { return b ? "yes" : "no"; }
+
+static int inspect_topology(const struct qgm_options *o, struct qgm_error *err)
+{
+    struct qgm_topology *t;
+    QGM_TRY(qgm_topology_open(&t, o->topology, (int)o->clients, o->lazy, (uint64_t)o->seed, err));
+    if (!csv) {
+        const struct qgm_spectrum *s = qgm_topology_spectrum(t);
+        printf("topology      %s%s, %ld clients: %s\n", o->topology, o->lazy ? " (lazy)" : "", o->clients,
+               qgm_topology_about(o->topology));
+        printf("spectral gap  %.6f\nlambda_2      %.6f\nlambda_min    %.6f\n", s->gap, s->lambda2, s->lambda_min);
+        printf("degree        %d to %d, mean %.4f (self not counted)\n", s->degree_min, s->degree_max, s->degree_mean);
+        if (s->connected)
+            printf("diameter      %d\n", s->diameter);
+        else
+            printf("diameter      none: not connected\n");
+        printf("stochastic    rows %s, columns %s; symmetric %s; time-varying %s\n", yes(s->row_stochastic),
+               yes(s->column_stochastic), yes(s->symmetric), yes(s->time_varying));
+        printf("weights       client | from:weight ...\n");
+    }
+    print_weights(qgm_topology_rows(t, 0), (int)o->clients);
+    qgm_topology_close(&t);
+    return 0;
+}
+
+static void print_counts(const struct qgm_partition *p, const long *counts, int classes)
+{
+    if (csv)
+        printf("client,class,examples\n");
+    else {
+        printf("client  examples |");
+        for (int c = 0; c < classes; c++) printf(" %6d", c);
+        printf("   (class)\n");
+    }
+    for (int i = 0; i < p->clients; i++) {
+        if (!csv) printf("%6d  %8u |", i, p->start[i + 1] - p->start[i]);
+        for (int c = 0; c < classes; c++)
+            if (csv)
+                printf("%d,%d,%ld\n", i, c, counts[i * classes + c]);
+            else
+                printf(" %6ld", counts[i * classes + c]);
+        if (!csv) printf("\n");
+    }
+}
+
+static int inspect_partition(const struct qgm_options *o, struct qgm_error *err)
+{
+    struct qgm_dataset data;
+    struct qgm_partition p;
+    QGM_TRY(qgm_dataset_open(&data, o->dataset, *o->data_dir ? o->data_dir : NULL, err));
+    int classes = data.train.classes,
+        result = qgm_partition_open(&p, o->partition, o->alpha, (int)o->clients, data.train.labels, data.train.n,
+                                    classes, (uint64_t)o->seed, err);
+    if (result == 0) {
+        long *counts = calloc((size_t)(o->clients * classes), sizeof *counts);
+        if (!counts) abort();
+        struct qgm_heterogeneity h;
+        qgm_partition_measure(&p, data.train.labels, classes, &h, counts);
+        if (!csv) {
+            printf("partition        %s of %s over %ld clients, seed %ld", o->partition, data.name, o->clients,
+                   o->seed);
+            if (qgm_partition_uses_alpha(o->partition)) printf(", alpha %g", o->alpha);
+            printf("\nsizes            %ld to %ld examples\ntotal variation  mean %.4f, max %.4f (0: like all data, "
+                   "towards 1: disjoint)\n",
+                   h.size_min, h.size_max, h.tv_mean, h.tv_max);
+            printf("label entropy    mean %.4f, min %.4f nats\nL1 distance      mean %.4f\nlargest class    mean %.4f "
+                   "of a client's data\n",
+                   h.entropy_mean, h.entropy_min, h.emd_mean, h.largest_class_mean);
+            printf("fingerprint      %016" PRIx64 "\n", h.fingerprint);
+        }
+        print_counts(&p, counts, classes);
+        free(counts);
+        qgm_partition_close(&p);
+    }
+    qgm_dataset_close(&data);
+    return result;
+}
+
+static int inspect(int argc, const char **argv, struct qgm_error *err)
+{
+    struct qgm_options options;
+    qgm_options_default(&options);
+    const char *words[2] = { NULL };
+    int n = qgm_parse(&program, argc, argv, &options, words, 2, err);
+    if (n < 0) return -1;
+    QGM_TRY(qgm_kernels_use(*options.isa ? options.isa : NULL, err));
+    bool topology = n > 0 && strcmp(words[0], "topology") == 0;
+    if (n == 0 || (!topology && strcmp(words[0], "partition") != 0))
+        return qgm_fail(err, QGM_USAGE, "%s%s: expected 'topology' or 'partition' (see --help)", n ? "" : "nothing",
+                        n ? words[0] : " to inspect");
+    if (n == 2) QGM_TRY(qgm_options_set(&options, words[0], words[1], err));
+    QGM_TRY(qgm_options_check(&options, err));
+    return topology ? inspect_topology(&options, err) : inspect_partition(&options, err);
+}
+
+int main(int argc, const char **argv)
+{
+    struct qgm_error err = { 0 };
+    if (inspect(argc, argv, &err) < 0) return qgm_complain(program.name, &err);
+    return fflush(stdout) || ferror(stdout) ? 1 : 0;
+}

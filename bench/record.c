@@ -1,0 +1,196 @@
+/* Run records. SPDX-License-Identifier: MIT */
+#include "record.h"
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const files[] = { "run.jsonl", "metrics.csv" };
+
+static const struct {
+    const char *name;
+    size_t offset;
+    int digits; /* significant, in the CSV */
+} columns[] = {
+#define COLUMN(name, field, digits)                                                                                    \
+    {                                                                                                                  \
+        name, offsetof(struct qgm_evaluation, field), digits                                                           \
+    }
+    COLUMN("step", step, 15),
+    COLUMN("epoch", epoch, 6),
+    COLUMN("lr", lr, 6),
+    COLUMN("train_loss_nats", train_loss, 6),
+    COLUMN("test_images", test_images, 15),
+    COLUMN("accuracy_mean_percent", mean, 6),
+    COLUMN("accuracy_worst_percent", worst, 6),
+    COLUMN("accuracy_best_percent", best, 6),
+    COLUMN("accuracy_average_model_percent", average_model, 6),
+    COLUMN("test_loss_mean_nats", test_loss, 6),
+    COLUMN("consensus_distance", consensus, 6),
+    COLUMN("mean_model_norm", mean_norm, 6),
+    COLUMN("gradient_dissimilarity_zeta2", zeta2, 6),
+    COLUMN("mean_gradient_norm", grad_norm, 6),
+    COLUMN("sent_megabytes_per_client", sent_mb, 6),
+    COLUMN("train_seconds", train_s, 6),
+    COLUMN("load_seconds_per_thread", load_s, 6),
+    COLUMN("gradient_seconds_per_thread", gradient_s, 6),
+    COLUMN("update_seconds", update_s, 6),
+    COLUMN("evaluation_seconds", eval_s, 6),
+    COLUMN("train_images_per_s", images_per_s, 6),
+#undef COLUMN
+};
+
+json_t *qgm_json_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static double value(const struct qgm_evaluation *e, size_t column)
+{
+    return *(const double *)((const char *)e + columns[column].offset);
+}
+
+int qgm_make_folder(const char *path, struct qgm_error *err)
+{
+    char p[QGM_TEXT + 16];
+    snprintf(p, sizeof p, "%s", path);
+    for (char *slash = p + 1;; slash++) {
+        if (*slash && *slash != '/') continue;
+        char end = *slash;
+        *slash = 0;
+        if (mkdir(p, 0777) < 0 && errno != EEXIST)
+            return qgm_fail(err, QGM_SYSTEM, "cannot make the folder %s: %s", p, strerror(errno));
+        if (!(*slash = end)) return 0;
+    }
+}
+
+static void path_of(char *to, size_t size, const char *folder, const char *file)
+{
+    snprintf(to, size, "%s/%s", folder, file);
+}
+
+/* Remove a record folder: its two files and itself. A folder that holds anything else stays. */
+static int remove_folder(const char *folder)
+{
+    for (size_t i = 0; i < QGM_COUNT(files); i++) {
+        char path[2 * QGM_TEXT];
+        path_of(path, sizeof path, folder, files[i]);
+        unlink(path);
+    }
+    return rmdir(folder);
+}
+
+int qgm_record_open(struct qgm_record *r, const char *out, bool force, struct qgm_error *err)
+{
+    *r = (struct qgm_record){ .force = force };
+    size_t length = strlen(out);
+    while (length > 1 && out[length - 1] == '/') length--;
+    if (!length) return 0;
+    if (length >= sizeof r->out) return qgm_fail(err, QGM_USAGE, "--out: path too long");
+    struct stat s;
+    snprintf(r->out, sizeof r->out, "%.*s", (int)length, out);
+    if (lstat(r->out, &s) == 0 && !force) {
+        int code = qgm_fail(err, QGM_USAGE, "--out %s: exists; give another name, or --force to replace it", r->out);
+        r->out[0] = 0;
+        return code;
+    }
+    snprintf(r->part, sizeof r->part, "%s.part", r->out);
+    remove_folder(r->part); /* of a run that was killed */
+    if (qgm_make_folder(r->part, err) < 0) {
+        r->out[0] = 0;
+        return qgm_fail_in(err, "--out %.*s", (int)length, out);
+    }
+    FILE **to[] = { &r->jsonl, &r->csv };
+    for (size_t i = 0; i < QGM_COUNT(files); i++) {
+        char path[2 * QGM_TEXT];
+        path_of(path, sizeof path, r->part, files[i]);
+        if (!(*to[i] = fopen(path, "w"))) {
+            qgm_fail(err, QGM_SYSTEM, "--out: cannot write %s: %s", path, strerror(errno));
+            qgm_record_abandon(r);
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < QGM_COUNT(columns); i++) fprintf(r->csv, "%s%s", i ? "," : "", columns[i].name);
+    fprintf(r->csv, "\n");
+    return 0;
+}
+
+/* Every line reaches the file before the run goes on: a kill loses nothing that was shown. */
+static int flushed(struct qgm_record *r, FILE *file, struct qgm_error *err)
+{
+    if (fflush(file) == 0 && !ferror(file)) return 0;
+    return qgm_fail(err, QGM_SYSTEM, "cannot write to %s: %s", r->part, strerror(errno));
+}
+
+int qgm_record_object(struct qgm_record *r, json_t *object, struct qgm_error *err)
+{
+    int result = 0;
+    if (r->out[0]) {
+        json_dumpf(object, r->jsonl, JSON_COMPACT | JSON_REAL_PRECISION(17));
+        fputc('\n', r->jsonl);
+        result = flushed(r, r->jsonl, err);
+    }
+    json_decref(object);
+    return result;
+}
+
+int qgm_record_evaluation(struct qgm_record *r, const struct qgm_evaluation *e, struct qgm_error *err)
+{
+    if (!r->out[0]) return 0;
+    json_t *object = json_pack("{s:s}", "record", "evaluation");
+    for (size_t i = 0; i < QGM_COUNT(columns); i++) {
+        json_object_set_new(object, columns[i].name, qgm_json_number(value(e, i)));
+        fprintf(r->csv, "%s%.*g", i ? "," : "", columns[i].digits, value(e, i));
+    }
+    fprintf(r->csv, "\n");
+    int result = flushed(r, r->csv, err);
+    return qgm_record_object(r, object, result < 0 ? NULL : err) < 0 ? -1 : result;
+}
+
+static int close_file(FILE **file)
+{
+    if (!*file) return 0;
+    int bad = ferror(*file) | fflush(*file) | fsync(fileno(*file));
+    bad |= fclose(*file);
+    *file = NULL;
+    return bad;
+}
+
+int qgm_record_finish(struct qgm_record *r, struct qgm_error *err)
+{
+    if (!r->out[0]) return 0;
+    int bad = close_file(&r->jsonl);
+    bad |= close_file(&r->csv);
+    if (!bad && r->force && access(r->out, F_OK) == 0 && remove_folder(r->out) < 0) {
+        qgm_fail(err, QGM_SYSTEM, "--force: %s holds files that are not a run's: remove it yourself", r->out);
+        qgm_record_abandon(r);
+        return -1;
+    }
+    if (bad || rename(r->part, r->out) < 0) {
+        qgm_fail(err, QGM_SYSTEM, "cannot write %s: %s", r->out, strerror(errno));
+        qgm_record_abandon(r);
+        return -1;
+    }
+    r->out[0] = 0;
+    return 0;
+}
+
+void qgm_record_abandon(struct qgm_record *r)
+{
+    if (!r->out[0]) return;
+    close_file(&r->jsonl);
+    close_file(&r->csv);
+    remove_folder(r->part);
+    r->out[0] = 0;
+}
+
+void qgm_print_evaluation_head(FILE *to)
+{
+    fprintf(to, "%6s %8s %9s %8s %8s %8s %8s %8s %10s %9s\n", "epoch", "step", "lr", "loss", "mean %", "worst %",
+            "best %", "avg mod%", "consensus", "images/s");
+}
+
+void qgm_print_evaluation(FILE *to, const struct qgm_evaluation *e)
+{
+    fprintf(to, "%6.2f %8.0f %9.4g %8.4f %8.2f %8.2f %8.2f %8.2f %10.3e %9.0f\n", e->epoch, e->step, e->lr,
+            e->train_loss, e->mean, e->worst, e->best, e->average_model, e->consensus, e->images_per_s);
+    fflush(to);
+}

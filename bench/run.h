@@ -1,0 +1,31 @@
+/* A whole training run with its records: what qgm-train does, and a study does many times.
+ * SPDX-License-Identifier: MIT */
+#ifndef QGM_RUN_H
+#define QGM_RUN_H
+#include "dataset.h"
+#include "flags.h"
+#include "record.h"
+#include <signal.h>
+
+struct qgm_outcome {
+    struct qgm_evaluation last; /* on the whole test set */
+    uint64_t digest;            /* of all clients' final parameters */
+    bool diverged;              /* stopped early: a loss was not finite or above 1000 */
+    double seconds;
+};
+
+/* Called often: how far the run is (0..1) and a few words. */
+typedef void qgm_watch(void *user, double done, const char *note);
+
+/* Run to the end and leave the record in options->out (if any). table: where to print evaluations, or NULL.
+ * An interrupt (qgm_interrupted) ends the run with an error and leaves nothing behind. */
+int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, FILE *table, qgm_watch *watch,
+            void *user, struct qgm_outcome *outcome, struct qgm_error *err);
+/* --dry-run: everything opened and checked, and a line of what would run. */
+int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset *data, FILE *to,
+                     struct qgm_error *err);
+
+extern volatile sig_atomic_t qgm_interrupted; /* set by SIGINT and SIGTERM once qgm_catch_signals was called */
+void qgm_catch_signals(void);
+
+#endif

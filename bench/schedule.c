@@ -1,0 +1,37 @@
+/* Learning-rate schedule. SPDX-License-Identifier: MIT */
+#include "schedule.h"
+#include <math.h>
+#include <stdlib.h>
+
+int qgm_schedule_open(struct qgm_schedule *s, const struct qgm_options *o, long per_epoch, long total,
+                      struct qgm_error *err)
+{
+    *s = (struct qgm_schedule){ .lr = o->lr,
+                                .warmup_lr = o->warmup_lr > 0 ? o->warmup_lr : o->lr / 10,
+                                .decay = o->lr_decay,
+                                .warmup = lround(o->warmup_epochs * (double)per_epoch) };
+    const char *p = o->milestones;
+    while (*p) {
+        char *end;
+        double epoch = strtod(p, &end);
+        if (end == p || !(epoch > 0 && epoch < 1e9) || (*end && *end != ','))
+            return qgm_fail(err, QGM_USAGE, "--milestones %s: expected epochs, ascending: 150,225 or 0.5,0.75",
+                            o->milestones);
+        if (s->milestones == QGM_MAX_MILESTONES)
+            return qgm_fail(err, QGM_USAGE, "--milestones %s: more than %d", o->milestones, QGM_MAX_MILESTONES);
+        long at = lround(epoch < 1 ? epoch * (double)total : epoch * (double)per_epoch);
+        if (s->milestones && at <= s->at[s->milestones - 1])
+            return qgm_fail(err, QGM_USAGE, "--milestones %s: not ascending", o->milestones);
+        s->at[s->milestones++] = at;
+        p = *end ? end + 1 : end;
+    }
+    return 0;
+}
+
+double qgm_schedule_lr(const struct qgm_schedule *s, long step)
+{
+    double lr = s->lr;
+    if (step < s->warmup) return s->warmup_lr + (lr - s->warmup_lr) * (double)step / (double)s->warmup;
+    for (int i = 0; i < s->milestones && step >= s->at[i]; i++) lr *= s->decay;
+    return lr;
+}

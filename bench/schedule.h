@@ -1,0 +1,18 @@
+/* The learning rate of each step: linear warm-up, then a factor at each milestone (reference-spec 6).
+ * SPDX-License-Identifier: MIT */
+#ifndef QGM_SCHEDULE_H
+#define QGM_SCHEDULE_H
+#include "flags.h"
+
+struct qgm_schedule {
+    double lr, warmup_lr, decay;
+    long warmup; /* steps */
+    int milestones;
+    long at[QGM_MAX_MILESTONES]; /* steps, ascending */
+};
+/* per_epoch: steps of an epoch; total: steps of the run. Refuses milestones that are not ascending numbers. */
+int qgm_schedule_open(struct qgm_schedule *schedule, const struct qgm_options *options, long per_epoch, long total,
+                      struct qgm_error *err);
+double qgm_schedule_lr(const struct qgm_schedule *schedule, long step);
+
+#endif

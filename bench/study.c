@@ -1,0 +1,169 @@
+/* qgm-study: the runs, tables and figures that a YAML file describes. SPDX-License-Identifier: MIT */
+#include "study.h"
+#include "kernels.h"
+#include "progress.h"
+#include "run.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { FLAG_SCALE = QGM_OWN_FLAG, FLAG_JOBS, FLAG_OUT, FLAG_PLOTS, FLAG_DRY_RUN, FLAG_QUIET };
+
+struct command {
+    int scale, jobs;
+    char out[QGM_TEXT], plots[QGM_TEXT];
+    bool dry_run, quiet;
+};
+
+static int set_scale(struct command *c, const char *argument, struct qgm_error *err)
+{
+    for (int i = 0; i < QGM_SCALES; i++)
+        if (strcmp(argument, qgm_scale_names[i]) == 0) {
+            c->scale = i;
+            return 0;
+        }
+    return qgm_fail(err, QGM_USAGE, "--scale %s: expected smoke, laptop or paper", argument);
+}
+
+static int set_own(int val, const char *argument, void *user, struct qgm_error *err)
+{
+    struct command *c = user;
+    char *end;
+    switch (val) {
+    case FLAG_SCALE:
+        return set_scale(c, argument, err);
+    case FLAG_JOBS:
+        c->jobs = (int)strtol(argument, &end, 10);
+        if (end == argument || *end || c->jobs < 1 || c->jobs > 256)
+            return qgm_fail(err, QGM_USAGE, "--jobs %s: expected a whole number from 1 to 256", argument);
+        return 0;
+    case FLAG_OUT:
+        snprintf(c->out, sizeof c->out, "%s", argument);
+        return 0;
+    case FLAG_PLOTS:
+        snprintf(c->plots, sizeof c->plots, "%s", argument);
+        return 0;
+    case FLAG_DRY_RUN:
+        c->dry_run = true;
+        return 0;
+    case FLAG_QUIET:
+        c->quiet = true;
+        return 0;
+    }
+    return -1;
+}
+
+static const struct poptOption own_flags[] = {
+    { "scale", 0, POPT_ARG_STRING, NULL, FLAG_SCALE, "size of the study: smoke, laptop [laptop] or paper", "NAME" },
+    { "jobs", 0, POPT_ARG_STRING, NULL, FLAG_JOBS, "runs at once; each gets its share of the cores [1]", "N" },
+    { "out", 0, POPT_ARG_STRING, NULL, FLAG_OUT, "folder of the results [paper/out/<study>]", "DIR" },
+    { "plots", 0, POPT_ARG_STRING, NULL, FLAG_PLOTS, "folder of the gnuplot scripts [plots]", "DIR" },
+    { "dry-run", 0, POPT_ARG_NONE, NULL, FLAG_DRY_RUN, "print the plan and stop", NULL },
+    { "quiet", 0, POPT_ARG_NONE, NULL, FLAG_QUIET, "no progress", NULL },
+    POPT_TABLEEND
+};
+
+static void print_plan(const struct qgm_plan *plan, const char *path, int scale, bool all)
+{
+    int kept = 0;
+    for (int i = 0; i < plan->runs; i++) kept += plan->run[i].kept;
+    fprintf(stderr, "study   %s (%s, scale %s)\nruns    %d: %u algorithms", plan->study->title, path,
+            qgm_scale_names[scale], plan->runs, plan->study->series_count);
+    for (int a = 0; a < plan->axes; a++)
+        fprintf(stderr, " x %u %s", plan->axis[a].values.count, plan->axis[a].flag->name);
+    fprintf(stderr, "; %d finished earlier are kept, %d to do\nresults %s\n", kept, plan->runs - kept, plan->out);
+    for (int i = 0; all && i < plan->runs; i++)
+        printf("%s  %s\n", plan->run[i].kept ? "kept" : "to do", plan->run[i].options.out);
+}
+
+/* A data row "1,0.5,nan" without any number after the first would make gnuplot stop: such a figure is left out. */
+static int draw(const struct qgm_plan *plan, const char *plots, const struct qgm_figure *figure, struct qgm_error *err)
+{
+    char script[2 * QGM_TEXT], variables[2 * QGM_TEXT];
+    snprintf(script, sizeof script, "%s/%s.gp", plots, figure->plot);
+    if (access(script, R_OK) < 0)
+        return qgm_fail(err, QGM_INPUT, "figure %s: cannot read %s: %s", figure->plot, script, strerror(errno));
+    snprintf(variables, sizeof variables, "out='%s'; plots='%s'; x='%s'", plan->out, plots, figure->x ? figure->x : "");
+    fflush(NULL);
+    pid_t process = fork();
+    if (process == 0) {
+        execlp("gnuplot", "gnuplot", "-e", variables, script, (char *)NULL);
+        fprintf(stderr, "qgm-study: gnuplot: %s (Debian: gnuplot-nox, or cmake/deps run)\n", strerror(errno));
+        _exit(127);
+    }
+    int status = 0;
+    while (process > 0 && waitpid(process, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (process < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
+        return qgm_fail(err, QGM_SYSTEM, "figure %s: gnuplot failed on %s", figure->plot, script);
+    return 0;
+}
+
+static void print_paths(const struct qgm_plan *plan)
+{
+    printf("\nruns     %s/runs/\ntables   %s/summary.csv .md .tex, runs.csv\n", plan->out, plan->out);
+    for (unsigned i = 0; i < plan->study->figures_count; i++)
+        printf("figure   %s/%s.svg .png\n", plan->out, plan->study->figures[i].plot);
+}
+
+static int carry_out(struct qgm_plan *plan, const struct command *c, struct qgm_error *err)
+{
+    char runs[QGM_TEXT + 8];
+    char seconds[32];
+    double begin = qgm_seconds();
+    snprintf(runs, sizeof runs, "%s/runs", plan->out);
+    QGM_TRY(qgm_make_folder(runs, err));
+    struct qgm_work work = { .jobs = c->jobs, .quiet = c->quiet };
+    QGM_TRY(qgm_work_do(&work, plan, err));
+    fprintf(stderr, "time    %s\n", qgm_duration(qgm_seconds() - begin, seconds));
+    QGM_TRY(qgm_tables_write(plan, stdout, err));
+    for (unsigned i = 0; i < plan->study->figures_count; i++)
+        QGM_TRY(draw(plan, c->plots, &plan->study->figures[i], err));
+    print_paths(plan);
+    return 0;
+}
+
+static int study(int argc, const char **argv, const struct qgm_program *program, struct command *c,
+                 struct qgm_error *err)
+{
+    const char *words[1] = { NULL };
+    int n = qgm_parse(program, argc, argv, NULL, words, 1, err);
+    if (n < 0) return -1;
+    if (n == 0) return qgm_fail(err, QGM_USAGE, "expected a study file (see --help)");
+    QGM_TRY(qgm_kernels_use(NULL, err));
+    const char *name = strrchr(words[0], '/') ? strrchr(words[0], '/') + 1 : words[0];
+    if (!*c->out) snprintf(c->out, sizeof c->out, "paper/out/%.*s", (int)strcspn(name, "."), name);
+    struct qgm_study *file;
+    struct qgm_plan plan;
+    QGM_TRY(qgm_study_read(&file, words[0], err));
+    int result = qgm_plan_open(&plan, file, words[0], c->scale, c->out, err);
+    if (result == 0) {
+        print_plan(&plan, words[0], c->scale, c->dry_run);
+        qgm_catch_signals();
+        if (!c->dry_run) result = carry_out(&plan, c, err);
+        qgm_plan_close(&plan);
+    }
+    qgm_study_free(&file);
+    return result;
+}
+
+int main(int argc, const char **argv)
+{
+    struct command command = { .scale = 1, .jobs = 1, .plots = "plots" };
+    const struct qgm_program program = {
+        .name = "qgm-study",
+        .usage = "STUDY.yaml [FLAG]...",
+        .intro = "Carry out all runs that a study file describes, then write its tables and draw its figures. Finished "
+                 "runs\n"
+                 "are kept by their configuration: an interrupted study goes on where it was. ./paper/run calls this.",
+        .examples = "  qgm-study paper/quickstart.yaml --dry-run\n  qgm-study paper/quickstart.yaml --scale smoke "
+                    "--out out/try\n",
+        .own = own_flags,
+        .set = set_own,
+        .user = &command,
+    };
+    struct qgm_error err = { 0 };
+    return study(argc, argv, &program, &command, &err) < 0 ? qgm_complain(program.name, &err) : 0;
+}

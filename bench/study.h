@@ -1,0 +1,86 @@
+/* A study: many runs described by one YAML file, and the tables and figures made from their records.
+ * SPDX-License-Identifier: MIT */
+#ifndef QGM_STUDY_H
+#define QGM_STUDY_H
+#include "dataset.h"
+#include "flags.h"
+#include "record.h"
+
+enum { QGM_SCALES = 3, QGM_MAX_VARY = 4 };
+extern const char *const qgm_scale_names[QGM_SCALES + 1]; /* "smoke", "laptop", "paper", NULL */
+
+/* ---- The file (libcyaml fills these; unknown keys are refused with line and column) ---- */
+
+/* char **: one value a flag of qgm_flags, in its order, NULL where none is given. The same for lists of values. */
+struct qgm_value_list {
+    char **value;
+    unsigned count;
+};
+struct qgm_series {
+    char *label;
+    char **set;
+};
+struct qgm_rule {
+    char **when, **set;
+};
+struct qgm_scale {
+    char **set;
+    struct qgm_value_list *vary;
+};
+struct qgm_figure {
+    char *plot, *x;
+};
+struct qgm_study {
+    char *title, *about;
+    char **base;                 /* flags of every run */
+    struct qgm_value_list *vary; /* flags that take several values: the grid */
+    struct qgm_series *series;   /* one line in a figure, one row in a table */
+    unsigned series_count;
+    struct qgm_rule *rules; /* "when these flags have these values, set those": tuned learning rates, say */
+    unsigned rules_count;
+    struct qgm_scale *scale[QGM_SCALES];
+    struct qgm_figure *figures;
+    unsigned figures_count;
+};
+/* Read the file. All errors name file, line and column, or the key. */
+int qgm_study_read(struct qgm_study **study, const char *path, struct qgm_error *err);
+void qgm_study_free(struct qgm_study **study);
+
+/* ---- The plan: every run of the grid ---- */
+struct qgm_plan_run {
+    struct qgm_options options; /* options.out is the run's folder */
+    unsigned series;
+    unsigned at[QGM_MAX_VARY]; /* which value of each varied flag */
+    bool kept;                 /* finished earlier with the same configuration */
+};
+struct qgm_plan {
+    const struct qgm_study *study;
+    int axes;
+    struct qgm_axis {
+        const struct qgm_flag *flag;
+        struct qgm_value_list values;
+        bool seed; /* tables take mean and spread over this axis */
+    } axis[QGM_MAX_VARY];
+    struct qgm_plan_run *run;
+    int runs;
+    char out[QGM_TEXT]; /* folder of the study */
+};
+/* scale: index into qgm_scale_names. Checks every run's flags; error sentences name the study file. */
+int qgm_plan_open(struct qgm_plan *plan, const struct qgm_study *study, const char *path, int scale, const char *out,
+                  struct qgm_error *err);
+void qgm_plan_close(struct qgm_plan *plan);
+
+/* ---- The work ---- */
+struct qgm_work {
+    int jobs;
+    bool quiet;
+};
+/* Carry out the runs that are not kept, each in a process of its own, `jobs` at a time. */
+int qgm_work_do(const struct qgm_work *work, struct qgm_plan *plan, struct qgm_error *err);
+
+/* ---- The tables ---- */
+/* Read every record; write runs.csv, summary.csv, summary.md, summary.tex, the data of the figures and partition.csv
+ * into plan->out, and print the summary on `to`. */
+int qgm_tables_write(const struct qgm_plan *plan, FILE *to, struct qgm_error *err);
+
+#endif

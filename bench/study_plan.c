@@ -1,0 +1,144 @@
+/* From a study to its runs. SPDX-License-Identifier: MIT */
+#include "study.h"
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int apply(struct qgm_options *o, char *const *set, struct qgm_error *err)
+{
+    for (size_t i = 0; set && i < qgm_flag_count; i++)
+        if (set[i]) QGM_TRY(qgm_options_set(o, qgm_flags[i].name, set[i], err));
+    return 0;
+}
+
+/* Does a run have the values that a rule asks for? Compared as parsed: 0.1 is 1e-1. */
+static int matches(const struct qgm_options *o, char *const *when, bool *yes, struct qgm_error *err)
+{
+    struct qgm_options wanted = *o;
+    QGM_TRY(apply(&wanted, when, err));
+    *yes = true;
+    for (size_t i = 0; i < qgm_flag_count && *yes; i++) {
+        char have[QGM_TEXT], want[QGM_TEXT];
+        if (!when[i]) continue;
+        qgm_options_text(o, &qgm_flags[i], have);
+        qgm_options_text(&wanted, &qgm_flags[i], want);
+        *yes = strcmp(have, want) == 0;
+    }
+    return 0;
+}
+
+/* The last rule that speaks about a flag wins. */
+static int apply_rules(struct qgm_options *o, const struct qgm_study *study, struct qgm_error *err)
+{
+    for (unsigned r = 0; r < study->rules_count; r++) {
+        bool yes;
+        QGM_TRY(matches(o, study->rules[r].when, &yes, err));
+        if (yes) QGM_TRY(apply(o, study->rules[r].set, err));
+    }
+    return 0;
+}
+
+/* "QG-DSGDm-N" becomes "qg-dsgdm-n": safe in a path. */
+static size_t slug(char *to, size_t size, const char *text)
+{
+    size_t n = 0;
+    for (; *text && n + 1 < size; text++) {
+        unsigned char c = (unsigned char)*text;
+        to[n++] = isalnum(c) || c == '.' || c == '-' ? (char)tolower(c) : '-';
+    }
+    to[n] = 0;
+    return n;
+}
+
+/* Folder of a run: <out>/runs/<label>_<flag><value>... */
+static int name_run(const struct qgm_plan *plan, struct qgm_plan_run *run, struct qgm_error *err)
+{
+    char name[QGM_TEXT];
+    size_t n = slug(name, sizeof name, plan->study->series[run->series].label);
+    for (int a = 0; a < plan->axes; a++) {
+        char piece[QGM_TEXT], value[QGM_TEXT];
+        slug(value, sizeof value, plan->axis[a].values.value[run->at[a]]);
+        snprintf(piece, sizeof piece, "_%s-%.*s", plan->axis[a].flag->name, 60, value);
+        n += (size_t)snprintf(name + n, sizeof name - n, "%s", piece);
+        if (n >= sizeof name) return qgm_fail(err, QGM_USAGE, "the names of the runs are too long: shorten the label");
+    }
+    int used = snprintf(run->options.out, QGM_TEXT, "%.*s/runs/%s", (int)sizeof plan->out, plan->out, name);
+    if (used >= QGM_TEXT) return qgm_fail(err, QGM_USAGE, "--out %s: path too long", plan->out);
+    return 0;
+}
+
+/* Finished earlier with the same configuration? The record's first line has the digest, its last the word "end". */
+static bool is_kept(const struct qgm_options *o)
+{
+    char path[QGM_TEXT + 16], line[65536], digest[64];
+    bool same = false, ended = false;
+    snprintf(path, sizeof path, "%s/run.jsonl", o->out);
+    snprintf(digest, sizeof digest, "\"configuration_digest\":\"%016" PRIx64 "\"", qgm_options_digest(o));
+    FILE *f = fopen(path, "r");
+    if (!f) return false;
+    for (bool first = true; fgets(line, sizeof line, f); first = false) {
+        if (first) same = strstr(line, digest) != NULL;
+        ended = strncmp(line, "{\"record\":\"end\"", 15) == 0;
+    }
+    fclose(f);
+    return same && ended;
+}
+
+static int open_axes(struct qgm_plan *plan, int scale, struct qgm_error *err)
+{
+    const struct qgm_scale *chosen = plan->study->scale[scale];
+    for (size_t i = 0; i < qgm_flag_count; i++) {
+        const struct qgm_value_list *list = plan->study->vary ? &plan->study->vary[i] : NULL;
+        if (chosen && chosen->vary && chosen->vary[i].count) list = &chosen->vary[i];
+        if (!list || !list->count) continue;
+        if (plan->axes == QGM_MAX_VARY) return qgm_fail(err, QGM_INPUT, "vary: more than %d flags", QGM_MAX_VARY);
+        plan->axis[plan->axes++] =
+            (struct qgm_axis){ .flag = &qgm_flags[i], .values = *list, .seed = strcmp(qgm_flags[i].name, "seed") == 0 };
+    }
+    return 0;
+}
+
+static int open_run(struct qgm_plan *plan, struct qgm_plan_run *run, int number, int scale, struct qgm_error *err)
+{
+    const struct qgm_study *study = plan->study;
+    struct qgm_options *o = &run->options;
+    for (int a = plan->axes; a-- > 0; number /= (int)plan->axis[a].values.count)
+        run->at[a] = (unsigned)number % plan->axis[a].values.count;
+    run->series = (unsigned)number;
+    qgm_options_default(o);
+    QGM_TRY(apply(o, study->base, err));
+    if (study->scale[scale]) QGM_TRY(apply(o, study->scale[scale]->set, err));
+    QGM_TRY(apply(o, study->series[run->series].set, err));
+    for (int a = 0; a < plan->axes; a++)
+        QGM_TRY(qgm_options_set(o, plan->axis[a].flag->name, plan->axis[a].values.value[run->at[a]], err));
+    QGM_TRY(apply_rules(o, study, err));
+    QGM_TRY(name_run(plan, run, err));
+    o->force = true; /* an unfinished or different run of that name is replaced */
+    QGM_TRY(qgm_options_check(o, err));
+    run->kept = is_kept(o);
+    return 0;
+}
+
+int qgm_plan_open(struct qgm_plan *plan, const struct qgm_study *study, const char *path, int scale, const char *out,
+                  struct qgm_error *err)
+{
+    *plan = (struct qgm_plan){ .study = study };
+    snprintf(plan->out, sizeof plan->out, "%s", out);
+    int result = open_axes(plan, scale, err);
+    plan->runs = (int)study->series_count;
+    for (int a = 0; a < plan->axes; a++) plan->runs *= (int)plan->axis[a].values.count;
+    plan->run = calloc((size_t)plan->runs, sizeof *plan->run);
+    if (!plan->run) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    for (int i = 0; i < plan->runs && result == 0; i++) result = open_run(plan, &plan->run[i], i, scale, err);
+    if (result == 0) return 0;
+    qgm_plan_close(plan);
+    return qgm_fail_in(err, "study %s", path);
+}
+
+void qgm_plan_close(struct qgm_plan *plan)
+{
+    free(plan->run);
+    plan->run = NULL;
+    plan->runs = 0;
+}

@@ -1,0 +1,401 @@
+/* From the records of a study to its tables and the data of its figures. Everything is read back from the records on
+ * disk, so that a table can be made again at any time. SPDX-License-Identifier: MIT */
+#include "study.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The columns of summary.csv: keys of an evaluation in run.jsonl, in this order. */
+static const struct {
+    const char *key;
+    int digits;       /* decimals in the printed table; -1: not printed */
+    const char *head; /* in the printed table */
+} columns[] = {
+    { "accuracy_mean_percent", 2, "mean %" },
+    { "accuracy_worst_percent", 2, "worst %" },
+    { "accuracy_best_percent", 2, "best %" },
+    { "accuracy_average_model_percent", 2, "averaged %" },
+    { "consensus_distance", 4, "consensus" },
+    { "sent_megabytes_per_client", 1, "sent MB" },
+    { "train_seconds", -1, "" },
+    { "train_images_per_s", -1, "" },
+};
+enum { COLUMNS = QGM_COUNT(columns), MOST_EPOCHS = 4096 };
+
+/* What a run's record says. */
+struct result {
+    double last[COLUMNS];
+    double seconds;
+    bool diverged;
+    int points; /* evaluations */
+    double epoch[MOST_EPOCHS], accuracy[MOST_EPOCHS];
+};
+
+static double number(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static void take_record(struct result *r, const json_t *object)
+{
+    const char *kind = json_string_value(json_object_get(object, "record"));
+    if (kind && strcmp(kind, "evaluation") == 0) {
+        for (int c = 0; c < COLUMNS; c++) r->last[c] = number(object, columns[c].key);
+        if (r->points < MOST_EPOCHS) {
+            r->epoch[r->points] = number(object, "epoch");
+            r->accuracy[r->points++] = r->last[0];
+        }
+    } else if (kind && strcmp(kind, "end") == 0) {
+        const char *status = json_string_value(json_object_get(object, "status"));
+        r->seconds = number(object, "seconds");
+        r->diverged = status && strcmp(status, "diverged") == 0;
+    }
+}
+
+static int read_result(struct result *r, const char *folder, struct qgm_error *err)
+{
+    char path[QGM_TEXT + 16];
+    snprintf(path, sizeof path, "%s/run.jsonl", folder);
+    FILE *f = fopen(path, "r");
+    if (!f) return qgm_fail(err, QGM_INPUT, "cannot read %s: %s", path, strerror(errno));
+    memset(r, 0, sizeof *r);
+    char *line = NULL;
+    size_t size = 0;
+    int result = 0;
+    for (int number_of = 1; result == 0 && getline(&line, &size, f) > 0; number_of++) {
+        json_error_t bad;
+        json_t *object = json_loads(line, 0, &bad);
+        if (object)
+            take_record(r, object);
+        else
+            result = qgm_fail(err, QGM_INPUT, "%s:%d: not JSON: %s", path, number_of, bad.text);
+        json_decref(object);
+    }
+    free(line);
+    fclose(f);
+    return result;
+}
+
+/* ---- Cells: the runs that differ in the seed only ---- */
+struct cell {
+    const struct qgm_plan_run *run; /* the first of them */
+    int seeds, diverged, points;
+    double mean[COLUMNS], spread, seconds; /* spread: sample standard deviation of the mean accuracy over seeds */
+    double epoch[MOST_EPOCHS], accuracy[MOST_EPOCHS];
+    double squares;
+};
+
+static bool same_cell(const struct qgm_plan *plan, const struct qgm_plan_run *a, const struct qgm_plan_run *b)
+{
+    if (a->series != b->series) return false;
+    for (int k = 0; k < plan->axes; k++)
+        if (!plan->axis[k].seed && a->at[k] != b->at[k]) return false;
+    return true;
+}
+
+static void add_result(struct cell *cell, const struct result *r)
+{
+    /* Welford's update, so that one pass gives mean and spread. */
+    cell->seeds++;
+    cell->diverged += r->diverged;
+    double delta = r->last[0] - cell->mean[0];
+    for (int c = 0; c < COLUMNS; c++) cell->mean[c] += (r->last[c] - cell->mean[c]) / cell->seeds;
+    cell->squares += delta * (r->last[0] - cell->mean[0]);
+    cell->spread = cell->seeds > 1 ? sqrt(cell->squares / (cell->seeds - 1)) : 0;
+    cell->seconds += (r->seconds - cell->seconds) / cell->seeds;
+    if (cell->seeds == 1 || r->points < cell->points) cell->points = r->points;
+    for (int p = 0; p < cell->points; p++) {
+        cell->epoch[p] = r->epoch[p];
+        cell->accuracy[p] += (r->accuracy[p] - cell->accuracy[p]) / cell->seeds;
+    }
+}
+
+static FILE *create(const struct qgm_plan *plan, const char *name, char path[QGM_TEXT + 64], struct qgm_error *err)
+{
+    snprintf(path, QGM_TEXT + 64, "%s/%s.tmp", plan->out, name);
+    FILE *f = fopen(path, "w");
+    if (!f) qgm_fail(err, QGM_SYSTEM, "cannot write %s: %s", path, strerror(errno));
+    return f;
+}
+
+/* Under its own name only when whole. */
+static int finish(FILE *f, char path[QGM_TEXT + 64], struct qgm_error *err)
+{
+    bool bad = fflush(f) != 0 || ferror(f);
+    bad |= fclose(f) != 0;
+    char final[QGM_TEXT + 64];
+    snprintf(final, sizeof final, "%.*s", (int)(strlen(path) - strlen(".tmp")), path);
+    if (bad || rename(path, final) < 0) {
+        remove(path);
+        return qgm_fail(err, QGM_SYSTEM, "cannot write %s: %s", final, strerror(errno));
+    }
+    return 0;
+}
+
+static const char *axis_value(const struct qgm_plan *plan, int axis, const struct qgm_plan_run *run)
+{
+    return plan->axis[axis].values.value[run->at[axis]];
+}
+
+static int write_runs(const struct qgm_plan *plan, const struct result *results, struct qgm_error *err)
+{
+    char path[QGM_TEXT + 64];
+    FILE *f = create(plan, "runs.csv", path, err);
+    if (!f) return -1;
+    fprintf(f, "algorithm");
+    for (int a = 0; a < plan->axes; a++) fprintf(f, ",%s", plan->axis[a].flag->name);
+    fprintf(f, ",lr,status");
+    for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%s", columns[c].key);
+    fprintf(f, ",seconds\n");
+    for (int i = 0; i < plan->runs; i++) {
+        const struct qgm_plan_run *run = &plan->run[i];
+        fprintf(f, "%s", plan->study->series[run->series].label);
+        for (int a = 0; a < plan->axes; a++) fprintf(f, ",%s", axis_value(plan, a, run));
+        fprintf(f, ",%g,%s", run->options.lr, results[i].diverged ? "diverged" : "finished");
+        for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%.6g", results[i].last[c]);
+        fprintf(f, ",%.2f\n", results[i].seconds);
+    }
+    return finish(f, path, err);
+}
+
+static int write_summary(const struct qgm_plan *plan, const struct cell *cells, int n, struct qgm_error *err)
+{
+    char path[QGM_TEXT + 64];
+    FILE *f = create(plan, "summary.csv", path, err);
+    if (!f) return -1;
+    fprintf(f, "algorithm");
+    for (int a = 0; a < plan->axes; a++)
+        if (!plan->axis[a].seed) fprintf(f, ",%s", plan->axis[a].flag->name);
+    fprintf(f, ",lr,seeds,diverged,accuracy_mean_sd_percent");
+    for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%s", columns[c].key);
+    fprintf(f, ",seconds\n");
+    for (int i = 0; i < n; i++) {
+        fprintf(f, "%s", plan->study->series[cells[i].run->series].label);
+        for (int a = 0; a < plan->axes; a++)
+            if (!plan->axis[a].seed) fprintf(f, ",%s", axis_value(plan, a, cells[i].run));
+        fprintf(f, ",%g,%d,%d,%.4g", cells[i].run->options.lr, cells[i].seeds, cells[i].diverged, cells[i].spread);
+        for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%.6g", cells[i].mean[c]);
+        fprintf(f, ",%.2f\n", cells[i].seconds);
+    }
+    return finish(f, path, err);
+}
+
+/* One table, three dialects. */
+struct dialect {
+    const char *begin, *cell, *end, *rule, *spread; /* spread: between mean and standard deviation */
+    bool pad, latex;
+};
+static const struct dialect plain = { "", "  ", "\n", NULL, " +- ", true, false };
+static const struct dialect markdown = { "| ", " | ", " |\n", "|", " ± ", true, false };
+static const struct dialect latex = { "", " & ", " \\\\\n", NULL, " $\\pm$ ", false, true };
+
+static void print_escaped(FILE *to, const struct dialect *d, const char *text, int width)
+{
+    if (!d->latex) {
+        fprintf(to, "%-*s", width, text);
+        return;
+    }
+    for (; *text; text++) fprintf(to, strchr("%_&#", *text) ? "\\%c" : "%c", *text);
+}
+
+static void print_table(FILE *to, const struct dialect *d, const struct qgm_plan *plan, const struct cell *cells, int n)
+{
+    int width = 10;
+    for (unsigned s = 0; s < plan->study->series_count; s++) {
+        int length = (int)strlen(plan->study->series[s].label);
+        if (length > width) width = length;
+    }
+    fprintf(to, "%s", d->begin);
+    print_escaped(to, d, "algorithm", width);
+    for (int a = 0; a < plan->axes; a++)
+        if (!plan->axis[a].seed) fprintf(to, "%s%6s", d->cell, plan->axis[a].flag->name);
+    fprintf(to, "%s%6s", d->cell, "lr");
+    for (int c = 0; c < COLUMNS; c++)
+        if (columns[c].digits >= 0) {
+            fprintf(to, "%s", d->cell);
+            print_escaped(to, d, columns[c].head, c ? 10 : 14);
+        }
+    fprintf(to, "%s%7s%s", d->cell, "seconds", d->end);
+    if (d->rule) {
+        int count = 3;
+        for (int a = 0; a < plan->axes; a++) count += !plan->axis[a].seed;
+        for (int c = 0; c < COLUMNS; c++) count += columns[c].digits >= 0;
+        for (int k = 0; k < count; k++) fprintf(to, "|---");
+        fprintf(to, "|\n");
+    }
+    for (int i = 0; i < n; i++) {
+        fprintf(to, "%s", d->begin);
+        print_escaped(to, d, plan->study->series[cells[i].run->series].label, width);
+        for (int a = 0; a < plan->axes; a++)
+            if (!plan->axis[a].seed) fprintf(to, "%s%6s", d->cell, axis_value(plan, a, cells[i].run));
+        fprintf(to, "%s%6g", d->cell, cells[i].run->options.lr);
+        for (int c = 0; c < COLUMNS; c++) {
+            char text[64];
+            if (columns[c].digits < 0) continue;
+            int used = snprintf(text, sizeof text, "%.*f", columns[c].digits, cells[i].mean[c]);
+            if (c == 0 && cells[i].diverged)
+                snprintf(text, sizeof text, "%d diverged", cells[i].diverged);
+            else if (c == 0 && cells[i].seeds > 1)
+                snprintf(text + used, sizeof text - (size_t)used, "%s%.2f", d->spread, cells[i].spread);
+            fprintf(to, "%s%-*s", d->cell, d->pad ? (c ? 10 : 14) : 0, text);
+        }
+        fprintf(to, "%s%7.1f%s", d->cell, cells[i].seconds, d->end);
+    }
+}
+
+static int write_table(const char *name, const struct dialect *d, const struct qgm_plan *plan, const struct cell *cells,
+                       int n, struct qgm_error *err)
+{
+    char path[QGM_TEXT + 64];
+    FILE *f = create(plan, name, path, err);
+    if (!f) return -1;
+    if (d->latex) fprintf(f, "%% %s\n", plan->study->title);
+    print_table(f, d, plan, cells, n);
+    return finish(f, path, err);
+}
+
+/* ---- Data of the figures: wide tables, one column a series, so that a script is a few lines of gnuplot ---- */
+
+static int find_axis(const struct qgm_plan *plan, const char *flag)
+{
+    for (int a = 0; a < plan->axes; a++)
+        if (flag && strcmp(plan->axis[a].flag->name, flag) == 0) return a;
+    return -1;
+}
+
+/* The cell of a series at value v of an axis and the first value of all others; NULL where the study has none. */
+static const struct cell *find_cell(const struct qgm_plan *plan, const struct cell *cells, int n, unsigned series,
+                                    int axis, unsigned v)
+{
+    for (int i = 0; i < n; i++) {
+        bool fits = cells[i].run->series == series;
+        for (int a = 0; a < plan->axes && fits; a++)
+            if (!plan->axis[a].seed) fits = cells[i].run->at[a] == (a == axis ? v : 0);
+        if (fits) return &cells[i];
+    }
+    return NULL;
+}
+
+static void write_heads(FILE *f, const struct qgm_plan *plan, const char *x, bool spread)
+{
+    fprintf(f, "%s", x);
+    for (unsigned s = 0; s < plan->study->series_count; s++)
+        fprintf(f, spread ? ",%s,%s sd" : ",%s", plan->study->series[s].label, plan->study->series[s].label);
+    fprintf(f, "\n");
+}
+
+/* <plot>.csv: accuracy against the axis. <plot>-epochs.csv: against the epoch, at the last value of the axis. */
+static int write_figure(const struct qgm_plan *plan, const struct qgm_figure *figure, const struct cell *cells, int n,
+                        struct qgm_error *err)
+{
+    int axis = find_axis(plan, figure->x);
+    if (axis < 0)
+        return qgm_fail(err, QGM_INPUT, "figure %s: x: '%s' is not a flag that the study varies", figure->plot,
+                        figure->x);
+    char path[QGM_TEXT + 64], name[QGM_TEXT];
+    snprintf(name, sizeof name, "%s.csv", figure->plot);
+    FILE *f = create(plan, name, path, err);
+    if (!f) return -1;
+    unsigned values = plan->axis[axis].values.count, series = plan->study->series_count;
+    write_heads(f, plan, figure->x, true);
+    for (unsigned v = 0; v < values; v++) {
+        fprintf(f, "%s", plan->axis[axis].values.value[v]);
+        for (unsigned s = 0; s < series; s++) {
+            const struct cell *cell = find_cell(plan, cells, n, s, axis, v);
+            bool shown = cell && !cell->diverged;
+            fprintf(f, ",%.6g,%.6g", shown ? cell->mean[0] : NAN, shown ? cell->spread : NAN);
+        }
+        fprintf(f, "\n");
+    }
+    QGM_TRY(finish(f, path, err));
+    snprintf(name, sizeof name, "%s-epochs.csv", figure->plot);
+    if (!(f = create(plan, name, path, err))) return -1;
+    write_heads(f, plan, "epoch", false);
+    const struct cell *first = find_cell(plan, cells, n, 0, axis, values - 1);
+    for (int p = 0; first && p < first->points; p++) {
+        fprintf(f, "%.6g", first->epoch[p]);
+        for (unsigned s = 0; s < series; s++) {
+            const struct cell *cell = find_cell(plan, cells, n, s, axis, values - 1);
+            fprintf(f, ",%.6g", cell && p < cell->points && !cell->diverged ? cell->accuracy[p] : NAN);
+        }
+        fprintf(f, "\n");
+    }
+    return finish(f, path, err);
+}
+
+/* partition.csv: how many examples of each class every client has, for each value of the axis (the first series and
+ * seed: all series of a study share the partition). */
+static int write_partition(const struct qgm_plan *plan, const struct qgm_figure *figure, struct qgm_error *err)
+{
+    int axis = find_axis(plan, figure->x);
+    if (axis < 0)
+        return qgm_fail(err, QGM_INPUT, "figure partition: x: '%s' is not a flag that the study varies", figure->x);
+    char path[QGM_TEXT + 64];
+    FILE *f = create(plan, "partition.csv", path, err);
+    if (!f) return -1;
+    fprintf(f, "%s,client,class,examples\n", figure->x);
+    struct qgm_dataset data = { 0 };
+    const struct qgm_options *o = &plan->run[0].options;
+    int result = qgm_dataset_open(&data, o->dataset, *o->data_dir ? o->data_dir : NULL, err);
+    for (int i = 0; i < plan->runs && result == 0; i++) {
+        bool shown = plan->run[i].series == 0;
+        for (int a = 0; a < plan->axes; a++)
+            if (a != axis) shown &= plan->run[i].at[a] == 0;
+        if (!shown) continue;
+        o = &plan->run[i].options;
+        struct qgm_partition p;
+        struct qgm_heterogeneity h;
+        int classes = data.train.classes;
+        result = qgm_partition_open(&p, o->partition, o->alpha, (int)o->clients, data.train.labels, data.train.n,
+                                    classes, (uint64_t)o->seed, err);
+        if (result < 0) break;
+        long *counts = calloc((size_t)(p.clients * classes), sizeof *counts);
+        if (!counts) abort();
+        qgm_partition_measure(&p, data.train.labels, classes, &h, counts);
+        for (int k = 0; k < p.clients * classes; k++)
+            fprintf(f, "%s,%d,%d,%ld\n", axis_value(plan, axis, &plan->run[i]), k / classes, k % classes, counts[k]);
+        free(counts);
+        qgm_partition_close(&p);
+    }
+    qgm_dataset_close(&data);
+    int finished = finish(f, path, result < 0 ? NULL : err);
+    return result < 0 ? -1 : finished;
+}
+
+static int write_all(const struct qgm_plan *plan, const struct result *results, const struct cell *cells, int n,
+                     struct qgm_error *err)
+{
+    QGM_TRY(write_runs(plan, results, err));
+    QGM_TRY(write_summary(plan, cells, n, err));
+    QGM_TRY(write_table("summary.md", &markdown, plan, cells, n, err));
+    QGM_TRY(write_table("summary.tex", &latex, plan, cells, n, err));
+    for (unsigned i = 0; i < plan->study->figures_count; i++) {
+        const struct qgm_figure *figure = &plan->study->figures[i];
+        if (strcmp(figure->plot, "partition") == 0)
+            QGM_TRY(write_partition(plan, figure, err));
+        else
+            QGM_TRY(write_figure(plan, figure, cells, n, err));
+    }
+    return 0;
+}
+
+int qgm_tables_write(const struct qgm_plan *plan, FILE *to, struct qgm_error *err)
+{
+    struct result *results = calloc((size_t)plan->runs, sizeof *results);
+    struct cell *cells = calloc((size_t)plan->runs, sizeof *cells);
+    int n = 0, status = results && cells ? 0 : qgm_fail(err, QGM_SYSTEM, "out of memory");
+    for (int i = 0; i < plan->runs && status == 0; i++) {
+        status = read_result(&results[i], plan->run[i].options.out, err);
+        int k = 0;
+        while (k < n && !same_cell(plan, cells[k].run, &plan->run[i])) k++;
+        if (k == n) cells[n++].run = &plan->run[i];
+        if (status == 0) add_result(&cells[k], &results[i]);
+    }
+    if (status == 0) status = write_all(plan, results, cells, n, err);
+    if (status == 0) print_table(to, &plain, plan, cells, n);
+    free(results);
+    free(cells);
+    return status;
+}

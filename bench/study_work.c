@@ -1,0 +1,183 @@
+/* Carrying out a plan: every run in a process of its own, so that a run that dies takes nothing with it. The data sets
+ * are read once, before the first process starts, and shared by all. SPDX-License-Identifier: MIT */
+#include "kernels.h"
+#include "progress.h"
+#include "run.h"
+#include "study.h"
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MOST_DATASETS = 8, MOST_JOBS = 256 };
+
+struct message { /* from a run's process, through a pipe; shorter than PIPE_BUF, so whole */
+    double done;
+    char note[64];
+    bool failed;
+    struct qgm_error err;
+};
+struct job {
+    pid_t process;
+    int pipe;
+    int run; /* index in the plan */
+    struct message last;
+};
+struct shop {
+    struct qgm_plan *plan;
+    struct qgm_dataset data[MOST_DATASETS];
+    char key[MOST_DATASETS][2 * QGM_TEXT];
+    int datasets, jobs, running, ended, succeeded, todo;
+    struct job job[MOST_JOBS];
+    struct qgm_error err;
+    bool failed;
+};
+
+static int find_data(struct shop *s, const struct qgm_options *o, struct qgm_dataset **data, struct qgm_error *err)
+{
+    char key[2 * QGM_TEXT];
+    snprintf(key, sizeof key, "%s\n%s", o->dataset, o->data_dir);
+    for (int i = 0; i < s->datasets; i++)
+        if (strcmp(s->key[i], key) == 0) {
+            *data = &s->data[i];
+            return 0;
+        }
+    if (s->datasets == MOST_DATASETS)
+        return qgm_fail(err, QGM_USAGE, "a study uses at most %d data sets", MOST_DATASETS);
+    QGM_TRY(qgm_dataset_open(&s->data[s->datasets], o->dataset, *o->data_dir ? o->data_dir : NULL, err));
+    memcpy(s->key[s->datasets], key, sizeof key);
+    *data = &s->data[s->datasets++];
+    return 0;
+}
+
+static void tell(void *user, double done, const char *note)
+{
+    struct message m = { .done = done };
+    snprintf(m.note, sizeof m.note, "%s", note);
+    static double last;
+    double now = qgm_seconds();
+    if (now - last < 0.1 && done < 1) return;
+    last = now;
+    if (write(*(int *)user, &m, sizeof m) < 0) qgm_interrupted = 1; /* the study is gone */
+}
+
+static _Noreturn void child(const struct qgm_options *o, const struct qgm_dataset *data, int pipe)
+{
+    struct message end = { .done = 1 };
+    struct qgm_outcome outcome;
+    if (qgm_kernels_use(*o->isa ? o->isa : NULL, &end.err) < 0 ||
+        qgm_run(o, data, NULL, tell, &pipe, &outcome, &end.err) < 0) {
+        end.failed = true;
+        if (write(pipe, &end, sizeof end) < 0) _exit(3);
+        _exit(1);
+    }
+    _exit(0);
+}
+
+/* Threads of one of `jobs` processes that share the cores we may use. */
+static long share_of_cores(int jobs)
+{
+    cpu_set_t mask;
+    int cores = sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 1;
+    const char *asked = getenv("OMP_NUM_THREADS");
+    if (asked && atoi(asked) > 0) cores = atoi(asked);
+    return cores / jobs > 1 ? cores / jobs : 1;
+}
+
+static int begin(struct shop *s, int run, struct qgm_error *err)
+{
+    struct qgm_options *o = &s->plan->run[run].options;
+    struct qgm_dataset *data;
+    int ends[2];
+    QGM_TRY(find_data(s, o, &data, err));
+    if (pipe(ends) < 0) return qgm_fail(err, QGM_SYSTEM, "pipe: %s", strerror(errno));
+    if (!o->threads) o->threads = share_of_cores(s->jobs);
+    fflush(NULL);
+    pid_t process = fork();
+    if (process < 0) return qgm_fail(err, QGM_SYSTEM, "fork: %s", strerror(errno));
+    if (process == 0) {
+        close(ends[0]);
+        child(o, data, ends[1]);
+    }
+    close(ends[1]);
+    s->job[s->running++] = (struct job){ .process = process, .pipe = ends[0], .run = run };
+    return 0;
+}
+
+/* Read what a run says; when its pipe closes, see how it ended. */
+static void listen_to(struct shop *s, int j)
+{
+    struct job *job = &s->job[j];
+    struct message m;
+    ssize_t got = read(job->pipe, &m, sizeof m);
+    if (got == (ssize_t)sizeof m) {
+        job->last = m;
+        return;
+    }
+    if (got < 0 && errno == EINTR) return;
+    int status;
+    while (waitpid(job->process, &status, 0) < 0 && errno == EINTR) {
+    }
+    close(job->pipe);
+    const char *where = s->plan->run[job->run].options.out;
+    bool success = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!s->failed && !success) {
+        s->failed = true;
+        if (job->last.failed)
+            s->err = job->last.err;
+        else
+            qgm_fail(&s->err, QGM_SYSTEM, "its process ended by signal %d", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+        qgm_fail_in(&s->err, "run %s", where);
+    }
+    s->ended++;
+    s->succeeded += success;
+    *job = s->job[--s->running];
+}
+
+static void show(struct shop *s, struct qgm_progress *progress)
+{
+    double done = s->ended;
+    char note[160] = "";
+    for (int j = 0; j < s->running; j++) done += s->job[j].last.done;
+    if (s->running) {
+        const struct job *job = &s->job[0];
+        const char *name = strrchr(s->plan->run[job->run].options.out, '/') + 1;
+        snprintf(note, sizeof note, "run %d of %d: %.60s  %s", s->ended + 1, s->todo, name, job->last.note);
+    }
+    qgm_progress_update(progress, done / s->todo, note);
+}
+
+int qgm_work_do(const struct qgm_work *work, struct qgm_plan *plan, struct qgm_error *err)
+{
+    static struct shop s;
+    s = (struct shop){ .plan = plan, .jobs = work->jobs < MOST_JOBS ? work->jobs : MOST_JOBS };
+    for (int i = 0; i < plan->runs; i++) s.todo += !plan->run[i].kept;
+    if (!s.todo) return 0;
+    struct qgm_progress progress = qgm_progress("study", work->quiet);
+    int next = 0;
+    while (s.running || (next < plan->runs && !s.failed && !qgm_interrupted)) {
+        while (s.running < s.jobs && next < plan->runs && !s.failed && !qgm_interrupted) {
+            int run = next++;
+            if (plan->run[run].kept) continue;
+            if (begin(&s, run, &s.err) < 0) s.failed = true;
+        }
+        struct pollfd fds[MOST_JOBS];
+        int n = s.running;
+        for (int j = 0; j < n; j++) fds[j] = (struct pollfd){ .fd = s.job[j].pipe, .events = POLLIN };
+        if (poll(fds, (nfds_t)n, 200) > 0)
+            for (int j = n; j-- > 0;) /* from the end: listen_to may move the last job into a gap */
+                if (fds[j].revents) listen_to(&s, j);
+        show(&s, &progress);
+    }
+    qgm_progress_end(&progress);
+    for (int i = 0; i < s.datasets; i++) qgm_dataset_close(&s.data[i]);
+    if (qgm_interrupted)
+        return qgm_fail(err, QGM_SYSTEM,
+                        "interrupted: %d of %d runs are finished and kept; the same command goes on from there",
+                        plan->runs - s.todo + s.succeeded, plan->runs);
+    if (s.failed) *err = s.err;
+    return s.failed ? -1 : 0;
+}

@@ -1,0 +1,58 @@
+/* qgm-train: one run. SPDX-License-Identifier: MIT */
+#include "kernels.h"
+#include "progress.h"
+#include "run.h"
+#include <inttypes.h>
+
+static const struct qgm_program program = {
+    .name = "qgm-train",
+    .usage = "[FLAG]...",
+    .intro =
+        "Train n clients, each on its own data, that average their models with their neighbours in a graph.\n"
+        "Prints a line an evaluation: accuracy on the test set of the clients' own models (mean, worst, best) and of\n"
+        "the averaged model; and at the end a digest of all final parameters. One seed gives the same digest on any\n"
+        "instruction set and any number of threads.",
+    .examples =
+        "  qgm-train --algo qg-dsgdm-n --alpha 0.1 --epochs 5\n"
+        "  qgm-train --algo d2 --lazy --topology ring --clients 8 --lr 0.05 --out out/d2\n"
+        "  qgm-train --dataset cifar10 --data-dir ~/data --model lenet --topology davis --clients 32 --dry-run\n",
+    .run_flags = true,
+};
+
+static void watch(void *user, double done, const char *note) { qgm_progress_update(user, done, note); }
+
+static int train(int argc, const char **argv, struct qgm_error *err)
+{
+    struct qgm_options options;
+    qgm_options_default(&options);
+    QGM_TRY(qgm_parse(&program, argc, argv, &options, NULL, 0, err));
+    QGM_TRY(qgm_kernels_use(*options.isa ? options.isa : NULL, err));
+    QGM_TRY(qgm_options_check(&options, err));
+    struct qgm_dataset data;
+    QGM_TRY(qgm_dataset_open(&data, options.dataset, *options.data_dir ? options.data_dir : NULL, err));
+    int result;
+    struct qgm_outcome outcome = { 0 };
+    if (options.dry_run) {
+        result = qgm_run_describe(&options, &data, stdout, err);
+    } else {
+        qgm_catch_signals();
+        struct qgm_progress progress = qgm_progress("train", options.quiet);
+        if (!options.quiet) qgm_print_evaluation_head(stdout);
+        result = qgm_run(&options, &data, options.quiet ? NULL : stdout, watch, &progress, &outcome, err);
+        qgm_progress_end(&progress);
+        if (result == 0) printf("digest %016" PRIx64 "\n", outcome.digest);
+    }
+    qgm_dataset_close(&data);
+    if (result == 0 && outcome.diverged)
+        return qgm_fail(err, QGM_SYSTEM,
+                        "diverged at step %.0f: the training loss is not finite or above 1000; lower --lr (now %g)",
+                        outcome.last.step, options.lr);
+    if (result == 0 && (fflush(stdout) || ferror(stdout))) return qgm_fail(err, QGM_SYSTEM, "cannot write to stdout");
+    return result;
+}
+
+int main(int argc, const char **argv)
+{
+    struct qgm_error err = { 0 };
+    return train(argc, argv, &err) < 0 ? qgm_complain(program.name, &err) : 0;
+}

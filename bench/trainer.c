@@ -1,0 +1,214 @@
+/* Opening a run, and its steps. SPDX-License-Identifier: MIT */
+#include "trainer.h"
+#include "progress.h"
+#include "random.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#else
+static int omp_get_max_threads(void) { return 1; }
+static int omp_get_thread_num(void) { return 0; }
+#endif
+
+static struct qgm_input input_of(const struct qgm_images *images)
+{
+    return (struct qgm_input){ .h = images->h, .w = images->w, .c = images->c, .classes = images->classes };
+}
+
+static struct qgm_augment augment_of(const struct qgm_options *o, const struct qgm_dataset *data)
+{
+    bool usual = strcmp(o->augment, "auto") == 0;
+    return (struct qgm_augment){ .flip = usual ? data->flip : strstr(o->augment, "flip") != NULL,
+                                 .crop = (usual ? data->crop : strstr(o->augment, "crop") != NULL) ? 4 : 0,
+                                 .seed = (uint64_t)o->seed };
+}
+
+static int open_partition(struct qgm_trainer *t, struct qgm_error *err)
+{
+    const struct qgm_options *o = &t->options;
+    const struct qgm_images *train = &t->data->train;
+    QGM_TRY(qgm_partition_open(&t->partition, o->partition, o->alpha, (int)o->clients, train->labels, train->n,
+                               train->classes, (uint64_t)o->seed, err));
+    qgm_partition_measure(&t->partition, train->labels, train->classes, &t->heterogeneity, NULL);
+    if (t->heterogeneity.size_min < o->batch)
+        return qgm_fail(err, QGM_USAGE,
+                        "--batch %ld: larger than a client's data (%ld examples): use a smaller batch or fewer clients",
+                        o->batch, t->heterogeneity.size_min);
+    QGM_TRY(qgm_sampler_open(&t->sampler, &t->partition, (int)o->batch, o->shared_order, (uint64_t)o->seed, err));
+    long batches = 0;
+    for (int i = 0; i < t->partition.clients; i++) batches += qgm_sampler_batches(&t->sampler, i);
+    t->per_epoch = lround((double)batches / t->partition.clients); /* sizes may differ: an epoch is the mean pass */
+    t->total = o->steps ? o->steps : lround(o->epochs * (double)t->per_epoch);
+    if (t->total < 1) return qgm_fail(err, QGM_USAGE, "--epochs %g: less than one step", o->epochs);
+    return 0;
+}
+
+/* Test images of the evaluations before the last: all, as told, or as many as cost a tenth of the training. An image
+ * costs one forward pass in a test, about three in training. */
+static long choose_subset(const struct qgm_trainer *t)
+{
+    const struct qgm_options *o = &t->options;
+    long all = t->data->test.n;
+    if (o->eval_subset >= 0) return o->eval_subset && o->eval_subset < all ? o->eval_subset : all;
+    double every = (double)(o->eval_every * t->per_epoch);
+    double evaluations = every > 0 ? ceil((double)t->total / every) - 1 : 0;
+    if (evaluations < 1) return all;
+    double training = 3.0 * (double)t->total * (double)o->batch * (double)o->clients;
+    long subset = (long)(0.10 * training / (evaluations * (double)(o->clients + 1)));
+    long least = all < 500 ? all : 500;
+    return subset < least ? least : subset > all ? all : subset;
+}
+
+static size_t worker_bytes(const struct qgm_trainer *t)
+{
+    const struct qgm_images *train = &t->data->train;
+    size_t pixels = (size_t)train->h * (size_t)train->w * (size_t)train->c;
+    size_t n = (size_t)(t->options.batch > t->test_batch ? t->options.batch : t->test_batch);
+    size_t grad = qgm_model_arena(t->model, (int)t->options.batch, true),
+           eval = qgm_model_arena(t->model, t->test_batch, false);
+    return (grad > eval ? grad : eval) + qgm_piece(n * pixels, sizeof(float)) + 2 * qgm_piece(n, sizeof(int32_t));
+}
+
+static size_t memory_bytes(const struct qgm_trainer *t)
+{
+    size_t clients = (size_t)t->options.clients, buffers = qgm_model_buffers(t->model);
+    return qgm_piece(clients * buffers, sizeof(float)) + qgm_piece(qgm_model_size(t->model), sizeof(float)) +
+           qgm_piece(buffers, sizeof(float)) + qgm_piece(clients, sizeof(double)) +
+           qgm_piece((size_t)t->data->test.n, sizeof(uint32_t));
+}
+
+size_t qgm_trainer_bytes(const struct qgm_trainer *t)
+{
+    return qgm_engine_bytes(t->engine) + memory_bytes(t) + (size_t)t->threads * worker_bytes(t);
+}
+
+static int open_memory(struct qgm_trainer *t, struct qgm_error *err)
+{
+    size_t clients = (size_t)t->options.clients, buffers = qgm_model_buffers(t->model);
+    QGM_TRY(qgm_arena_open(&t->memory, memory_bytes(t), err));
+    t->buffers = qgm_take(&t->memory, clients * buffers, sizeof(float));
+    t->average = qgm_take(&t->memory, qgm_model_size(t->model), sizeof(float));
+    t->average_buffers = qgm_take(&t->memory, buffers, sizeof(float));
+    t->losses = qgm_take(&t->memory, clients, sizeof(double));
+    t->test_order = qgm_take(&t->memory, (size_t)t->data->test.n, sizeof(uint32_t));
+    t->workers = calloc((size_t)t->threads, sizeof *t->workers);
+    if (!t->workers) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    for (int i = 0; i < t->threads; i++) QGM_TRY(qgm_arena_open(&t->workers[i].arena, worker_bytes(t), err));
+    return 0;
+}
+
+/* All clients start from one model; the subset of the test set does not depend on the seed, so that runs compare. */
+static void start(struct qgm_trainer *t)
+{
+    size_t size = qgm_model_size(t->model), buffers = qgm_model_buffers(t->model);
+    float *first = qgm_engine_params(t->engine, 0);
+    qgm_model_init(t->model, (uint64_t)t->options.seed, first, t->average_buffers);
+    for (int i = 0; i < t->options.clients; i++) {
+        if (i) memcpy(qgm_engine_params(t->engine, i), first, size * sizeof(float));
+        if (buffers) memcpy(t->buffers + (size_t)i * buffers, t->average_buffers, buffers * sizeof(float));
+    }
+    uint32_t n = (uint32_t)t->data->test.n;
+    for (uint32_t i = 0; i < n; i++) t->test_order[i] = i;
+    struct qgm_random r = qgm_random(0, QGM_RANDOM_SAMPLE, UINT32_MAX, 0);
+    qgm_random_shuffle(&r, t->test_order, n);
+}
+
+static int open_all(struct qgm_trainer *t, struct qgm_error *err)
+{
+    const struct qgm_options *o = &t->options;
+    QGM_TRY(qgm_options_check(o, err));
+    struct qgm_input input = input_of(&t->data->train);
+    QGM_TRY(qgm_model_open(&t->model, o->model, &input, err));
+    QGM_TRY(open_partition(t, err));
+    QGM_TRY(qgm_schedule_open(&t->schedule, o, t->per_epoch, t->total, err));
+    QGM_TRY(qgm_topology_open(&t->topology, o->topology, (int)o->clients, o->lazy, (uint64_t)o->seed, err));
+    t->threads = o->threads ? (int)o->threads : omp_get_max_threads();
+    t->subset = choose_subset(t);
+    t->test_batch = 100;
+    t->augment = augment_of(o, t->data);
+    struct qgm_engine_config config = { .algo = o->algo,
+                                        .topology = t->topology,
+                                        .dim = qgm_model_size(t->model),
+                                        .momentum = o->momentum,
+                                        .weight_decay = o->weight_decay,
+                                        .threads = t->threads,
+                                        .telemetry = true,
+                                        .force_pairing = o->force_pairing };
+    QGM_TRY(qgm_engine_open(&t->engine, &config, err));
+    QGM_TRY(open_memory(t, err));
+    start(t);
+    return 0;
+}
+
+int qgm_trainer_open(struct qgm_trainer *t, const struct qgm_options *options, const struct qgm_dataset *data,
+                     struct qgm_error *err)
+{
+    *t = (struct qgm_trainer){ .options = *options, .data = data };
+    if (open_all(t, err) == 0) return 0;
+    qgm_trainer_close(t);
+    return -1;
+}
+
+void qgm_trainer_close(struct qgm_trainer *t)
+{
+    for (int i = 0; t->workers && i < t->threads; i++) qgm_arena_close(&t->workers[i].arena);
+    free(t->workers);
+    qgm_arena_close(&t->memory);
+    qgm_engine_close(&t->engine);
+    qgm_topology_close(&t->topology);
+    qgm_sampler_close(&t->sampler);
+    qgm_partition_close(&t->partition);
+    qgm_model_close(&t->model);
+    memset(t, 0, sizeof *t);
+}
+
+/* Client i's gradient at its own parameters, on its own next batch. */
+static void client_gradient(struct qgm_trainer *t, int i, long step, struct qgm_worker *w)
+{
+    const struct qgm_images *train = &t->data->train;
+    size_t pixels = (size_t)train->h * (size_t)train->w * (size_t)train->c, mark = qgm_mark(&w->arena);
+    size_t batch = (size_t)t->options.batch;
+    double begin = qgm_seconds();
+    float *x = qgm_take(&w->arena, batch * pixels, sizeof *x);
+    int32_t *labels = qgm_take(&w->arena, batch, sizeof *labels);
+    uint32_t *index = qgm_take(&w->arena, batch, sizeof *index);
+    int n = qgm_sampler_next(&t->sampler, i, step, index);
+    struct qgm_augment augment = t->augment;
+    augment.client = t->options.shared_order ? 0 : (uint32_t)i;
+    augment.step = (uint32_t)step;
+    qgm_batch_fill(t->data, train, index, n, &augment, x, labels);
+    double filled = qgm_seconds();
+    struct qgm_batch examples = { .n = n, .x = x, .labels = labels };
+    t->losses[i] =
+        qgm_model_grad(t->model, qgm_engine_params(t->engine, i), t->buffers + (size_t)i * qgm_model_buffers(t->model),
+                       &examples, (float)t->options.label_smoothing, qgm_engine_grad(t->engine, i), NULL, &w->arena);
+    qgm_release(&w->arena, mark);
+    w->load_s += filled - begin;
+    w->gradient_s += qgm_seconds() - filled;
+}
+
+int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, bool *diverged, struct qgm_error *err)
+{
+    int clients = (int)t->options.clients;
+    long step = qgm_engine_steps(t->engine);
+    double begin = qgm_seconds();
+#pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
+    for (int i = 0; i < clients; i++) client_gradient(t, i, step, &t->workers[omp_get_thread_num()]);
+    double computed = qgm_seconds(), loss = 0;
+    QGM_TRY(qgm_engine_step(t->engine, qgm_schedule_lr(&t->schedule, step), telemetry, err));
+    for (int i = 0; i < clients; i++) loss += t->losses[i];
+    loss /= clients;
+    *diverged = !(loss <= 1000);
+    t->loss_sum += loss;
+    t->loss_steps++;
+    for (int i = 0; i < clients; i++) {
+        long batches = qgm_sampler_batches(&t->sampler, i), size = t->partition.start[i + 1] - t->partition.start[i];
+        t->images += step % batches < batches - 1 ? t->options.batch : size - (batches - 1) * t->options.batch;
+    }
+    double end = qgm_seconds();
+    t->update_s += end - computed;
+    t->train_s += end - begin;
+    return 0;
+}

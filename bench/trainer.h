@@ -1,0 +1,57 @@
+/* One training run: everything it needs, opened once; then steps and evaluations. SPDX-License-Identifier: MIT */
+#ifndef QGM_TRAINER_H
+#define QGM_TRAINER_H
+#include "dataset.h"
+#include "engine.h"
+#include "flags.h"
+#include "model.h"
+#include "record.h"
+#include "schedule.h"
+
+/* What one thread owns. */
+struct qgm_worker {
+    struct qgm_arena arena; /* activations, and a batch */
+    double load_s, gradient_s;
+};
+
+struct qgm_trainer {
+    struct qgm_options options;
+    const struct qgm_dataset *data; /* borrowed */
+    struct qgm_partition partition;
+    struct qgm_heterogeneity heterogeneity;
+    struct qgm_sampler sampler;
+    struct qgm_topology *topology;
+    struct qgm_model *model;
+    struct qgm_engine *engine;
+    struct qgm_schedule schedule;
+    struct qgm_augment augment;
+    struct qgm_arena memory;          /* the next five */
+    float *buffers;                   /* clients * qgm_model_buffers */
+    float *average, *average_buffers; /* the averaged model */
+    double *losses;                   /* a client's mean loss of the last step */
+    uint32_t *test_order;             /* a fixed permutation of the test set: a subset is a prefix */
+    struct qgm_worker *workers;
+    int threads;
+    long per_epoch, total; /* steps */
+    long subset;           /* test images of the evaluations before the last */
+    int test_batch;
+    long images; /* trained on so far */
+    double train_s, update_s, eval_s;
+    double loss_sum; /* of the steps since the last evaluation */
+    long loss_steps;
+};
+
+/* Open everything a run needs; data must outlive it. 0 or -1 with nothing left open. */
+int qgm_trainer_open(struct qgm_trainer *trainer, const struct qgm_options *options, const struct qgm_dataset *data,
+                     struct qgm_error *err);
+void qgm_trainer_close(struct qgm_trainer *trainer);
+/* Bytes the run will hold, before it allocates its large part: parameters, gradients, states, activations. */
+size_t qgm_trainer_bytes(const struct qgm_trainer *trainer);
+/* One step of all clients. telemetry may be NULL. A loss that is not finite, or above 1000, sets *diverged. */
+int qgm_trainer_step(struct qgm_trainer *trainer, struct qgm_telemetry *telemetry, bool *diverged,
+                     struct qgm_error *err);
+/* Test every client's own model, and the averaged one, on the first `images` of the test order; fills the accuracies
+ * and the counters of *e. */
+void qgm_trainer_evaluate(struct qgm_trainer *trainer, long images, struct qgm_evaluation *e);
+
+#endif

@@ -1,0 +1,35 @@
+# How much of each class every client has: area of a bubble = number of examples; a panel a value of the varied flag.
+#   gnuplot -e "out='paper/out/quickstart'; plots='plots'; x='alpha'" plots/partition.gp
+# Reads <out>/partition.csv (value, client, class, examples). Writes <out>/partition.svg and .png.
+# SPDX-License-Identifier: MIT
+load plots.'/style.gp'
+table = out.'/partition.csv'
+values = system(sprintf("tail -n +2 '%s' | cut -d, -f1 | uniq", table))
+n = words(values)
+stats table skip 1 using 4 name 'examples' nooutput
+stats table skip 1 using 2 name 'client' nooutput
+stats table skip 1 using 3 name 'class' nooutput
+radius(k) = 0.48 * sqrt(k / examples_max)
+
+do for [format in 'svg png'] {
+    if (format eq 'svg') {
+        set terminal svg size 40 + 340 * n,330 font font background '#ffffff' dynamic
+    } else {
+        set terminal pngcairo size 60 + 510 * n,495 font 'DejaVu Sans,11' fontscale 1.4 background '#ffffff'
+    }
+    set output out.'/partition.'.format
+    set multiplot layout 1, n margins 0.06, 0.985, 0.17, 0.89 spacing 0.045
+    unset key
+    set xlabel 'client'
+    set xrange [-0.8:client_max + 0.8]
+    set yrange [-0.8:class_max + 0.8]
+    set ytics 1
+    set style fill solid 0.75 noborder
+    do for [i = 1:n] {
+        set title (x eq 'alpha' ? 'Dirichlet α' : x).' = '.word(values, i)
+        set ylabel (i == 1 ? 'class' : '')
+        plot table skip 1 using 2:(strcol(1) eq word(values, i) ? $3 : NaN):(radius($4)) with circles lc rgb '#0072B2'
+    }
+    unset multiplot
+    unset output
+}

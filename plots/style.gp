@@ -1,0 +1,16 @@
+# Shared look: colour-blind-safe colours (Okabe and Ito, 2008), readable fonts, thin grid. SPDX-License-Identifier: MIT
+set datafile separator comma
+set datafile missing 'nan'
+set linetype 1 lc rgb '#0072B2' lw 2 pt 7 ps 0.8
+set linetype 2 lc rgb '#E69F00' lw 2 pt 5 ps 0.8
+set linetype 3 lc rgb '#D55E00' lw 2.5 pt 9 ps 1.0
+set linetype 4 lc rgb '#009E73' lw 2 pt 11 ps 0.9
+set linetype 5 lc rgb '#CC79A7' lw 2 pt 13 ps 0.9
+set linetype 6 lc rgb '#56B4E9' lw 2 pt 6 ps 0.8
+set linetype 7 lc rgb '#000000' lw 2 pt 4 ps 0.8
+set linetype 8 lc rgb '#999999' lw 2 pt 8 ps 0.9
+set grid lc rgb '#dddddd' lw 0.8
+set border 3 lc rgb '#444444'
+set tics nomirror
+set key outside bottom center horizontal samplen 2 spacing 1.2 width 1
+font = 'DejaVu Sans,11'

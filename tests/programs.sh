@@ -1,0 +1,110 @@
+#!/bin/sh
+# The programs as a user meets them: results, refusals, records. usage: programs.sh FOLDER-OF-PROGRAMS
+# Every refusal must be one line on stderr that says what is wrong, with the right exit code, and leave nothing behind.
+set -u
+bin=$1
+dir=$(mktemp -d)
+trap 'chmod -R u+w "$dir"; rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+passed=0 failed=0
+small="--dataset synthetic --model logreg --clients 4 --batch 8 --steps 3 --threads 1 --topology ring"
+
+fail() {
+    failed=$((failed + 1))
+    echo "FAILED: $*"
+    sed 's/^/    /' stderr.txt | head -n 5
+}
+# accept WORDS COMMAND...: exit 0 and WORDS (a regular expression) somewhere in what it prints.
+accept() {
+    pattern=$1
+    shift
+    if "$@" >stdout.txt 2>stderr.txt && grep -qE -- "$pattern" stdout.txt; then passed=$((passed + 1)); else fail "$*: wanted $pattern"; fi
+}
+# refuse CODE WORDS COMMAND...: that exit code, one line on stderr with WORDS, and no folder "out".
+refuse() {
+    code=$1 pattern=$2
+    shift 2
+    "$@" >stdout.txt 2>stderr.txt
+    got=$?
+    if [ $got = "$code" ] && grep -qE -- "$pattern" stderr.txt && [ "$(wc -l <stderr.txt)" = 1 ] && [ ! -e out ] && [ ! -e out.part ]
+    then passed=$((passed + 1)); else fail "$*: exit $got, wanted $code with $pattern"; fi
+}
+# shellcheck disable=SC2086  # $small is meant to split
+{
+accept 'usage: qgm-train' "$bin/qgm-train" --help
+accept 'in use: ' "$bin/qgm-train" --version
+accept 'qg-dsgdm-n ' "$bin/qgm-train" --list
+accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $small
+accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $small --quiet --clients 1
+accept 'spectral gap +0.050747' "$bin/qgm-inspect" topology ring --clients 16
+accept 'lambda_min +-0.434279' "$bin/qgm-inspect" topology davis --clients 32
+accept 'total variation' "$bin/qgm-inspect" partition iid --dataset synthetic --clients 4
+accept 'MFLOP' "$bin/qgm-train" $small --dry-run
+
+refuse 2 'unknown flag --algi: did you mean --algo' "$bin/qgm-train" $small --algi dsgd
+refuse 2 "did you mean 'qg-dsgdm'" "$bin/qgm-train" $small --algo qg-dgsdm
+refuse 2 "did you mean 'ring'" "$bin/qgm-train" $small --topology rimg
+refuse 2 "did you mean 'lenet'" "$bin/qgm-train" $small --model lenett
+refuse 2 'unknown name' "$bin/qgm-train" $small --dataset nowhere
+refuse 2 '--clients 0: expected a whole number from 1' "$bin/qgm-train" $small --clients 0
+refuse 2 '--clients 2.5' "$bin/qgm-train" $small --clients 2.5
+refuse 2 '--alpha 0: expected' "$bin/qgm-train" $small --partition lin2021 --alpha 0
+refuse 2 '--alpha -1' "$bin/qgm-train" $small --alpha -1
+refuse 2 '--lr nan: expected a number' "$bin/qgm-train" $small --lr nan
+refuse 2 '--lr inf' "$bin/qgm-train" $small --lr inf
+refuse 2 '--batch 60000: larger than a client' "$bin/qgm-train" $small --batch 60000
+refuse 2 'expected epochs, ascending' "$bin/qgm-train" $small --milestones 3,x
+refuse 2 'lambda_?min' "$bin/qgm-train" $small --algo d2 --clients 16
+refuse 2 'unknown instruction set|has no' "$bin/qgm-train" $small --isa sse9
+refuse 2 'unknown instruction set' env QGM_ISA=sse9 "$bin/qgm-train" $small
+refuse 2 'unexpected argument' "$bin/qgm-train" $small word
+refuse 2 'davis' "$bin/qgm-train" $small --topology davis --clients 16
+refuse 1 'nowhere' "$bin/qgm-train" $small --dataset fashion-mnist --data-dir ./nowhere
+refuse 2 "expected 'topology' or 'partition'" "$bin/qgm-inspect" graph
+refuse 2 'expected a study' "$bin/qgm-study"
+refuse 1 'cannot read' "$bin/qgm-study" nowhere.yaml
+
+# Records: complete under their name or not there at all.
+accept 'digest' "$bin/qgm-train" $small --out run/a
+for f in run/a/run.jsonl run/a/metrics.csv; do [ -s "$f" ] || fail "no $f"; done
+[ -e run/a.part ] && fail "run/a.part was left"
+refuse 2 'run/a: exists' "$bin/qgm-train" $small --out run/a
+accept 'digest' "$bin/qgm-train" $small --out run/a --force
+if [ "$(id -u)" = 0 ]; then unwritable=/proc/qgm; else mkdir locked; chmod 555 locked; unwritable=locked/qgm; fi
+refuse 1 'cannot make the folder' "$bin/qgm-train" $small --out "$unwritable"
+if [ -w /dev/full ]; then
+    "$bin/qgm-train" $small >/dev/full 2>stderr.txt && fail "a full disk under stdout went unnoticed"
+    grep -q 'cannot write' stderr.txt && passed=$((passed + 1)) || fail "no word about a full disk"
+fi
+
+# Ctrl-C: one line, exit 1, nothing half-written.
+"$bin/qgm-train" $small --steps 1000000000 --eval-every 0 --quiet --out out >stdout.txt 2>stderr.txt &
+process=$!
+sleep 0.5
+kill -INT $process
+wait $process
+code=$?
+if [ $code = 1 ] && grep -q 'interrupted at step' stderr.txt && [ ! -e out ] && [ ! -e out.part ]; then
+    passed=$((passed + 1)); else fail "Ctrl-C: exit $code"; fi
+
+# Studies: keys are checked with line and column; finished runs are kept.
+cat >study.yaml <<'YAML'
+title: a small study
+base: {dataset: synthetic, model: logreg, clients: 4, batch: 8, steps: 4, partition: iid}
+vary: {alpha: [1, 0.1], seed: [1, 2]}
+series:
+  - {label: DSGD, set: {algo: dsgd}}
+  - {label: QG, set: {algo: qg-dsgdm-n}}
+rules:
+  - {when: {algo: dsgd, alpha: 1e-1}, set: {lr: 0.05}}
+YAML
+accept '^DSGD +0.1 +0.05 ' "$bin/qgm-study" study.yaml --out st --jobs 2 --quiet
+[ "$(wc -l <st/summary.csv)" = 5 ] && [ "$(wc -l <st/runs.csv)" = 9 ] || fail "tables of the study"
+"$bin/qgm-study" study.yaml --out st --dry-run 2>&1 | grep -q '8 finished earlier are kept, 0 to do' && passed=$((passed + 1)) || fail "runs were not kept"
+sed 's/base: {/base: {learn_rate: 3, /' study.yaml >bad.yaml
+refuse 1 'learn_rate.*line: 2' "$bin/qgm-study" bad.yaml --out st2
+sed 's/algo: dsgd,/algo: dsgdd,/' study.yaml >bad.yaml
+refuse 2 'did you mean' "$bin/qgm-study" bad.yaml --out st2
+}
+echo "programs: $passed passed, $failed failed"
+[ $failed = 0 ]
