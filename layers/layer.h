@@ -134,6 +134,9 @@ struct qgm_declare {
 size_t qgm_param(struct qgm_builder *b, struct qgm_declare d);
 size_t qgm_buffer(struct qgm_builder *b, struct qgm_declare d);
 
+/* Build and plan a model of b->kind with b->option; qgm_model_open without the reading of a spec. */
+int qgm_model_make(struct qgm_model **model, struct qgm_builder *b, const struct qgm_input *input);
+
 /* Options: the text given or the default. The typed ones fail the build when the text does not fit. */
 const char *qgm_option(const struct qgm_builder *b, const char *name);
 int qgm_option_int(struct qgm_builder *b, const char *name, int least, int most);

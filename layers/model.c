@@ -39,35 +39,41 @@ static int check_input(const struct qgm_input *in, struct qgm_error *err)
     return 0;
 }
 
-static int build(struct qgm_model *m, const char *spec, struct qgm_error *err)
+static int build(struct qgm_builder *b)
 {
-    struct qgm_builder b = { .model = m, .err = err };
-    char *text = strdup(spec);
-    if (!text) return qgm_fail(err, QGM_SYSTEM, "cannot allocate memory for a model");
-    int rc = qgm_options_read(&b, text);
-    if (rc == 0) {
-        struct qgm_shape image = { m->input.h, m->input.w, m->input.c };
-        int x = qgm_append(&b, (struct qgm_node){ .shape = image, .passes = QGM_PASSES_NONE }, NULL, 0);
-        b.kind->build(&b, x);
-        rc = b.failed ? qgm_fail_in(err, "model %s", b.kind->name) : 0;
-    }
-    free(text);
-    return rc;
+    struct qgm_input *in = &b->model->input;
+    struct qgm_shape image = { in->h, in->w, in->c };
+    int x = qgm_append(b, (struct qgm_node){ .shape = image, .passes = QGM_PASSES_NONE }, NULL, 0);
+    b->kind->build(b, x);
+    return b->failed ? qgm_fail_in(b->err, "model %s", b->kind->name) : 0;
 }
 
-int qgm_model_open(struct qgm_model **model, const char *spec, const struct qgm_input *input, struct qgm_error *err)
+int qgm_model_make(struct qgm_model **model, struct qgm_builder *b, const struct qgm_input *input)
 {
     *model = NULL;
-    QGM_TRY(check_input(input, err));
+    QGM_TRY(check_input(input, b->err));
     struct qgm_model *m = calloc(1, sizeof *m);
-    if (!m) return qgm_fail(err, QGM_SYSTEM, "cannot allocate memory for a model");
+    if (!m) return qgm_fail(b->err, QGM_SYSTEM, "cannot allocate memory for a model");
     m->input = *input;
-    if (build(m, spec, err) < 0 || plan(m, err) < 0) {
+    b->model = m;
+    if (build(b) < 0 || plan(m, b->err) < 0) {
         qgm_model_close(&m);
         return -1;
     }
     *model = m;
     return 0;
+}
+
+int qgm_model_open(struct qgm_model **model, const char *spec, const struct qgm_input *input, struct qgm_error *err)
+{
+    *model = NULL;
+    struct qgm_builder b = { .err = err };
+    char *text = strdup(spec);
+    if (!text) return qgm_fail(err, QGM_SYSTEM, "cannot allocate memory for a model");
+    int rc = qgm_options_read(&b, text);
+    if (rc == 0) rc = qgm_model_make(model, &b, input);
+    free(text);
+    return rc;
 }
 
 static void close_list(struct qgm_list *list)

@@ -1,0 +1,248 @@
+/* Whole models: counts, names, gradients, bits, memory, refusals. SPDX-License-Identifier: MIT */
+#include "gradcheck.h"
+
+static const struct qgm_input cifar10 = { 32, 32, 3, 10 }, mnist = { 28, 28, 1, 10 };
+
+static struct qgm_model *open_model(const char *spec, const struct qgm_input *input)
+{
+    struct qgm_error err = { 0 };
+    struct qgm_model *m;
+    if (qgm_model_open(&m, spec, input, &err) < 0) fail_msg("%s: %s", spec, err.text);
+    return m;
+}
+
+/* Parameter counts of the paper's code and of torchvision. */
+static void parameter_counts_are_the_papers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        struct qgm_input input;
+        size_t count;
+    } known[] = {
+        { "lenet", { 32, 32, 3, 10 }, 62006 },
+        { "lenet", { 28, 28, 1, 10 }, 61706 },
+        { "lenet", { 32, 32, 3, 100 }, 69656 },
+        { "logreg", { 28, 28, 1, 10 }, 7850 },
+    };
+    for (size_t i = 0; i < QGM_COUNT(known); i++) {
+        struct qgm_model *m = open_model(known[i].spec, &known[i].input);
+        if (qgm_model_count(m) != known[i].count)
+            fail_msg("%s has %zu parameters, expected %zu", known[i].spec, qgm_model_count(m), known[i].count);
+        qgm_model_close(&m);
+    }
+}
+
+static struct ref_value net_lenet(struct ref *r, struct ref_value x, const void *detail)
+{
+    (void)detail;
+    x = ref_relu(r, ref_conv(r, x, "conv1", 1, x.h < 32 ? 2 : 0, true));
+    x = ref_pool(r, x, 2, 2, 0, true);
+    x = ref_relu(r, ref_conv(r, x, "conv2", 1, 0, true));
+    x = ref_pool(r, x, 2, 2, 0, true);
+    x = ref_relu(r, ref_linear(r, x, "fc1", true));
+    x = ref_relu(r, ref_linear(r, x, "fc2", true));
+    return ref_linear(r, x, "fc3", true);
+}
+
+static struct ref_value net_mlp(struct ref *r, struct ref_value x, const void *detail)
+{
+    (void)detail;
+    x = ref_relu(r, ref_linear(r, x, "fc1", true));
+    x = ref_relu(r, ref_linear(r, x, "fc2", true));
+    return ref_linear(r, x, "fc3", true);
+}
+
+static struct ref_value net_cnn(struct ref *r, struct ref_value x, const void *detail)
+{
+    (void)detail;
+    x = ref_relu(r, ref_conv(r, x, "conv1", 2, 1, true));
+    x = ref_relu(r, ref_conv(r, x, "conv2", 2, 1, true));
+    x = ref_relu(r, ref_conv(r, x, "conv3", 1, 1, true));
+    return ref_linear(r, x, "fc", true);
+}
+
+static void gradients_are_derivatives(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        struct qgm_input input;
+        ref_network *network;
+        const void *detail;
+        int n;
+    } known[] = {
+        { "lenet", { 28, 28, 1, 10 }, net_lenet, NULL, 5 },
+        { "mlp:hidden=20-10", { 6, 5, 2, 7 }, net_mlp, NULL, 70 },
+        { "cnn:width=4", { 11, 9, 2, 5 }, net_cnn, NULL, 9 },
+    };
+    for (size_t i = 0; i < QGM_COUNT(known); i++) {
+        struct qgm_model *m = open_model(known[i].spec, &known[i].input);
+        print_message("%s\n", known[i].spec);
+        grad_check(&(struct grad_case){ .model = m,
+                                        .input = known[i].input,
+                                        .network = known[i].network,
+                                        .detail = known[i].detail,
+                                        .n = known[i].n,
+                                        .tolerance = 1e-5,
+                                        .directions = 3,
+                                        .seed = (uint32_t)i });
+        qgm_model_close(&m);
+    }
+}
+
+/* A bigger arena, a dirty one, a batch in an odd place: the same bits. */
+static void bits_do_not_depend_on_the_arena(void **state)
+{
+    (void)state;
+    struct qgm_model *m = open_model("cnn:width=5", &mnist);
+    struct grad_case c = { .model = m, .input = mnist, .n = 33, .seed = 5 };
+    struct grad_data d = grad_open(&c);
+    size_t size = qgm_model_size(m);
+    float *again = grad_floats(size);
+    double loss = qgm_model_grad(m, d.params, d.buffers, &d.batch, 0, d.grad, NULL, &d.arena);
+    struct qgm_arena large;
+    assert_int_equal(qgm_arena_open(&large, 3 * qgm_model_arena(m, 33, true) + 4096, NULL), 0);
+    memset(qgm_take(&large, 1000, 1), 0x7f, 1000);
+    size_t mark = qgm_mark(&large);
+    for (int k = 0; k < 2; k++) {
+        struct qgm_score score = { 0 };
+        memset(again, 0xff, size * sizeof *again);
+        assert_true(qgm_model_grad(m, d.params, d.buffers, &d.batch, 0, again, &score, &large) == loss);
+        assert_memory_equal(again, d.grad, size * sizeof *again);
+        assert_int_equal(qgm_mark(&large), mark);
+        assert_int_equal(score.examples, 33);
+        assert_true(fabs(score.loss - 33 * loss) < 1e-9);
+    }
+    free(again);
+    qgm_arena_close(&large);
+    grad_close(&d);
+    qgm_model_close(&m);
+}
+
+/* The score of a batch is the sum of its parts', and counts what the logits say. */
+static void scores_add_up(void **state)
+{
+    (void)state;
+    struct qgm_model *m = open_model("mlp:hidden=8", &mnist);
+    struct grad_case c = { .model = m, .input = mnist, .n = 150, .seed = 6 };
+    struct grad_data d = grad_open(&c);
+    float logits[1500];
+    struct qgm_score whole = { 0 }, parts = { 0 };
+    qgm_model_eval(m, d.params, NULL, &d.batch, logits, &whole, &d.arena);
+    long correct = 0;
+    for (int i = 0; i < 150; i++) {
+        int best = 0;
+        for (int k = 1; k < 10; k++)
+            if (logits[10 * i + k] > logits[10 * i + best]) best = k;
+        correct += best == d.batch.labels[i];
+        struct qgm_batch one = { .n = 1, .x = d.batch.x + 784 * i, .labels = d.batch.labels + i };
+        qgm_model_eval(m, d.params, NULL, &one, NULL, &parts, &d.arena);
+    }
+    assert_int_equal(whole.examples, 150);
+    assert_int_equal(parts.examples, 150);
+    assert_int_equal(whole.correct, correct);
+    assert_int_equal(parts.correct, correct);
+    assert_true(fabs(whole.loss - parts.loss) < 1e-6 * whole.loss);
+    grad_close(&d);
+    qgm_model_close(&m);
+}
+
+static void training_lowers_the_loss(void **state)
+{
+    (void)state;
+    static const char *const specs[] = { "logreg", "mlp:hidden=16", "cnn:width=4", "lenet" };
+    for (size_t k = 0; k < QGM_COUNT(specs); k++) {
+        struct qgm_model *m = open_model(specs[k], &mnist);
+        struct grad_case c = { .model = m, .input = mnist, .n = 16, .seed = 8 };
+        struct grad_data d = grad_open(&c);
+        double first = 0, last = 0;
+        qgm_model_init(m, 1, d.params, d.buffers);
+        for (int step = 0; step < 40; step++) {
+            last = qgm_model_grad(m, d.params, d.buffers, &d.batch, 0, d.grad, NULL, &d.arena);
+            if (step == 0) first = last;
+            for (size_t i = 0; i < qgm_model_size(m); i++) d.params[i] -= 0.05f * d.grad[i];
+        }
+        if (!(last < 0.8 * first)) fail_msg("%s: the loss went from %g to %g", specs[k], first, last);
+        grad_check_gaps(m, d.params);
+        grad_close(&d);
+        qgm_model_close(&m);
+    }
+}
+
+/* Initial values depend on the seed alone and follow the rule of their tensor. */
+static void initial_values_follow_their_rule(void **state)
+{
+    (void)state;
+    struct qgm_model *m = open_model("lenet", &cifar10);
+    size_t size = qgm_model_size(m);
+    float *a = grad_floats(size), *b = grad_floats(size);
+    qgm_model_init(m, 3, a, NULL);
+    qgm_model_init(m, 3, b, NULL);
+    assert_memory_equal(a, b, size * sizeof *a);
+    qgm_model_init(m, 4, b, NULL);
+    assert_memory_not_equal(a, b, size * sizeof *a);
+    for (int i = 0; i < qgm_model_tensors(m); i++) {
+        const struct qgm_tensor *t = qgm_model_tensor(m, i);
+        if (strcmp(t->name, "fc1.weight")) continue;
+        double bound = 1 / sqrt(400.0), square = 0;
+        for (size_t j = t->offset; j < t->offset + t->count; j++) {
+            assert_true(fabs((double)a[j]) <= bound);
+            square += (double)a[j] * (double)a[j];
+        }
+        assert_true(fabs(square / (double)t->count / (bound * bound / 3) - 1) < 0.02);
+    }
+    free(a);
+    free(b);
+    qgm_model_close(&m);
+}
+
+static void bad_specs_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec, *says;
+        int size;
+    } bad[] = {
+        { "lenett", "did you mean 'lenet'", 28 },  { "", "unknown model", 28 },
+        { "lenet:width=3", "has no options", 28 }, { "cnn:widht=3", "did you mean 'width'", 28 },
+        { "cnn:width", "option=value", 28 },       { "cnn:width=", "option=value", 28 },
+        { "cnn:width=0", "from 1 to", 28 },        { "cnn:width=4x", "whole number", 28 },
+        { "cnn:width=4,", "option=value", 28 },    { "mlp:hidden=3-", "widths like", 28 },
+        { "mlp:hidden=0", "widths like", 28 },     { "lenet", "does not fit", 4 },
+    };
+    for (size_t i = 0; i < QGM_COUNT(bad); i++) {
+        struct qgm_input input = { bad[i].size, bad[i].size, 1, 10 };
+        struct qgm_error err = { 0 };
+        struct qgm_model *m;
+        assert_int_equal(qgm_model_open(&m, bad[i].spec, &input, &err), -1);
+        assert_null(m);
+        assert_int_equal(err.kind, QGM_USAGE);
+        if (!strstr(err.text, bad[i].says))
+            fail_msg("'%s': \"%s\" does not say %s", bad[i].spec, err.text, bad[i].says);
+    }
+}
+
+/* Every name opens, and says what its options are. */
+static void every_model_is_described(void **state)
+{
+    (void)state;
+    for (const char *const *name = qgm_model_names(); *name; name++) {
+        struct qgm_model *m = open_model(*name, &cifar10);
+        assert_non_null(qgm_model_about(*name));
+        assert_true(qgm_model_flops(m) > 0);
+        qgm_model_close(&m);
+    }
+    assert_null(qgm_model_about("nonsense"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parameter_counts_are_the_papers), cmocka_unit_test(gradients_are_derivatives),
+        cmocka_unit_test(bits_do_not_depend_on_the_arena), cmocka_unit_test(scores_add_up),
+        cmocka_unit_test(training_lowers_the_loss),        cmocka_unit_test(initial_values_follow_their_rule),
+        cmocka_unit_test(bad_specs_are_refused),           cmocka_unit_test(every_model_is_described),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,195 @@
+/* A second implementation of the networks, for tests: double precision, N,C,H,W, plain loops, forward only. It finds
+ * its weights by PyTorch name and reads them through PyTorch's shape, so names and axes are tested too. Gradients come
+ * from central differences of its loss. SPDX-License-Identifier: MIT */
+#ifndef QGM_TEST_REFERENCE_H
+#define QGM_TEST_REFERENCE_H
+#include "model.h"
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* n images of c x h x w. */
+struct ref_value {
+    int n, c, h, w;
+    double *v;
+};
+
+struct ref {
+    const struct qgm_model *model;
+    double *params; /* the flat vector */
+    const double *buffers;
+    bool training;
+    char prefix[64];
+    double *made[4096]; /* values to free */
+    int count;
+};
+
+static inline struct ref_value ref_new(struct ref *r, int n, int c, int h, int w)
+{
+    struct ref_value y = { n, c, h, w, calloc((size_t)n * (size_t)c * (size_t)h * (size_t)w, sizeof(double)) };
+    assert(y.v && r->count < 4096);
+    r->made[r->count++] = y.v;
+    return y;
+}
+
+static inline void ref_free(struct ref *r)
+{
+    while (r->count) free(r->made[--r->count]);
+}
+
+static inline double *ref_at(struct ref_value x, int n, int c, int h, int w)
+{
+    return x.v + (((size_t)n * (size_t)x.c + (size_t)c) * (size_t)x.h + (size_t)h) * (size_t)x.w + (size_t)w;
+}
+
+/* A tensor by name, with the stride of each of PyTorch's axes in the flat vector. */
+struct ref_tensor {
+    const double *at;
+    int dims, shape[4];
+    size_t stride[4];
+};
+
+static inline struct ref_tensor ref_find(const struct ref *r, const char *layer, const char *part)
+{
+    char name[160];
+    snprintf(name, sizeof name, "%s%s.%s", r->prefix, layer, part);
+    bool buffer = strncmp(part, "running", 7) == 0;
+    int tensors = buffer ? qgm_model_buffer_tensors(r->model) : qgm_model_tensors(r->model);
+    for (int i = 0; i < tensors; i++) {
+        const struct qgm_tensor *t = buffer ? qgm_model_buffer_tensor(r->model, i) : qgm_model_tensor(r->model, i);
+        if (strcmp(t->name, name)) continue;
+        struct ref_tensor found = { .at = (buffer ? r->buffers : r->params) + t->offset, .dims = t->dims };
+        for (int d = 0; d < t->dims; d++) {
+            found.shape[d] = t->torch_shape[d];
+            found.stride[d] = 1;
+            for (int e = t->axes[d] + 1; e < t->dims; e++) found.stride[d] *= (size_t)t->shape[e];
+        }
+        return found;
+    }
+    fprintf(stderr, "no tensor %s\n", name);
+    abort();
+}
+
+static inline double ref_get(const struct ref_tensor *t, int a, int b, int c, int d)
+{
+    int index[4] = { a, b, c, d };
+    const double *at = t->at;
+    for (int i = 0; i < t->dims; i++) {
+        assert(index[i] < t->shape[i]);
+        at += t->stride[i] * (size_t)index[i];
+    }
+    return *at;
+}
+
+static inline struct ref_value ref_image(struct ref *r, const struct qgm_input *in, const struct qgm_batch *batch)
+{
+    struct ref_value y = ref_new(r, batch->n, in->c, in->h, in->w);
+    const float *x = batch->x;
+    for (int n = 0; n < batch->n; n++)
+        for (int i = 0; i < in->h; i++)
+            for (int j = 0; j < in->w; j++)
+                for (int c = 0; c < in->c; c++) *ref_at(y, n, c, i, j) = (double)*x++;
+    return y;
+}
+
+static inline struct ref_value ref_relu(struct ref *r, struct ref_value x)
+{
+    struct ref_value y = ref_new(r, x.n, x.c, x.h, x.w);
+    size_t count = (size_t)x.n * (size_t)x.c * (size_t)x.h * (size_t)x.w;
+    for (size_t i = 0; i < count; i++) y.v[i] = x.v[i] > 0 ? x.v[i] : 0;
+    return y;
+}
+
+static inline struct ref_value ref_add(struct ref *r, struct ref_value a, struct ref_value b)
+{
+    assert(a.c == b.c && a.h == b.h && a.w == b.w);
+    struct ref_value y = ref_new(r, a.n, a.c, a.h, a.w);
+    size_t count = (size_t)a.n * (size_t)a.c * (size_t)a.h * (size_t)a.w;
+    for (size_t i = 0; i < count; i++) y.v[i] = a.v[i] + b.v[i];
+    return y;
+}
+
+/* One output of a convolution: the sum over filter taps inside the image. */
+static inline double ref_conv_sum(struct ref_value x, const struct ref_tensor *w, int n, int o, int top, int left)
+{
+    double sum = 0;
+    for (int c = 0; c < x.c; c++)
+        for (int p = 0; p < w->shape[2]; p++)
+            for (int q = 0; q < w->shape[3]; q++)
+                if (top + p >= 0 && top + p < x.h && left + q >= 0 && left + q < x.w)
+                    sum += *ref_at(x, n, c, top + p, left + q) * ref_get(w, o, c, p, q);
+    return sum;
+}
+
+static inline struct ref_value ref_conv(struct ref *r, struct ref_value x, const char *name, int stride, int pad,
+                                        bool bias)
+{
+    struct ref_tensor w = ref_find(r, name, "weight"), b = { 0 };
+    assert(w.dims == 4 && w.shape[1] == x.c);
+    if (bias) b = ref_find(r, name, "bias");
+    struct ref_value y = ref_new(r, x.n, w.shape[0], (x.h + 2 * pad - w.shape[2]) / stride + 1,
+                                 (x.w + 2 * pad - w.shape[3]) / stride + 1);
+    for (int n = 0; n < y.n; n++)
+        for (int o = 0; o < y.c; o++)
+            for (int i = 0; i < y.h; i++)
+                for (int j = 0; j < y.w; j++)
+                    *ref_at(y, n, o, i, j) = ref_conv_sum(x, &w, n, o, i * stride - pad, j * stride - pad) +
+                                             (bias ? ref_get(&b, o, 0, 0, 0) : 0);
+    return y;
+}
+
+/* Flattens c, h, w as PyTorch does. */
+static inline struct ref_value ref_linear(struct ref *r, struct ref_value x, const char *name, bool bias)
+{
+    struct ref_tensor w = ref_find(r, name, "weight"), b = { 0 };
+    if (bias) b = ref_find(r, name, "bias");
+    struct ref_value y = ref_new(r, x.n, w.shape[0], 1, 1);
+    for (int n = 0; n < y.n; n++)
+        for (int o = 0; o < y.c; o++) {
+            double sum = bias ? ref_get(&b, o, 0, 0, 0) : 0;
+            for (int c = 0; c < x.c; c++)
+                for (int i = 0; i < x.h; i++)
+                    for (int j = 0; j < x.w; j++) sum += *ref_at(x, n, c, i, j) * ref_get(&w, o, c, i, j);
+            *ref_at(y, n, o, 0, 0) = sum;
+        }
+    return y;
+}
+
+static inline struct ref_value ref_pool(struct ref *r, struct ref_value x, int k, int stride, int pad, bool max)
+{
+    struct ref_value y = ref_new(r, x.n, x.c, (x.h + 2 * pad - k) / stride + 1, (x.w + 2 * pad - k) / stride + 1);
+    for (int n = 0; n < y.n; n++)
+        for (int c = 0; c < y.c; c++)
+            for (int o = 0; o < y.h * y.w; o++) {
+                double best = -INFINITY, sum = 0;
+                int seen = 0;
+                for (int p = 0; p < k * k; p++) {
+                    int i = o / y.w * stride - pad + p / k, j = o % y.w * stride - pad + p % k;
+                    if (i < 0 || i >= x.h || j < 0 || j >= x.w) continue;
+                    double v = *ref_at(x, n, c, i, j);
+                    best = v > best ? v : best;
+                    sum += v;
+                    seen++;
+                }
+                *ref_at(y, n, c, o / y.w, o % y.w) = max ? best : sum / seen;
+            }
+    return y;
+}
+
+/* Mean cross-entropy with label smoothing. */
+static inline double ref_loss(struct ref_value logits, const int32_t *labels, double smoothing)
+{
+    double loss = 0;
+    for (int n = 0; n < logits.n; n++) {
+        double most = -INFINITY, sum = 0, mean = 0;
+        for (int c = 0; c < logits.c; c++) most = fmax(most, *ref_at(logits, n, c, 0, 0));
+        for (int c = 0; c < logits.c; c++) sum += exp(*ref_at(logits, n, c, 0, 0) - most);
+        for (int c = 0; c < logits.c; c++) mean += (*ref_at(logits, n, c, 0, 0) - most - log(sum)) / logits.c;
+        loss -= (1 - smoothing) * (*ref_at(logits, n, labels[n], 0, 0) - most - log(sum)) + smoothing * mean;
+    }
+    return loss / logits.n;
+}
+
+#endif
