@@ -23,8 +23,8 @@ int qgm_fail_in(struct qgm_error *err, const char *format, ...)
     va_start(args, format);
     int used = vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
-    if (used >= 0 && (size_t)used < sizeof err->text)
-        snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s", old);
+    size_t at = used < 0 ? 0 : (size_t)used;
+    if (at < sizeof err->text) snprintf(err->text + at, sizeof err->text - at, ": %.*s", (int)sizeof old - 3, old);
     return -1;
 }
 

@@ -73,6 +73,10 @@ double qgm_pool_bytes(const struct qgm_pool *p);
  *                the target being (1 - smoothing) on the label and smoothing / classes everywhere; when dlogits is not
  *                NULL, dlogits = scale * (softmax - target). In place on logits allowed.
  *
+ * Functions
+ * exp, log, tanh, sigmoid, erf: y = f(x), in place allowed, at most 2 ulp from the real value. NaN gives NaN, log of a
+ *                negative number too; overflow gives infinity; subnormal arguments and results are honoured.
+ *
  * Block operations
  * mix:           out = sum_j w[j] in[j], j ascending: w[0] in[0], then fma. out may be in[j] of any j.
  * axpy:          y = a x + y (fma).

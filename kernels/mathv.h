@@ -1,4 +1,4 @@
-/* exp, log, tanh, sigmoid, erf on the logical vector: at most 2 ulp (tests/mathv.c), the same bits on every ISA, no
+/* exp, log, tanh, sigmoid, erf on the logical vector: at most 2 ulp (tests/functions.c), the same bits on every ISA, no
  * call to libm. Polynomials are Chebyshev fits on the reduced interval, rounded to float. NaN gives NaN; overflow gives
  * infinity; results below the normal range are rounded once, to subnormals. SPDX-License-Identifier: MIT */
 #ifndef QGM_MATHV_H
@@ -69,11 +69,13 @@ VF_INLINE vf vf_tanh(vf x)
     return vf_select(vf_gt(a, vf_set1(0.75f)), large, small); /* NaN takes the polynomial */
 }
 
-/* 1 / (1 + e^-x) with the exponential of -|x|, which cannot overflow. */
+/* 1 / (1 + e^-x), written with e = e^-|x|, which cannot overflow: (x < 0 ? e : 1) / (1 + e). The rounding error of
+ * 1 + e, known exactly since e <= 1, goes into the residual that corrects the quotient. */
 VF_INLINE vf vf_sigmoid(vf x)
 {
-    vf e = vf_exp(vf_neg(vf_abs(x))), one = vf_set1(1);
-    return vf_div(vf_select(vf_gt(vf_zero(), x), e, one), vf_add(one, e));
+    vf e = vf_exp(vf_neg(vf_abs(x))), one = vf_set1(1), d = vf_add(one, e), lost = vf_sub(e, vf_sub(d, one));
+    vf top = vf_select(vf_gt(vf_zero(), x), e, one), inverse = vf_div(one, d), q = vf_mul(top, inverse);
+    return vf_fma(vf_fnma(q, lost, vf_fnma(q, d, top)), inverse, q);
 }
 
 /* |x| <= 0.92: x + x P(x^2). Else 1 - e^-Q(|x|), Q being a fit of -log erfc; past 4 the result rounds to 1. */

@@ -1,0 +1,122 @@
+/* The three passes of convolution of every ISA against the naive chain and the sum in double.
+ * SPDX-License-Identifier: MIT */
+#include "ref.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum pass { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS };
+static const char *const pass_names[] = { "forward", "backward data", "backward weights" };
+
+struct operands {
+    float *x, *w, *dy, *bias, *dw0;
+    size_t nx, nw, ny;
+};
+
+static struct operands operands(struct qgm_random *r, const struct qgm_conv *c, uint32_t poison)
+{
+    struct operands o = { .nx = (size_t)c->n * c->h * c->w * c->ci,
+                          .nw = (size_t)c->kh * c->kw * c->ci * c->co,
+                          .ny = (size_t)c->n * qgm_conv_oh(c) * qgm_conv_ow(c) * c->co };
+    o.x = check_floats(r, o.nx), o.w = check_floats(r, o.nw), o.dy = check_floats(r, o.ny);
+    o.dw0 = check_floats(r, o.nw), o.bias = check_floats(r, (size_t)c->co);
+    if (poison) check_poison(r, o.x, o.nx, poison), check_poison(r, o.dy, o.ny, poison);
+    return o;
+}
+
+static size_t run(const struct qgm_kernels *table, const struct qgm_conv *c, enum pass pass, const struct operands *o,
+                  bool bias, bool relu, float **out)
+{
+    size_t n = pass == FORWARD ? o->ny : pass == BACKWARD_DATA ? o->nx : o->nw;
+    *out = check_end(n, sizeof **out);
+    void *scratch = aligned_alloc(QGM_ALIGN, qgm_conv_scratch(c) + QGM_ALIGN);
+    memset(scratch, 0xff, qgm_conv_scratch(c));
+    if (pass == FORWARD) table->conv_forward(c, o->x, o->w, bias ? o->bias : NULL, relu, *out, scratch);
+    if (pass == BACKWARD_DATA) table->conv_backward_data(c, o->dy, o->w, *out, scratch);
+    if (pass == BACKWARD_WEIGHTS) {
+        memcpy(*out, o->dw0, n * sizeof **out);
+        table->conv_backward_weights(c, o->x, o->dy, *out, scratch);
+    }
+    free(scratch);
+    return n;
+}
+
+static void check_shape(struct qgm_random *r, const struct qgm_conv *c, uint32_t poison)
+{
+    struct operands o = operands(r, c, poison);
+    bool bias = qgm_random_below(r, 2), relu = !poison && qgm_random_below(r, 2);
+    size_t most = o.nx > o.ny ? o.nx : o.ny;
+    struct check_value *want = calloc((most > o.nw ? most : o.nw) + 1, sizeof *want);
+    for (enum pass pass = FORWARD; pass <= BACKWARD_WEIGHTS; pass++) {
+        if (pass == FORWARD) ref_conv_forward(c, o.x, o.w, bias ? o.bias : NULL, relu, want);
+        if (pass == BACKWARD_DATA) ref_conv_backward_data(c, o.dy, o.w, want);
+        if (pass == BACKWARD_WEIGHTS) ref_conv_backward_weights(c, o.x, o.dy, o.dw0, want);
+        double terms = pass == FORWARD         ? (double)c->kh * c->kw * c->ci
+                       : pass == BACKWARD_DATA ? (double)c->kh * c->kw * c->co
+                                               : (double)(qgm_conv_oh(c) * qgm_conv_ow(c) + c->n);
+        check_case("conv %s n=%d h=%d w=%d ci=%d co=%d kernel=%dx%d stride=%d pad=%d bias=%d relu=%d", pass_names[pass],
+                   c->n, c->h, c->w, c->ci, c->co, c->kh, c->kw, c->stride, c->pad, bias, relu);
+        CHECK_EACH_ISA(table)
+        {
+            float *got;
+            size_t count = run(table, c, pass, &o, bias, relu, &got);
+            check_values(table->isa, got, want, count, terms);
+        }
+    }
+    free(want);
+    check_free();
+}
+
+static struct qgm_conv random_shape(struct qgm_random *r)
+{
+    static const int kernels[] = { 1, 2, 3, 3, 3, 5, 7 };
+    struct qgm_conv c = { .n = 1 + (int)qgm_random_below(r, 3), .stride = 1 + (int)qgm_random_below(r, 3) };
+    c.kh = kernels[qgm_random_below(r, QGM_COUNT(kernels))];
+    c.kw = qgm_random_below(r, 4) ? c.kh : kernels[qgm_random_below(r, QGM_COUNT(kernels))];
+    c.pad = (int)qgm_random_below(r, 1 + (uint32_t)(c.kh < c.kw ? c.kh : c.kw));
+    c.h = c.kh + (int)qgm_random_below(r, 9), c.w = c.kw + (int)qgm_random_below(r, 20);
+    int most = c.kh * c.kw > 9 ? 17 : 33;
+    c.ci = check_extent(r, 1, most), c.co = check_extent(r, 1, most);
+    return c;
+}
+
+static void random_shapes(void **state)
+{
+    (void)state;
+    struct qgm_random r = qgm_random(2, QGM_RANDOM_TEST, 0, 0);
+    for (int i = 0; i < check_count(200); i++) {
+        struct qgm_conv c = random_shape(&r);
+        check_shape(&r, &c, 0);
+    }
+}
+
+static void not_a_number(void **state)
+{
+    (void)state;
+    struct qgm_random r = qgm_random(2, QGM_RANDOM_TEST, 0, 1);
+    for (int i = 0; i < check_count(60); i++) {
+        struct qgm_conv c = random_shape(&r);
+        check_shape(&r, &c, 400);
+    }
+}
+
+/* The layers the suite is used for, at a small batch: every specialised path is taken. */
+static void layers(void **state)
+{
+    (void)state;
+    static const struct qgm_conv shapes[] = {
+        { 2, 32, 32, 3, 16, 3, 3, 1, 1 },  { 2, 32, 32, 16, 16, 3, 3, 1, 1 }, { 1, 32, 32, 16, 32, 3, 3, 2, 1 },
+        { 1, 32, 32, 16, 32, 1, 1, 2, 0 }, { 1, 16, 16, 32, 32, 3, 3, 1, 1 }, { 2, 8, 8, 64, 64, 3, 3, 1, 1 },
+        { 1, 28, 28, 1, 6, 5, 5, 1, 2 },   { 1, 14, 14, 6, 16, 5, 5, 1, 0 },  { 1, 4, 4, 128, 96, 3, 3, 1, 1 },
+        { 1, 2, 2, 96, 128, 3, 3, 1, 1 },  { 1, 30, 30, 3, 64, 7, 7, 2, 3 },  { 1, 9, 9, 64, 48, 1, 1, 1, 0 },
+        { 0, 8, 8, 16, 16, 3, 3, 1, 1 },   { 2, 1, 1, 17, 33, 1, 1, 1, 0 },   { 1, 6, 6, 40, 100, 3, 3, 1, 1 },
+    };
+    struct qgm_random r = qgm_random(2, QGM_RANDOM_TEST, 0, 2);
+    for (size_t i = 0; i < QGM_COUNT(shapes); i++) check_shape(&r, &shapes[i], 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(random_shapes), cmocka_unit_test(not_a_number),
+                                        cmocka_unit_test(layers) };
+    return cmocka_run_group_tests_name("conv", tests, NULL, NULL);
+}
