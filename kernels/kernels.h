@@ -62,6 +62,25 @@ static inline int qgm_pool_oh(const struct qgm_pool *p) { return (p->h + 2 * p->
 static inline int qgm_pool_ow(const struct qgm_pool *p) { return (p->w + 2 * p->pad - p->k) / p->stride + 1; }
 double qgm_pool_bytes(const struct qgm_pool *p);
 
+/* Norms, one table of per-channel vectors over rows x c values (rows: the pixels of one image, or of a whole batch):
+ *   norm_forward:  y = f(x) scale + shift [+ residual] [then relu], f(x) = x - mean, or x sigmoid(x) when swish.
+ *                  In place on x or residual allowed.
+ *   norm_backward: dz = dy, or 0 where relu and y is not positive; dx = dz f'(x) scale + slope (x - mean) + offset.
+ *                  dx may be dy; else, when keep, dy is overwritten with dz: the gradient of the residual.
+ *   norm_sums:     sums[j] = sum over rows of dz, sums[c + j] = of dz f(x), in double.
+ *   norm_moments:  sums[j] = sum over rows of d, sums[c + j] = of d^2, d = x - (the first row): no cancellation.
+ * y is read only when relu. Order of the sums: chunks of 128 rows; in each, row r goes to chain r mod 4, the chains are
+ * added as (0 + 1) + (2 + 3), and the chunks in double, ascending. */
+struct qgm_norm {
+    size_t rows;
+    int c;
+    bool swish, relu;
+    const float *mean, *scale; /* c floats each */
+    const float *shift;        /* forward */
+    const float *slope;        /* backward */
+    const float *offset;       /* backward; NULL: 0 */
+};
+
 /* Rows and elements
  * add_bias:      y[r][c] += bias[c].
  * sum_rows:      db[c] += sum over rows of dy[r][c]. Order: rows in chunks of 256, each summed ascending from 0, chunks

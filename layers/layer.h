@@ -18,6 +18,9 @@ struct qgm_pass {
     const struct qgm_kernels *k;
     int n;
     bool training;
+    uint64_t seed; /* of dropout masks, with client and step */
+    uint32_t client, step;
+    int first; /* where in the batch the walk's examples begin */
     const float *params;
     float *buffers; /* only written when training */
     float *grad;
@@ -140,6 +143,7 @@ int qgm_model_make(struct qgm_model **model, struct qgm_builder *b, const struct
 /* Options: the text given or the default. The typed ones fail the build when the text does not fit. */
 const char *qgm_option(const struct qgm_builder *b, const char *name);
 int qgm_option_int(struct qgm_builder *b, const char *name, int least, int most);
+float qgm_option_fraction(struct qgm_builder *b, const char *name);                         /* [0, 1) */
 int qgm_option_choice(struct qgm_builder *b, const char *name, const char *const *choices); /* index in the list */
 
 /* y = x W + b over all of an example's floats, so it flattens what it is given. Default initialisation: PyTorch's,
@@ -165,5 +169,24 @@ struct qgm_pool2d {
 };
 int qgm_maxpool(struct qgm_builder *b, int x, struct qgm_pool2d spec);
 int qgm_avgpool(struct qgm_builder *b, int x, struct qgm_pool2d spec);
+
+enum qgm_norm_kind {
+    QGM_NORM_BATCH,  /* over the batch's pixels; running statistics in evaluation */
+    QGM_NORM_GROUP,  /* over one image's pixels and a group of channels */
+    QGM_NORM_EVO_S0, /* x sigmoid(x) / std of min(c, 32) groups, unbiased; an activation too */
+};
+/* y = relu(norm(x) + add). Scale 1, shift 0, eps 1e-5. */
+struct qgm_norm2d {
+    const char *name;
+    enum qgm_norm_kind kind;
+    int groups;      /* of QGM_NORM_GROUP */
+    bool no_running; /* QGM_NORM_BATCH: batch statistics in evaluation too */
+    int add;         /* a node of the same shape, or 0 */
+    bool relu;
+};
+int qgm_norm2d(struct qgm_builder *b, int x, struct qgm_norm2d spec);
+
+int qgm_add(struct qgm_builder *b, int x, int other);
+int qgm_dropout(struct qgm_builder *b, int x, float p); /* p = 0: x itself */
 
 #endif

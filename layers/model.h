@@ -28,11 +28,14 @@ struct qgm_tensor {
     size_t offset, count; /* floats */
 };
 
-/* n examples. x: n * h * w * c floats; labels: n. */
+/* n examples. x: n * h * w * c floats; labels: n. seed, client and step choose the dropout masks of qgm_model_grad in
+ * models that have dropout; elsewhere they are not read. */
 struct qgm_batch {
     int n;
     const float *x;
     const int32_t *labels;
+    uint64_t seed;
+    uint32_t client, step;
 };
 
 /* Sums over the examples seen: divide by `examples`. Zero it first; evaluations add. */

@@ -99,6 +99,16 @@ int qgm_option_int(struct qgm_builder *b, const char *name, int least, int most)
     return least;
 }
 
+float qgm_option_fraction(struct qgm_builder *b, const char *name)
+{
+    const char *text = qgm_option(b, name);
+    char *end;
+    float v = strtof(text, &end);
+    if (end != text && !*end && v >= 0 && v < 1) return v;
+    qgm_build_fail(b, QGM_USAGE, "%s=%s: expected a number from 0 to 1, 1 excluded", name, text);
+    return 0;
+}
+
 int qgm_option_choice(struct qgm_builder *b, const char *name, const char *const *choices)
 {
     const char *text = qgm_option(b, name);

@@ -106,12 +106,16 @@ double qgm_model_grad(const struct qgm_model *m, const float *params, float *buf
     w.pass.params = params;
     w.pass.buffers = buffers;
     w.pass.grad = grad;
+    w.pass.seed = batch->seed;
+    w.pass.client = batch->client;
+    w.pass.step = batch->step;
     memset(grad, 0, m->params.size * sizeof *grad);
     double loss = 0;
     for (int first = 0; first < batch->n; first += micro) {
         const int32_t *labels = batch->labels + first;
         w.x = batch->x + (size_t)first * image;
         w.pass.n = smaller(micro, batch->n - first);
+        w.pass.first = first;
         walk_forward(&w);
         const float *logits = value(&w, last);
         if (score) count_correct(logits, labels, w.pass.n, classes, score);

@@ -1,0 +1,233 @@
+/* Norms over rows: moments, application and their gradients, fused with the residual addition and the ReLU that follow
+ * them in a network, so that each pass reads and writes every value once. SPDX-License-Identifier: MIT */
+#include "kernels.h"
+#include "mathv.h"
+
+void QGM_ISA(qgm_norm_moments)(const float *x, size_t rows, int c, double *sums);
+void QGM_ISA(qgm_norm_forward)(const struct qgm_norm *t, const float *x, const float *residual, float *y);
+void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const float *y, const float *dy, double *sums);
+void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx,
+                                bool keep);
+
+/* Part of the results. Short float chains into double sums: the error does not grow with the batch, and four chains
+ * hide the latency of an addition. */
+enum { CHUNK = 128, CHAINS = 4 };
+
+VF_INLINE vf get(const float *p, int n) { return n == VF ? vf_load(p) : vf_load_n(p, n); }
+VF_INLINE void put(float *p, vf v, int n)
+{
+    if (n == VF)
+        vf_store(p, v);
+    else
+        vf_store_n(p, v, n);
+}
+VF_INLINE vf positive(vf y, vf dy) { return vf_select(vf_gt(y, vf_zero()), dy, vf_zero()); }
+
+/* The four chains of one column of vectors, added to the double sums. */
+VF_INLINE void add_chains(const vf *chain, double *sum, int n)
+{
+    float lanes[VF];
+    vf_store(lanes, vf_add(vf_add(chain[0], chain[1]), vf_add(chain[2], chain[3])));
+    for (int l = 0; l < n; l++) sum[l] += (double)lanes[l];
+}
+
+VF_INLINE void moments(const float *x, size_t rows, int c, vf origin, int n, double *sums)
+{
+    vf sum[CHAINS], square[CHAINS];
+    UNROLL
+    for (int k = 0; k < CHAINS; k++) sum[k] = square[k] = vf_zero();
+    size_t r = 0;
+    for (; r + CHAINS <= rows; r += CHAINS) UNROLL
+    for (int k = 0; k < CHAINS; k++) {
+        vf d = vf_sub(get(x + (r + (size_t)k) * (size_t)c, n), origin);
+        sum[k] = vf_add(sum[k], d);
+        square[k] = vf_fma(d, d, square[k]);
+    }
+    for (int k = 0; r < rows; r++, k++) {
+        vf d = vf_sub(get(x + r * (size_t)c, n), origin);
+        sum[k] = vf_add(sum[k], d);
+        square[k] = vf_fma(d, d, square[k]);
+    }
+    add_chains(sum, sums, n);
+    add_chains(square, sums + c, n);
+}
+
+void QGM_ISA(qgm_norm_moments)(const float *x, size_t rows, int c, double *sums)
+{
+    for (int j = 0; j < 2 * c; j++) sums[j] = 0;
+    for (size_t first = 0; first < rows; first += CHUNK) {
+        size_t count = rows - first < CHUNK ? rows - first : CHUNK;
+        const float *at = x + first * (size_t)c;
+        int j = 0;
+        for (; j + VF <= c; j += VF) moments(at + j, count, c, vf_load(x + j), VF, sums + j);
+        if (j < c) moments(at + j, count, c, vf_load_n(x + j, c - j), c - j, sums + j);
+    }
+}
+
+VF_INLINE void forward(const struct qgm_norm *t, int j, const float *x, const float *residual, float *y, int n,
+                       bool swish, bool add, bool relu)
+{
+    vf mean = get(t->mean + j, n), scale = get(t->scale + j, n), shift = get(t->shift + j, n);
+    for (size_t i = (size_t)j, end = i + t->rows * (size_t)t->c; i < end; i += (size_t)t->c) {
+        vf v = get(x + i, n), f = swish ? vf_mul(v, vf_sigmoid(v)) : vf_sub(v, mean);
+        vf z = vf_fma(f, scale, shift);
+        if (add) z = vf_add(z, get(residual + i, n));
+        put(y + i, relu ? vf_max(z, vf_zero()) : z, n);
+    }
+}
+
+VF_INLINE void forward_columns(const struct qgm_norm *t, const float *x, const float *residual, float *y, bool swish,
+                               bool add, bool relu)
+{
+    int j = 0;
+    for (; j + VF <= t->c; j += VF) forward(t, j, x, residual, y, VF, swish, add, relu);
+    if (j < t->c) forward(t, j, x, residual, y, t->c - j, swish, add, relu);
+}
+
+/* Rows in chunks that stay in L1 while their columns are walked. */
+static struct qgm_norm chunk_of(const struct qgm_norm *t, size_t first)
+{
+    struct qgm_norm part = *t;
+    part.rows = t->rows - first < CHUNK ? t->rows - first : CHUNK;
+    return part;
+}
+
+void QGM_ISA(qgm_norm_forward)(const struct qgm_norm *t, const float *x, const float *residual, float *y)
+{
+    for (size_t first = 0; first < t->rows; first += CHUNK) {
+        struct qgm_norm part = chunk_of(t, first);
+        size_t at = first * (size_t)t->c;
+        const float *res = residual ? residual + at : NULL;
+        switch (4 * t->swish + 2 * (residual != NULL) + t->relu) {
+        case 0:
+            forward_columns(&part, x + at, res, y + at, false, false, false);
+            break;
+        case 1:
+            forward_columns(&part, x + at, res, y + at, false, false, true);
+            break;
+        case 2:
+            forward_columns(&part, x + at, res, y + at, false, true, false);
+            break;
+        case 3:
+            forward_columns(&part, x + at, res, y + at, false, true, true);
+            break;
+        case 4:
+            forward_columns(&part, x + at, res, y + at, true, false, false);
+            break;
+        case 5:
+            forward_columns(&part, x + at, res, y + at, true, false, true);
+            break;
+        case 6:
+            forward_columns(&part, x + at, res, y + at, true, true, false);
+            break;
+        case 7:
+            forward_columns(&part, x + at, res, y + at, true, true, true);
+            break;
+        }
+    }
+}
+
+VF_INLINE void sums_step(const struct qgm_norm *t, const float *x, const float *y, const float *dy, size_t i, vf mean,
+                         int n, bool swish, vf *sum, vf *product)
+{
+    vf v = get(x + i, n), f = swish ? vf_mul(v, vf_sigmoid(v)) : vf_sub(v, mean), dz = get(dy + i, n);
+    if (t->relu) dz = positive(get(y + i, n), dz);
+    *sum = vf_add(*sum, dz);
+    *product = vf_fma(dz, f, *product);
+}
+
+VF_INLINE void sums_column(const struct qgm_norm *t, int j, const float *x, const float *y, const float *dy, int n,
+                           bool swish, double *sums)
+{
+    vf sum[CHAINS], product[CHAINS], mean = get(t->mean + j, n);
+    UNROLL
+    for (int k = 0; k < CHAINS; k++) sum[k] = product[k] = vf_zero();
+    size_t r = 0, c = (size_t)t->c, i = (size_t)j;
+    for (; r + CHAINS <= t->rows; r += CHAINS, i += CHAINS * c) UNROLL
+    for (int k = 0; k < CHAINS; k++) sums_step(t, x, y, dy, i + (size_t)k * c, mean, n, swish, &sum[k], &product[k]);
+    for (int k = 0; r < t->rows; r++, k++, i += c) sums_step(t, x, y, dy, i, mean, n, swish, &sum[k], &product[k]);
+    add_chains(sum, sums + j, n);
+    add_chains(product, sums + t->c + j, n);
+}
+
+VF_INLINE void sums_columns(const struct qgm_norm *t, const float *x, const float *y, const float *dy, bool swish,
+                            double *sums)
+{
+    int j = 0;
+    for (; j + VF <= t->c; j += VF) sums_column(t, j, x, y, dy, VF, swish, sums);
+    if (j < t->c) sums_column(t, j, x, y, dy, t->c - j, swish, sums);
+}
+
+void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const float *y, const float *dy, double *sums)
+{
+    for (int j = 0; j < 2 * t->c; j++) sums[j] = 0;
+    for (size_t first = 0; first < t->rows; first += CHUNK) {
+        struct qgm_norm part = chunk_of(t, first);
+        size_t at = first * (size_t)t->c;
+        const float *out = t->relu ? y + at : NULL;
+        if (t->swish)
+            sums_columns(&part, x + at, out, dy + at, true, sums);
+        else
+            sums_columns(&part, x + at, out, dy + at, false, sums);
+    }
+}
+
+/* (x s)' = s + x s (1 - s), s = sigmoid(x) */
+VF_INLINE vf swish_slope(vf x)
+{
+    vf s = vf_sigmoid(x);
+    return vf_fma(vf_mul(x, s), vf_sub(vf_set1(1), s), s);
+}
+
+VF_INLINE void backward(const struct qgm_norm *t, int j, const float *x, const float *y, float *dy, float *dx, int n,
+                        bool swish, bool relu, bool keep)
+{
+    vf mean = get(t->mean + j, n), scale = get(t->scale + j, n), slope = get(t->slope + j, n);
+    vf offset = t->offset ? get(t->offset + j, n) : vf_zero();
+    for (size_t i = (size_t)j, end = i + t->rows * (size_t)t->c; i < end; i += (size_t)t->c) {
+        vf v = get(x + i, n), dz = get(dy + i, n);
+        if (relu) dz = positive(get(y + i, n), dz);
+        if (keep) put(dy + i, dz, n);
+        if (swish) dz = vf_mul(dz, swish_slope(v));
+        put(dx + i, vf_fma(slope, vf_sub(v, mean), vf_fma(scale, dz, offset)), n);
+    }
+}
+
+VF_INLINE void backward_columns(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx,
+                                bool swish, bool relu, bool keep)
+{
+    int j = 0;
+    for (; j + VF <= t->c; j += VF) backward(t, j, x, y, dy, dx, VF, swish, relu, keep);
+    if (j < t->c) backward(t, j, x, y, dy, dx, t->c - j, swish, relu, keep);
+}
+
+void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx,
+                                bool keep)
+{
+    for (size_t first = 0; first < t->rows; first += CHUNK) {
+        struct qgm_norm part = chunk_of(t, first);
+        size_t at = first * (size_t)t->c;
+        const float *out = t->relu ? y + at : NULL;
+        bool keeps = keep && t->relu; /* without a ReLU dy is dz already */
+        switch (4 * t->swish + 2 * t->relu + keeps) {
+        case 0:
+            backward_columns(&part, x + at, out, dy + at, dx + at, false, false, false);
+            break;
+        case 2:
+            backward_columns(&part, x + at, out, dy + at, dx + at, false, true, false);
+            break;
+        case 3:
+            backward_columns(&part, x + at, out, dy + at, dx + at, false, true, true);
+            break;
+        case 4:
+            backward_columns(&part, x + at, out, dy + at, dx + at, true, false, false);
+            break;
+        case 6:
+            backward_columns(&part, x + at, out, dy + at, dx + at, true, true, false);
+            break;
+        case 7:
+            backward_columns(&part, x + at, out, dy + at, dx + at, true, true, true);
+            break;
+        }
+    }
+}
