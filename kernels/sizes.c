@@ -1,8 +1,14 @@
 /* What a call costs: scratch bytes, FLOPs, compulsory traffic. SPDX-License-Identifier: MIT */
 #include "kernels.h"
 
-/* A panel of op(b): k rows of 16 columns. */
-size_t qgm_gemm_scratch(const struct qgm_gemm *g) { return qgm_piece((size_t)g->k * 16, sizeof(float)); }
+static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* gemm.c's blocks: KC = 256 terms of NC = 2048 columns of op(b), whole panels, and of 352 rows of op(a). */
+size_t qgm_gemm_scratch(const struct qgm_gemm *g)
+{
+    size_t k = least((size_t)g->k, 256), n = least(((size_t)g->n + 31) / 32 * 32, 2048), m = least((size_t)g->m, 352);
+    return qgm_piece(k * (n + m), sizeof(float));
+}
 
 /* backward_data reads the weights with ci innermost; ci is padded to whole vectors. */
 size_t qgm_conv_scratch(const struct qgm_conv *c)
