@@ -65,27 +65,27 @@ static const struct poptOption own_flags[] = {
     POPT_TABLEEND
 };
 
-static void print_plan(const struct qgm_plan *plan, const char *path, int scale, bool all)
+static void print_plan(const struct qgm_grid *grid, const char *path, int scale, bool all)
 {
     int kept = 0;
-    for (int i = 0; i < plan->runs; i++) kept += plan->run[i].kept;
-    fprintf(stderr, "study   %s (%s, scale %s)\nruns    %d: %u algorithms", plan->study->title, path,
-            qgm_scale_names[scale], plan->runs, plan->study->series_count);
-    for (int a = 0; a < plan->axes; a++)
-        fprintf(stderr, " x %u %s", plan->axis[a].values.count, plan->axis[a].flag->name);
-    fprintf(stderr, "; %d finished earlier are kept, %d to do\nresults %s\n", kept, plan->runs - kept, plan->out);
-    for (int i = 0; all && i < plan->runs; i++)
-        printf("%s  %s\n", plan->run[i].kept ? "kept" : "to do", plan->run[i].options.out);
+    for (int i = 0; i < grid->runs; i++) kept += grid->run[i].kept;
+    fprintf(stderr, "study   %s (%s, scale %s)\nruns    %d: %u algorithms", grid->study->title, path,
+            qgm_scale_names[scale], grid->runs, grid->study->series_count);
+    for (int a = 0; a < grid->axes; a++)
+        fprintf(stderr, " x %u %s", grid->axis[a].values.count, grid->axis[a].flag->name);
+    fprintf(stderr, "; %d finished earlier are kept, %d to do\nresults %s\n", kept, grid->runs - kept, grid->out);
+    for (int i = 0; all && i < grid->runs; i++)
+        printf("%s  %s\n", grid->run[i].kept ? "kept" : "to do", grid->run[i].options.out);
 }
 
 /* A data row "1,0.5,nan" without any number after the first would make gnuplot stop: such a figure is left out. */
-static int draw(const struct qgm_plan *plan, const char *plots, const struct qgm_figure *figure, struct qgm_error *err)
+static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm_figure *figure, struct qgm_error *err)
 {
     char script[2 * QGM_TEXT], variables[2 * QGM_TEXT];
     snprintf(script, sizeof script, "%s/%s.gp", plots, figure->plot);
     if (access(script, R_OK) < 0)
         return qgm_fail(err, QGM_INPUT, "figure %s: cannot read %s: %s", figure->plot, script, strerror(errno));
-    snprintf(variables, sizeof variables, "out='%s'; plots='%s'; x='%s'", plan->out, plots, figure->x ? figure->x : "");
+    snprintf(variables, sizeof variables, "out='%s'; plots='%s'; x='%s'", grid->out, plots, figure->x ? figure->x : "");
     fflush(NULL);
     pid_t process = fork();
     if (process == 0) {
@@ -101,27 +101,27 @@ static int draw(const struct qgm_plan *plan, const char *plots, const struct qgm
     return 0;
 }
 
-static void print_paths(const struct qgm_plan *plan)
+static void print_paths(const struct qgm_grid *grid)
 {
-    printf("\nruns     %s/runs/\ntables   %s/summary.csv .md .tex, runs.csv\n", plan->out, plan->out);
-    for (unsigned i = 0; i < plan->study->figures_count; i++)
-        printf("figure   %s/%s.svg .png\n", plan->out, plan->study->figures[i].plot);
+    printf("\nruns     %s/runs/\ntables   %s/summary.csv .md .tex, runs.csv\n", grid->out, grid->out);
+    for (unsigned i = 0; i < grid->study->figures_count; i++)
+        printf("figure   %s/%s.svg .png\n", grid->out, grid->study->figures[i].plot);
 }
 
-static int carry_out(struct qgm_plan *plan, const struct command *c, struct qgm_error *err)
+static int carry_out(struct qgm_grid *grid, const struct command *c, struct qgm_error *err)
 {
     char runs[QGM_TEXT + 8];
     char seconds[32];
     double begin = qgm_seconds();
-    snprintf(runs, sizeof runs, "%s/runs", plan->out);
+    snprintf(runs, sizeof runs, "%s/runs", grid->out);
     QGM_TRY(qgm_make_folder(runs, err));
     struct qgm_work work = { .jobs = c->jobs, .quiet = c->quiet };
-    QGM_TRY(qgm_work_do(&work, plan, err));
+    QGM_TRY(qgm_work_do(&work, grid, err));
     fprintf(stderr, "time    %s\n", qgm_duration(qgm_seconds() - begin, seconds));
-    QGM_TRY(qgm_tables_write(plan, stdout, err));
-    for (unsigned i = 0; i < plan->study->figures_count; i++)
-        QGM_TRY(draw(plan, c->plots, &plan->study->figures[i], err));
-    print_paths(plan);
+    QGM_TRY(qgm_tables_write(grid, stdout, err));
+    for (unsigned i = 0; i < grid->study->figures_count; i++)
+        QGM_TRY(draw(grid, c->plots, &grid->study->figures[i], err));
+    print_paths(grid);
     return 0;
 }
 
@@ -136,14 +136,14 @@ static int study(int argc, const char **argv, const struct qgm_program *program,
     const char *name = strrchr(words[0], '/') ? strrchr(words[0], '/') + 1 : words[0];
     if (!*c->out) snprintf(c->out, sizeof c->out, "paper/out/%.*s", (int)strcspn(name, "."), name);
     struct qgm_study *file;
-    struct qgm_plan plan;
+    struct qgm_grid grid;
     QGM_TRY(qgm_study_read(&file, words[0], err));
-    int result = qgm_plan_open(&plan, file, words[0], c->scale, c->out, err);
+    int result = qgm_grid_open(&grid, file, words[0], c->scale, c->out, err);
     if (result == 0) {
-        print_plan(&plan, words[0], c->scale, c->dry_run);
+        print_plan(&grid, words[0], c->scale, c->dry_run);
         qgm_catch_signals();
-        if (!c->dry_run) result = carry_out(&plan, c, err);
-        qgm_plan_close(&plan);
+        if (!c->dry_run) result = carry_out(&grid, c, err);
+        qgm_grid_close(&grid);
     }
     qgm_study_free(&file);
     return result;

@@ -47,13 +47,13 @@ int qgm_study_read(struct qgm_study **study, const char *path, struct qgm_error 
 void qgm_study_free(struct qgm_study **study);
 
 /* ---- The plan: every run of the grid ---- */
-struct qgm_plan_run {
+struct qgm_grid_run {
     struct qgm_options options; /* options.out is the run's folder */
     unsigned series;
     unsigned at[QGM_MAX_VARY]; /* which value of each varied flag */
     bool kept;                 /* finished earlier with the same configuration */
 };
-struct qgm_plan {
+struct qgm_grid {
     const struct qgm_study *study;
     int axes;
     struct qgm_axis {
@@ -61,14 +61,14 @@ struct qgm_plan {
         struct qgm_value_list values;
         bool seed; /* tables take mean and spread over this axis */
     } axis[QGM_MAX_VARY];
-    struct qgm_plan_run *run;
+    struct qgm_grid_run *run;
     int runs;
     char out[QGM_TEXT]; /* folder of the study */
 };
 /* scale: index into qgm_scale_names. Checks every run's flags; error sentences name the study file. */
-int qgm_plan_open(struct qgm_plan *plan, const struct qgm_study *study, const char *path, int scale, const char *out,
+int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const char *path, int scale, const char *out,
                   struct qgm_error *err);
-void qgm_plan_close(struct qgm_plan *plan);
+void qgm_grid_close(struct qgm_grid *grid);
 
 /* ---- The work ---- */
 struct qgm_work {
@@ -76,11 +76,11 @@ struct qgm_work {
     bool quiet;
 };
 /* Carry out the runs that are not kept, each in a process of its own, `jobs` at a time. */
-int qgm_work_do(const struct qgm_work *work, struct qgm_plan *plan, struct qgm_error *err);
+int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_error *err);
 
 /* ---- The tables ---- */
 /* Read every record; write runs.csv, summary.csv, summary.md, summary.tex, the data of the figures and partition.csv
- * into plan->out, and print the summary on `to`. */
-int qgm_tables_write(const struct qgm_plan *plan, FILE *to, struct qgm_error *err);
+ * into grid->out, and print the summary on `to`. */
+int qgm_tables_write(const struct qgm_grid *grid, FILE *to, struct qgm_error *err);
 
 #endif

@@ -80,18 +80,18 @@ static int read_result(struct result *r, const char *folder, struct qgm_error *e
 
 /* ---- Cells: the runs that differ in the seed only ---- */
 struct cell {
-    const struct qgm_plan_run *run; /* the first of them */
+    const struct qgm_grid_run *run; /* the first of them */
     int seeds, diverged, points;
     double mean[COLUMNS], spread, seconds; /* spread: sample standard deviation of the mean accuracy over seeds */
     double epoch[MOST_EPOCHS], accuracy[MOST_EPOCHS];
     double squares;
 };
 
-static bool same_cell(const struct qgm_plan *plan, const struct qgm_plan_run *a, const struct qgm_plan_run *b)
+static bool same_cell(const struct qgm_grid *grid, const struct qgm_grid_run *a, const struct qgm_grid_run *b)
 {
     if (a->series != b->series) return false;
-    for (int k = 0; k < plan->axes; k++)
-        if (!plan->axis[k].seed && a->at[k] != b->at[k]) return false;
+    for (int k = 0; k < grid->axes; k++)
+        if (!grid->axis[k].seed && a->at[k] != b->at[k]) return false;
     return true;
 }
 
@@ -112,9 +112,9 @@ static void add_result(struct cell *cell, const struct result *r)
     }
 }
 
-static FILE *create(const struct qgm_plan *plan, const char *name, char path[QGM_TEXT + 64], struct qgm_error *err)
+static FILE *create(const struct qgm_grid *grid, const char *name, char path[QGM_TEXT + 64], struct qgm_error *err)
 {
-    snprintf(path, QGM_TEXT + 64, "%s/%s.tmp", plan->out, name);
+    snprintf(path, QGM_TEXT + 64, "%s/%s.tmp", grid->out, name);
     FILE *f = fopen(path, "w");
     if (!f) qgm_fail(err, QGM_SYSTEM, "cannot write %s: %s", path, strerror(errno));
     return f;
@@ -134,25 +134,25 @@ static int finish(FILE *f, char path[QGM_TEXT + 64], struct qgm_error *err)
     return 0;
 }
 
-static const char *axis_value(const struct qgm_plan *plan, int axis, const struct qgm_plan_run *run)
+static const char *axis_value(const struct qgm_grid *grid, int axis, const struct qgm_grid_run *run)
 {
-    return plan->axis[axis].values.value[run->at[axis]];
+    return grid->axis[axis].values.value[run->at[axis]];
 }
 
-static int write_runs(const struct qgm_plan *plan, const struct result *results, struct qgm_error *err)
+static int write_runs(const struct qgm_grid *grid, const struct result *results, struct qgm_error *err)
 {
     char path[QGM_TEXT + 64];
-    FILE *f = create(plan, "runs.csv", path, err);
+    FILE *f = create(grid, "runs.csv", path, err);
     if (!f) return -1;
     fprintf(f, "algorithm");
-    for (int a = 0; a < plan->axes; a++) fprintf(f, ",%s", plan->axis[a].flag->name);
+    for (int a = 0; a < grid->axes; a++) fprintf(f, ",%s", grid->axis[a].flag->name);
     fprintf(f, ",lr,status");
     for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%s", columns[c].key);
     fprintf(f, ",seconds\n");
-    for (int i = 0; i < plan->runs; i++) {
-        const struct qgm_plan_run *run = &plan->run[i];
-        fprintf(f, "%s", plan->study->series[run->series].label);
-        for (int a = 0; a < plan->axes; a++) fprintf(f, ",%s", axis_value(plan, a, run));
+    for (int i = 0; i < grid->runs; i++) {
+        const struct qgm_grid_run *run = &grid->run[i];
+        fprintf(f, "%s", grid->study->series[run->series].label);
+        for (int a = 0; a < grid->axes; a++) fprintf(f, ",%s", axis_value(grid, a, run));
         fprintf(f, ",%g,%s", run->options.lr, results[i].diverged ? "diverged" : "finished");
         for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%.6g", results[i].last[c]);
         fprintf(f, ",%.2f\n", results[i].seconds);
@@ -160,21 +160,21 @@ static int write_runs(const struct qgm_plan *plan, const struct result *results,
     return finish(f, path, err);
 }
 
-static int write_summary(const struct qgm_plan *plan, const struct cell *cells, int n, struct qgm_error *err)
+static int write_summary(const struct qgm_grid *grid, const struct cell *cells, int n, struct qgm_error *err)
 {
     char path[QGM_TEXT + 64];
-    FILE *f = create(plan, "summary.csv", path, err);
+    FILE *f = create(grid, "summary.csv", path, err);
     if (!f) return -1;
     fprintf(f, "algorithm");
-    for (int a = 0; a < plan->axes; a++)
-        if (!plan->axis[a].seed) fprintf(f, ",%s", plan->axis[a].flag->name);
+    for (int a = 0; a < grid->axes; a++)
+        if (!grid->axis[a].seed) fprintf(f, ",%s", grid->axis[a].flag->name);
     fprintf(f, ",lr,seeds,diverged,accuracy_mean_sd_percent");
     for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%s", columns[c].key);
     fprintf(f, ",seconds\n");
     for (int i = 0; i < n; i++) {
-        fprintf(f, "%s", plan->study->series[cells[i].run->series].label);
-        for (int a = 0; a < plan->axes; a++)
-            if (!plan->axis[a].seed) fprintf(f, ",%s", axis_value(plan, a, cells[i].run));
+        fprintf(f, "%s", grid->study->series[cells[i].run->series].label);
+        for (int a = 0; a < grid->axes; a++)
+            if (!grid->axis[a].seed) fprintf(f, ",%s", axis_value(grid, a, cells[i].run));
         fprintf(f, ",%g,%d,%d,%.4g", cells[i].run->options.lr, cells[i].seeds, cells[i].diverged, cells[i].spread);
         for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%.6g", cells[i].mean[c]);
         fprintf(f, ",%.2f\n", cells[i].seconds);
@@ -200,17 +200,17 @@ static void print_escaped(FILE *to, const struct dialect *d, const char *text, i
     for (; *text; text++) fprintf(to, strchr("%_&#", *text) ? "\\%c" : "%c", *text);
 }
 
-static void print_table(FILE *to, const struct dialect *d, const struct qgm_plan *plan, const struct cell *cells, int n)
+static void print_table(FILE *to, const struct dialect *d, const struct qgm_grid *grid, const struct cell *cells, int n)
 {
     int width = 10;
-    for (unsigned s = 0; s < plan->study->series_count; s++) {
-        int length = (int)strlen(plan->study->series[s].label);
+    for (unsigned s = 0; s < grid->study->series_count; s++) {
+        int length = (int)strlen(grid->study->series[s].label);
         if (length > width) width = length;
     }
     fprintf(to, "%s", d->begin);
     print_escaped(to, d, "algorithm", width);
-    for (int a = 0; a < plan->axes; a++)
-        if (!plan->axis[a].seed) fprintf(to, "%s%6s", d->cell, plan->axis[a].flag->name);
+    for (int a = 0; a < grid->axes; a++)
+        if (!grid->axis[a].seed) fprintf(to, "%s%6s", d->cell, grid->axis[a].flag->name);
     fprintf(to, "%s%6s", d->cell, "lr");
     for (int c = 0; c < COLUMNS; c++)
         if (columns[c].digits >= 0) {
@@ -220,16 +220,16 @@ static void print_table(FILE *to, const struct dialect *d, const struct qgm_plan
     fprintf(to, "%s%7s%s", d->cell, "seconds", d->end);
     if (d->rule) {
         int count = 3;
-        for (int a = 0; a < plan->axes; a++) count += !plan->axis[a].seed;
+        for (int a = 0; a < grid->axes; a++) count += !grid->axis[a].seed;
         for (int c = 0; c < COLUMNS; c++) count += columns[c].digits >= 0;
         for (int k = 0; k < count; k++) fprintf(to, "|---");
         fprintf(to, "|\n");
     }
     for (int i = 0; i < n; i++) {
         fprintf(to, "%s", d->begin);
-        print_escaped(to, d, plan->study->series[cells[i].run->series].label, width);
-        for (int a = 0; a < plan->axes; a++)
-            if (!plan->axis[a].seed) fprintf(to, "%s%6s", d->cell, axis_value(plan, a, cells[i].run));
+        print_escaped(to, d, grid->study->series[cells[i].run->series].label, width);
+        for (int a = 0; a < grid->axes; a++)
+            if (!grid->axis[a].seed) fprintf(to, "%s%6s", d->cell, axis_value(grid, a, cells[i].run));
         fprintf(to, "%s%6g", d->cell, cells[i].run->options.lr);
         for (int c = 0; c < COLUMNS; c++) {
             char text[64];
@@ -245,65 +245,65 @@ static void print_table(FILE *to, const struct dialect *d, const struct qgm_plan
     }
 }
 
-static int write_table(const char *name, const struct dialect *d, const struct qgm_plan *plan, const struct cell *cells,
+static int write_table(const char *name, const struct dialect *d, const struct qgm_grid *grid, const struct cell *cells,
                        int n, struct qgm_error *err)
 {
     char path[QGM_TEXT + 64];
-    FILE *f = create(plan, name, path, err);
+    FILE *f = create(grid, name, path, err);
     if (!f) return -1;
-    if (d->latex) fprintf(f, "%% %s\n", plan->study->title);
-    print_table(f, d, plan, cells, n);
+    if (d->latex) fprintf(f, "%% %s\n", grid->study->title);
+    print_table(f, d, grid, cells, n);
     return finish(f, path, err);
 }
 
 /* ---- Data of the figures: wide tables, one column a series, so that a script is a few lines of gnuplot ---- */
 
-static int find_axis(const struct qgm_plan *plan, const char *flag)
+static int find_axis(const struct qgm_grid *grid, const char *flag)
 {
-    for (int a = 0; a < plan->axes; a++)
-        if (flag && strcmp(plan->axis[a].flag->name, flag) == 0) return a;
+    for (int a = 0; a < grid->axes; a++)
+        if (flag && strcmp(grid->axis[a].flag->name, flag) == 0) return a;
     return -1;
 }
 
 /* The cell of a series at value v of an axis and the first value of all others; NULL where the study has none. */
-static const struct cell *find_cell(const struct qgm_plan *plan, const struct cell *cells, int n, unsigned series,
+static const struct cell *find_cell(const struct qgm_grid *grid, const struct cell *cells, int n, unsigned series,
                                     int axis, unsigned v)
 {
     for (int i = 0; i < n; i++) {
         bool fits = cells[i].run->series == series;
-        for (int a = 0; a < plan->axes && fits; a++)
-            if (!plan->axis[a].seed) fits = cells[i].run->at[a] == (a == axis ? v : 0);
+        for (int a = 0; a < grid->axes && fits; a++)
+            if (!grid->axis[a].seed) fits = cells[i].run->at[a] == (a == axis ? v : 0);
         if (fits) return &cells[i];
     }
     return NULL;
 }
 
-static void write_heads(FILE *f, const struct qgm_plan *plan, const char *x, bool spread)
+static void write_heads(FILE *f, const struct qgm_grid *grid, const char *x, bool spread)
 {
     fprintf(f, "%s", x);
-    for (unsigned s = 0; s < plan->study->series_count; s++)
-        fprintf(f, spread ? ",%s,%s sd" : ",%s", plan->study->series[s].label, plan->study->series[s].label);
+    for (unsigned s = 0; s < grid->study->series_count; s++)
+        fprintf(f, spread ? ",%s,%s sd" : ",%s", grid->study->series[s].label, grid->study->series[s].label);
     fprintf(f, "\n");
 }
 
 /* <plot>.csv: accuracy against the axis. <plot>-epochs.csv: against the epoch, at the last value of the axis. */
-static int write_figure(const struct qgm_plan *plan, const struct qgm_figure *figure, const struct cell *cells, int n,
+static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *figure, const struct cell *cells, int n,
                         struct qgm_error *err)
 {
-    int axis = find_axis(plan, figure->x);
+    int axis = find_axis(grid, figure->x);
     if (axis < 0)
         return qgm_fail(err, QGM_INPUT, "figure %s: x: '%s' is not a flag that the study varies", figure->plot,
                         figure->x);
     char path[QGM_TEXT + 64], name[QGM_TEXT];
     snprintf(name, sizeof name, "%s.csv", figure->plot);
-    FILE *f = create(plan, name, path, err);
+    FILE *f = create(grid, name, path, err);
     if (!f) return -1;
-    unsigned values = plan->axis[axis].values.count, series = plan->study->series_count;
-    write_heads(f, plan, figure->x, true);
+    unsigned values = grid->axis[axis].values.count, series = grid->study->series_count;
+    write_heads(f, grid, figure->x, true);
     for (unsigned v = 0; v < values; v++) {
-        fprintf(f, "%s", plan->axis[axis].values.value[v]);
+        fprintf(f, "%s", grid->axis[axis].values.value[v]);
         for (unsigned s = 0; s < series; s++) {
-            const struct cell *cell = find_cell(plan, cells, n, s, axis, v);
+            const struct cell *cell = find_cell(grid, cells, n, s, axis, v);
             bool shown = cell && !cell->diverged;
             fprintf(f, ",%.6g,%.6g", shown ? cell->mean[0] : NAN, shown ? cell->spread : NAN);
         }
@@ -311,13 +311,13 @@ static int write_figure(const struct qgm_plan *plan, const struct qgm_figure *fi
     }
     QGM_TRY(finish(f, path, err));
     snprintf(name, sizeof name, "%s-epochs.csv", figure->plot);
-    if (!(f = create(plan, name, path, err))) return -1;
-    write_heads(f, plan, "epoch", false);
-    const struct cell *first = find_cell(plan, cells, n, 0, axis, values - 1);
+    if (!(f = create(grid, name, path, err))) return -1;
+    write_heads(f, grid, "epoch", false);
+    const struct cell *first = find_cell(grid, cells, n, 0, axis, values - 1);
     for (int p = 0; first && p < first->points; p++) {
         fprintf(f, "%.6g", first->epoch[p]);
         for (unsigned s = 0; s < series; s++) {
-            const struct cell *cell = find_cell(plan, cells, n, s, axis, values - 1);
+            const struct cell *cell = find_cell(grid, cells, n, s, axis, values - 1);
             fprintf(f, ",%.6g", cell && p < cell->points && !cell->diverged ? cell->accuracy[p] : NAN);
         }
         fprintf(f, "\n");
@@ -327,24 +327,24 @@ static int write_figure(const struct qgm_plan *plan, const struct qgm_figure *fi
 
 /* partition.csv: how many examples of each class every client has, for each value of the axis (the first series and
  * seed: all series of a study share the partition). */
-static int write_partition(const struct qgm_plan *plan, const struct qgm_figure *figure, struct qgm_error *err)
+static int write_partition(const struct qgm_grid *grid, const struct qgm_figure *figure, struct qgm_error *err)
 {
-    int axis = find_axis(plan, figure->x);
+    int axis = find_axis(grid, figure->x);
     if (axis < 0)
         return qgm_fail(err, QGM_INPUT, "figure partition: x: '%s' is not a flag that the study varies", figure->x);
     char path[QGM_TEXT + 64];
-    FILE *f = create(plan, "partition.csv", path, err);
+    FILE *f = create(grid, "partition.csv", path, err);
     if (!f) return -1;
     fprintf(f, "%s,client,class,examples\n", figure->x);
     struct qgm_dataset data = { 0 };
-    const struct qgm_options *o = &plan->run[0].options;
+    const struct qgm_options *o = &grid->run[0].options;
     int result = qgm_dataset_open(&data, o->dataset, *o->data_dir ? o->data_dir : NULL, err);
-    for (int i = 0; i < plan->runs && result == 0; i++) {
-        bool shown = plan->run[i].series == 0;
-        for (int a = 0; a < plan->axes; a++)
-            if (a != axis) shown &= plan->run[i].at[a] == 0;
+    for (int i = 0; i < grid->runs && result == 0; i++) {
+        bool shown = grid->run[i].series == 0;
+        for (int a = 0; a < grid->axes; a++)
+            if (a != axis) shown &= grid->run[i].at[a] == 0;
         if (!shown) continue;
-        o = &plan->run[i].options;
+        o = &grid->run[i].options;
         struct qgm_partition p;
         struct qgm_heterogeneity h;
         int classes = data.train.classes;
@@ -355,7 +355,7 @@ static int write_partition(const struct qgm_plan *plan, const struct qgm_figure 
         if (!counts) abort();
         qgm_partition_measure(&p, data.train.labels, classes, &h, counts);
         for (int k = 0; k < p.clients * classes; k++)
-            fprintf(f, "%s,%d,%d,%ld\n", axis_value(plan, axis, &plan->run[i]), k / classes, k % classes, counts[k]);
+            fprintf(f, "%s,%d,%d,%ld\n", axis_value(grid, axis, &grid->run[i]), k / classes, k % classes, counts[k]);
         free(counts);
         qgm_partition_close(&p);
     }
@@ -364,37 +364,37 @@ static int write_partition(const struct qgm_plan *plan, const struct qgm_figure 
     return result < 0 ? -1 : finished;
 }
 
-static int write_all(const struct qgm_plan *plan, const struct result *results, const struct cell *cells, int n,
+static int write_all(const struct qgm_grid *grid, const struct result *results, const struct cell *cells, int n,
                      struct qgm_error *err)
 {
-    QGM_TRY(write_runs(plan, results, err));
-    QGM_TRY(write_summary(plan, cells, n, err));
-    QGM_TRY(write_table("summary.md", &markdown, plan, cells, n, err));
-    QGM_TRY(write_table("summary.tex", &latex, plan, cells, n, err));
-    for (unsigned i = 0; i < plan->study->figures_count; i++) {
-        const struct qgm_figure *figure = &plan->study->figures[i];
+    QGM_TRY(write_runs(grid, results, err));
+    QGM_TRY(write_summary(grid, cells, n, err));
+    QGM_TRY(write_table("summary.md", &markdown, grid, cells, n, err));
+    QGM_TRY(write_table("summary.tex", &latex, grid, cells, n, err));
+    for (unsigned i = 0; i < grid->study->figures_count; i++) {
+        const struct qgm_figure *figure = &grid->study->figures[i];
         if (strcmp(figure->plot, "partition") == 0)
-            QGM_TRY(write_partition(plan, figure, err));
+            QGM_TRY(write_partition(grid, figure, err));
         else
-            QGM_TRY(write_figure(plan, figure, cells, n, err));
+            QGM_TRY(write_figure(grid, figure, cells, n, err));
     }
     return 0;
 }
 
-int qgm_tables_write(const struct qgm_plan *plan, FILE *to, struct qgm_error *err)
+int qgm_tables_write(const struct qgm_grid *grid, FILE *to, struct qgm_error *err)
 {
-    struct result *results = calloc((size_t)plan->runs, sizeof *results);
-    struct cell *cells = calloc((size_t)plan->runs, sizeof *cells);
+    struct result *results = calloc((size_t)grid->runs, sizeof *results);
+    struct cell *cells = calloc((size_t)grid->runs, sizeof *cells);
     int n = 0, status = results && cells ? 0 : qgm_fail(err, QGM_SYSTEM, "out of memory");
-    for (int i = 0; i < plan->runs && status == 0; i++) {
-        status = read_result(&results[i], plan->run[i].options.out, err);
+    for (int i = 0; i < grid->runs && status == 0; i++) {
+        status = read_result(&results[i], grid->run[i].options.out, err);
         int k = 0;
-        while (k < n && !same_cell(plan, cells[k].run, &plan->run[i])) k++;
-        if (k == n) cells[n++].run = &plan->run[i];
+        while (k < n && !same_cell(grid, cells[k].run, &grid->run[i])) k++;
+        if (k == n) cells[n++].run = &grid->run[i];
         if (status == 0) add_result(&cells[k], &results[i]);
     }
-    if (status == 0) status = write_all(plan, results, cells, n, err);
-    if (status == 0) print_table(to, &plain, plan, cells, n);
+    if (status == 0) status = write_all(grid, results, cells, n, err);
+    if (status == 0) print_table(to, &plain, grid, cells, n);
     free(results);
     free(cells);
     return status;

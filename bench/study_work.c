@@ -27,7 +27,7 @@ struct job {
     struct message last;
 };
 struct shop {
-    struct qgm_plan *plan;
+    struct qgm_grid *grid;
     struct qgm_dataset data[MOST_DATASETS];
     char key[MOST_DATASETS][2 * QGM_TEXT];
     int datasets, jobs, running, ended, succeeded, todo;
@@ -89,7 +89,7 @@ static long share_of_cores(int jobs)
 
 static int begin(struct shop *s, int run, struct qgm_error *err)
 {
-    struct qgm_options *o = &s->plan->run[run].options;
+    struct qgm_options *o = &s->grid->run[run].options;
     struct qgm_dataset *data;
     int ends[2];
     QGM_TRY(find_data(s, o, &data, err));
@@ -122,7 +122,7 @@ static void listen_to(struct shop *s, int j)
     while (waitpid(job->process, &status, 0) < 0 && errno == EINTR) {
     }
     close(job->pipe);
-    const char *where = s->plan->run[job->run].options.out;
+    const char *where = s->grid->run[job->run].options.out;
     bool success = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!s->failed && !success) {
         s->failed = true;
@@ -144,24 +144,24 @@ static void show(struct shop *s, struct qgm_progress *progress)
     for (int j = 0; j < s->running; j++) done += s->job[j].last.done;
     if (s->running) {
         const struct job *job = &s->job[0];
-        const char *name = strrchr(s->plan->run[job->run].options.out, '/') + 1;
+        const char *name = strrchr(s->grid->run[job->run].options.out, '/') + 1;
         snprintf(note, sizeof note, "run %d of %d: %.60s  %s", s->ended + 1, s->todo, name, job->last.note);
     }
     qgm_progress_update(progress, done / s->todo, note);
 }
 
-int qgm_work_do(const struct qgm_work *work, struct qgm_plan *plan, struct qgm_error *err)
+int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_error *err)
 {
     static struct shop s;
-    s = (struct shop){ .plan = plan, .jobs = work->jobs < MOST_JOBS ? work->jobs : MOST_JOBS };
-    for (int i = 0; i < plan->runs; i++) s.todo += !plan->run[i].kept;
+    s = (struct shop){ .grid = grid, .jobs = work->jobs < MOST_JOBS ? work->jobs : MOST_JOBS };
+    for (int i = 0; i < grid->runs; i++) s.todo += !grid->run[i].kept;
     if (!s.todo) return 0;
     struct qgm_progress progress = qgm_progress("study", work->quiet);
     int next = 0;
-    while (s.running || (next < plan->runs && !s.failed && !qgm_interrupted)) {
-        while (s.running < s.jobs && next < plan->runs && !s.failed && !qgm_interrupted) {
+    while (s.running || (next < grid->runs && !s.failed && !qgm_interrupted)) {
+        while (s.running < s.jobs && next < grid->runs && !s.failed && !qgm_interrupted) {
             int run = next++;
-            if (plan->run[run].kept) continue;
+            if (grid->run[run].kept) continue;
             if (begin(&s, run, &s.err) < 0) s.failed = true;
         }
         struct pollfd fds[MOST_JOBS];
@@ -177,7 +177,7 @@ int qgm_work_do(const struct qgm_work *work, struct qgm_plan *plan, struct qgm_e
     if (qgm_interrupted)
         return qgm_fail(err, QGM_SYSTEM,
                         "interrupted: %d of %d runs are finished and kept; the same command goes on from there",
-                        plan->runs - s.todo + s.succeeded, plan->runs);
+                        grid->runs - s.todo + s.succeeded, grid->runs);
     if (s.failed) *err = s.err;
     return s.failed ? -1 : 0;
 }

@@ -6,11 +6,12 @@
 load plots.'/style.gp'
 table = out.'/accuracy.csv'
 curves = out.'/accuracy-epochs.csv'
-stats table skip 1 using 1 nooutput
-rows = STATS_records
-first = STATS_max
-last = system(sprintf("tail -n 1 '%s' | cut -d, -f1", table))
+values = system(sprintf("tail -n +2 '%s' | cut -d, -f1", table))
+n = words(values)
+last = word(values, n)
 series = (system(sprintf("head -n 1 '%s' | tr -cd ',' | wc -c", table)) + 0) / 2
+name(i) = system(sprintf("head -n 1 '%s' | cut -d, -f%d", table, 2 * i))
+title_of(x) = x eq 'alpha' ? 'Dirichlet α' : x
 
 do for [format in 'svg png'] {
     if (format eq 'svg') {
@@ -20,34 +21,48 @@ do for [format in 'svg png'] {
     }
     set output out.'/accuracy.'.format
     set multiplot
-    # One legend for both panels, under them.
-    set key at screen 0.5, screen 0.045 center bottom maxrows 1
-    set bmargin at screen 0.25
+    set bmargin at screen 0.23
     set tmargin at screen 0.92
-    set ylabel 'test accuracy, mean over clients (%)' offset 1,0
+    unset key
+
     set lmargin at screen 0.075
     set rmargin at screen 0.485
+    set ylabel 'test accuracy, mean over clients (%)' offset 1,0
+    set xlabel title_of(x).(x eq 'alpha' ? '  (heterogeneity grows to the right)' : '')
+    set title 'final accuracy, mean ± standard deviation over seeds'
     if (x eq 'alpha') {
         set logscale x
-        set xrange [*:*] reverse
-        set xlabel 'Dirichlet α  (heterogeneity grows to the right)'
-        set title 'accuracy against heterogeneity'
+        set xrange [word(values, 1) * 1.6 : last / 1.6]
     } else {
-        set xlabel x
-        set title 'accuracy against '.x
+        set offsets graph 0.06, graph 0.06, 0, 0
     }
-    set offsets graph 0.06, graph 0.06, 0, 0
-    plot for [i = 1:series] table using 1:(column(2 * i)):(column(2 * i + 1)) with yerrorlines lt i title columnheader(2 * i)
-    unset key
+    set xtics ()
+    plot for [i = 1:series] table using 1:(column(2 * i)):(column(2 * i + 1)):xtic(1) with yerrorlines lt i
+
     unset logscale x
-    unset offsets
+    set offsets 0, 0, 0, 0
     set xrange [0:*] noreverse
+    set xtics auto
     set xlabel 'epoch (passes over a client''s own data)'
-    set ylabel ''
-    set title 'accuracy during training, '.(x eq 'alpha' ? 'α' : x).' = '.last
+    unset ylabel
+    set title 'accuracy during training, '.title_of(x).' = '.last
     set lmargin at screen 0.56
     set rmargin at screen 0.97
-    plot for [i = 1:series] curves using 1:(column(i + 1)) with linespoints lt i title columnheader(i + 1)
+    plot for [i = 1:series] curves using 1:(column(i + 1)) with linespoints lt i
+
+    # The legend, once for both panels: an empty plot as wide as the page, so that it fits in one row.
+    set lmargin at screen 0.02
+    set rmargin at screen 0.98
+    set bmargin at screen 0
+    set tmargin at screen 0.1
+    unset border
+    unset tics
+    unset xlabel
+    unset title
+    set xrange [0:1]
+    set yrange [0:1]
+    set key inside center center horizontal samplen 3 spacing 1.2 width 2
+    plot NaN notitle, for [i = 1:series] keyentry with linespoints lt i title name(i)
     unset multiplot
     unset output
     reset

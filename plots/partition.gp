@@ -9,7 +9,7 @@ n = words(values)
 stats table skip 1 using 4 name 'examples' nooutput
 stats table skip 1 using 2 name 'client' nooutput
 stats table skip 1 using 3 name 'class' nooutput
-radius(k) = 0.48 * sqrt(k / examples_max)
+size(k) = 3.4 * sqrt(k / examples_max) # of a point: its area is proportional to k
 
 do for [format in 'svg png'] {
     if (format eq 'svg') {
@@ -24,11 +24,10 @@ do for [format in 'svg png'] {
     set xrange [-0.8:client_max + 0.8]
     set yrange [-0.8:class_max + 0.8]
     set ytics 1
-    set style fill solid 0.75 noborder
     do for [i = 1:n] {
         set title (x eq 'alpha' ? 'Dirichlet α' : x).' = '.word(values, i)
         set ylabel (i == 1 ? 'class' : '')
-        plot table skip 1 using 2:(strcol(1) eq word(values, i) ? $3 : NaN):(radius($4)) with circles lc rgb '#0072B2'
+        plot table skip 1 using 2:(strcol(1) eq word(values, i) && $4 > 0 ? $3 : NaN):(size($4)) with points pt 7 ps variable lc rgb '#0072B2'
     }
     unset multiplot
     unset output

@@ -52,19 +52,19 @@ static size_t slug(char *to, size_t size, const char *text)
 }
 
 /* Folder of a run: <out>/runs/<label>_<flag><value>... */
-static int name_run(const struct qgm_plan *plan, struct qgm_plan_run *run, struct qgm_error *err)
+static int name_run(const struct qgm_grid *grid, struct qgm_grid_run *run, struct qgm_error *err)
 {
     char name[QGM_TEXT];
-    size_t n = slug(name, sizeof name, plan->study->series[run->series].label);
-    for (int a = 0; a < plan->axes; a++) {
+    size_t n = slug(name, sizeof name, grid->study->series[run->series].label);
+    for (int a = 0; a < grid->axes; a++) {
         char piece[QGM_TEXT], value[QGM_TEXT];
-        slug(value, sizeof value, plan->axis[a].values.value[run->at[a]]);
-        snprintf(piece, sizeof piece, "_%s-%.*s", plan->axis[a].flag->name, 60, value);
+        slug(value, sizeof value, grid->axis[a].values.value[run->at[a]]);
+        snprintf(piece, sizeof piece, "_%s-%.*s", grid->axis[a].flag->name, 60, value);
         n += (size_t)snprintf(name + n, sizeof name - n, "%s", piece);
         if (n >= sizeof name) return qgm_fail(err, QGM_USAGE, "the names of the runs are too long: shorten the label");
     }
-    int used = snprintf(run->options.out, QGM_TEXT, "%.*s/runs/%s", (int)sizeof plan->out, plan->out, name);
-    if (used >= QGM_TEXT) return qgm_fail(err, QGM_USAGE, "--out %s: path too long", plan->out);
+    int used = snprintf(run->options.out, QGM_TEXT, "%.*s/runs/%s", (int)sizeof grid->out, grid->out, name);
+    if (used >= QGM_TEXT) return qgm_fail(err, QGM_USAGE, "--out %s: path too long", grid->out);
     return 0;
 }
 
@@ -85,60 +85,60 @@ static bool is_kept(const struct qgm_options *o)
     return same && ended;
 }
 
-static int open_axes(struct qgm_plan *plan, int scale, struct qgm_error *err)
+static int open_axes(struct qgm_grid *grid, int scale, struct qgm_error *err)
 {
-    const struct qgm_scale *chosen = plan->study->scale[scale];
+    const struct qgm_scale *chosen = grid->study->scale[scale];
     for (size_t i = 0; i < qgm_flag_count; i++) {
-        const struct qgm_value_list *list = plan->study->vary ? &plan->study->vary[i] : NULL;
+        const struct qgm_value_list *list = grid->study->vary ? &grid->study->vary[i] : NULL;
         if (chosen && chosen->vary && chosen->vary[i].count) list = &chosen->vary[i];
         if (!list || !list->count) continue;
-        if (plan->axes == QGM_MAX_VARY) return qgm_fail(err, QGM_INPUT, "vary: more than %d flags", QGM_MAX_VARY);
-        plan->axis[plan->axes++] =
+        if (grid->axes == QGM_MAX_VARY) return qgm_fail(err, QGM_INPUT, "vary: more than %d flags", QGM_MAX_VARY);
+        grid->axis[grid->axes++] =
             (struct qgm_axis){ .flag = &qgm_flags[i], .values = *list, .seed = strcmp(qgm_flags[i].name, "seed") == 0 };
     }
     return 0;
 }
 
-static int open_run(struct qgm_plan *plan, struct qgm_plan_run *run, int number, int scale, struct qgm_error *err)
+static int open_run(struct qgm_grid *grid, struct qgm_grid_run *run, int number, int scale, struct qgm_error *err)
 {
-    const struct qgm_study *study = plan->study;
+    const struct qgm_study *study = grid->study;
     struct qgm_options *o = &run->options;
-    for (int a = plan->axes; a-- > 0; number /= (int)plan->axis[a].values.count)
-        run->at[a] = (unsigned)number % plan->axis[a].values.count;
+    for (int a = grid->axes; a-- > 0; number /= (int)grid->axis[a].values.count)
+        run->at[a] = (unsigned)number % grid->axis[a].values.count;
     run->series = (unsigned)number;
     qgm_options_default(o);
     QGM_TRY(apply(o, study->base, err));
     if (study->scale[scale]) QGM_TRY(apply(o, study->scale[scale]->set, err));
     QGM_TRY(apply(o, study->series[run->series].set, err));
-    for (int a = 0; a < plan->axes; a++)
-        QGM_TRY(qgm_options_set(o, plan->axis[a].flag->name, plan->axis[a].values.value[run->at[a]], err));
+    for (int a = 0; a < grid->axes; a++)
+        QGM_TRY(qgm_options_set(o, grid->axis[a].flag->name, grid->axis[a].values.value[run->at[a]], err));
     QGM_TRY(apply_rules(o, study, err));
-    QGM_TRY(name_run(plan, run, err));
+    QGM_TRY(name_run(grid, run, err));
     o->force = true; /* an unfinished or different run of that name is replaced */
     QGM_TRY(qgm_options_check(o, err));
     run->kept = is_kept(o);
     return 0;
 }
 
-int qgm_plan_open(struct qgm_plan *plan, const struct qgm_study *study, const char *path, int scale, const char *out,
+int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const char *path, int scale, const char *out,
                   struct qgm_error *err)
 {
-    *plan = (struct qgm_plan){ .study = study };
-    snprintf(plan->out, sizeof plan->out, "%s", out);
-    int result = open_axes(plan, scale, err);
-    plan->runs = (int)study->series_count;
-    for (int a = 0; a < plan->axes; a++) plan->runs *= (int)plan->axis[a].values.count;
-    plan->run = calloc((size_t)plan->runs, sizeof *plan->run);
-    if (!plan->run) return qgm_fail(err, QGM_SYSTEM, "out of memory");
-    for (int i = 0; i < plan->runs && result == 0; i++) result = open_run(plan, &plan->run[i], i, scale, err);
+    *grid = (struct qgm_grid){ .study = study };
+    snprintf(grid->out, sizeof grid->out, "%s", out);
+    int result = open_axes(grid, scale, err);
+    grid->runs = (int)study->series_count;
+    for (int a = 0; a < grid->axes; a++) grid->runs *= (int)grid->axis[a].values.count;
+    grid->run = calloc((size_t)grid->runs, sizeof *grid->run);
+    if (!grid->run) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    for (int i = 0; i < grid->runs && result == 0; i++) result = open_run(grid, &grid->run[i], i, scale, err);
     if (result == 0) return 0;
-    qgm_plan_close(plan);
+    qgm_grid_close(grid);
     return qgm_fail_in(err, "study %s", path);
 }
 
-void qgm_plan_close(struct qgm_plan *plan)
+void qgm_grid_close(struct qgm_grid *grid)
 {
-    free(plan->run);
-    plan->run = NULL;
-    plan->runs = 0;
+    free(grid->run);
+    grid->run = NULL;
+    grid->runs = 0;
 }

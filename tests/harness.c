@@ -1,0 +1,115 @@
+/* Flags and the learning-rate schedule. SPDX-License-Identifier: MIT */
+#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "flags.h"
+#include "schedule.h"
+#include <math.h>
+#include <string.h>
+
+static void every_flag_reads_back_what_it_prints(void **state)
+{
+    (void)state;
+    struct qgm_options a, b;
+    qgm_options_default(&a);
+    assert_int_equal(qgm_options_set(&a, "lr", "0.30000000000000004", NULL), 0);
+    assert_int_equal(qgm_options_set(&a, "alpha", "1e-3", NULL), 0);
+    assert_int_equal(qgm_options_set(&a, "lazy", "true", NULL), 0);
+    qgm_options_default(&b);
+    for (size_t i = 0; i < qgm_flag_count; i++) {
+        char text[QGM_TEXT];
+        qgm_options_text(&a, &qgm_flags[i], text);
+        assert_int_equal(qgm_options_set(&b, qgm_flags[i].name, text, NULL), 0);
+    }
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_true(qgm_options_digest(&a) == qgm_options_digest(&b));
+}
+
+static void the_digest_sees_results_only(void **state)
+{
+    (void)state;
+    struct qgm_options a, b;
+    qgm_options_default(&a);
+    for (size_t i = 0; i < qgm_flag_count; i++) {
+        const struct qgm_flag *flag = &qgm_flags[i];
+        const char *other = flag->kind == QGM_FLAG_TEXT     ? "other"
+                            : flag->kind == QGM_FLAG_SWITCH ? "true"
+                            : flag->kind == QGM_FLAG_WHOLE  ? "3"
+                                                            : "0.25";
+        b = a;
+        assert_int_equal(qgm_options_set(&b, flag->name, other, NULL), 0);
+        if (flag->result == (qgm_options_digest(&a) == qgm_options_digest(&b))) fail_msg("--%s", flag->name);
+    }
+}
+
+static void bad_values_are_refused_and_change_nothing(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = { { "clients", "0" },    { "clients", "x" },  { "clients", "" },
+                                          { "clients", "1e99" }, { "lr", "nan" },     { "lr", "-1" },
+                                          { "lr", "0.1x" },      { "momentum", "1" }, { "lazy", "perhaps" },
+                                          { "alpha", "-0.1" },   { "batch", "2.5" },  { "nonsense", "1" } };
+    for (size_t i = 0; i < QGM_COUNT(bad); i++) {
+        struct qgm_options a, b;
+        struct qgm_error err = { 0 };
+        qgm_options_default(&a);
+        b = a;
+        assert_int_equal(qgm_options_set(&a, bad[i][0], bad[i][1], &err), -1);
+        assert_int_equal(err.kind, QGM_USAGE);
+        assert_non_null(strstr(err.text, bad[i][0]));
+        assert_memory_equal(&a, &b, sizeof a);
+    }
+}
+
+/* The released code's table (reference-spec 6): 16 clients, peak 0.8 from 0.1 over 5 epochs, decays at 150 and 225. */
+static void the_schedule_is_the_papers(void **state)
+{
+    (void)state;
+    struct qgm_options o;
+    struct qgm_schedule s;
+    struct qgm_error err;
+    qgm_options_default(&o);
+    static const char *const set[][2] = { { "lr", "0.8" },        { "warmup-epochs", "5" },
+                                          { "warmup-lr", "0.1" }, { "milestones", "150,225" },
+                                          { "lr-decay", "0.1" },  { "epochs", "300" } };
+    for (size_t i = 0; i < QGM_COUNT(set); i++) assert_int_equal(qgm_options_set(&o, set[i][0], set[i][1], NULL), 0);
+    long epoch = 98;
+    assert_int_equal(qgm_schedule_open(&s, &o, epoch, 300 * epoch, &err), 0);
+    static const double want[][2] = { { 0, 0.1 },   { 1, 0.24 },   { 2.5, 0.45 }, { 5, 0.8 },
+                                      { 149, 0.8 }, { 151, 0.08 }, { 226, 0.008 } };
+    for (size_t i = 0; i < QGM_COUNT(want); i++)
+        assert_true(fabs(qgm_schedule_lr(&s, (long)(want[i][0] * (double)epoch)) - want[i][1]) < 1e-12);
+    assert_true(fabs(qgm_schedule_lr(&s, 150 * epoch) - 0.08) < 1e-12); /* the step that starts at a milestone decays */
+    assert_true(fabs(qgm_schedule_lr(&s, 150 * epoch - 1) - 0.8) < 1e-12);
+}
+
+static void milestones_below_one_are_shares(void **state)
+{
+    (void)state;
+    struct qgm_options o;
+    struct qgm_schedule s;
+    struct qgm_error err;
+    qgm_options_default(&o);
+    assert_int_equal(qgm_options_set(&o, "milestones", "0.5,0.75", NULL), 0);
+    assert_int_equal(qgm_schedule_open(&s, &o, 10, 100, &err), 0);
+    assert_int_equal(s.at[0], 50);
+    assert_int_equal(s.at[1], 75);
+    static const char *const bad[] = { "x", "3,2", "3,,4", "-1", "1;2", "5,5" };
+    for (size_t i = 0; i < QGM_COUNT(bad); i++) {
+        assert_int_equal(qgm_options_set(&o, "milestones", bad[i], NULL), 0);
+        assert_int_equal(qgm_schedule_open(&s, &o, 10, 100, &err), -1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_flag_reads_back_what_it_prints),      cmocka_unit_test(the_digest_sees_results_only),
+        cmocka_unit_test(bad_values_are_refused_and_change_nothing), cmocka_unit_test(the_schedule_is_the_papers),
+        cmocka_unit_test(milestones_below_one_are_shares),
+    };
+    return cmocka_run_group_tests_name("harness", tests, NULL, NULL);
+}
