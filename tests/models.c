@@ -24,6 +24,36 @@ static void parameter_counts_are_the_papers(void **state)
         { "lenet", { 28, 28, 1, 10 }, 61706 },
         { "lenet", { 32, 32, 3, 100 }, 69656 },
         { "logreg", { 28, 28, 1, 10 }, 7850 },
+        { "resnet20", { 32, 32, 3, 10 }, 272474 },
+        { "resnet20:norm=gn", { 32, 32, 3, 10 }, 272474 },
+        { "resnet20", { 32, 32, 3, 100 }, 278324 },
+        { "resnet20", { 32, 32, 3, 1000 }, 336824 },
+        { "resnet20-evonorm", { 32, 32, 3, 10 }, 272474 },
+        { "resnet20-evonorm-lin2021", { 32, 32, 3, 10 }, 272474 },
+        { "resnet32", { 32, 32, 3, 10 }, 466906 },
+        { "resnet44", { 32, 32, 3, 10 }, 684058 },
+        { "resnet56", { 32, 32, 3, 10 }, 869530 },
+        { "resnet18-cifar", { 32, 32, 3, 10 }, 11173962 },
+        { "resnet18", { 224, 224, 3, 1000 }, 11689512 },
+        { "resnet18:norm=lin2021", { 224, 224, 3, 1000 }, 11689512 },
+        { "resnet34", { 224, 224, 3, 1000 }, 21797672 },
+        { "resnet50", { 224, 224, 3, 1000 }, 25557032 },
+        { "resnet101", { 224, 224, 3, 1000 }, 44549160 },
+        { "resnet152", { 224, 224, 3, 1000 }, 60192808 },
+        { "vgg11", { 32, 32, 3, 10 }, 9750922 },
+        { "vgg11:norm=bn", { 32, 32, 3, 10 }, 9756426 },
+        { "vgg13", { 32, 32, 3, 10 }, 9935434 },
+        { "vgg16", { 32, 32, 3, 10 }, 15245130 },
+        { "vgg19", { 32, 32, 3, 10 }, 20554826 },
+        { "vgg11:scale=1", { 32, 32, 3, 10 }, 36610 },
+        { "vgg16:scale=2", { 32, 32, 3, 10 }, 145210 },
+        { "vgg11:scale=4", { 32, 32, 3, 10 }, 578410 },
+        { "vgg11:scale=8", { 32, 32, 3, 10 }, 2308810 },
+        { "vgg11:scale=16", { 32, 32, 3, 10 }, 9225610 },
+        { "wideresnet", { 32, 32, 3, 10 }, 5849050 },
+        { "wideresnet:widen=10", { 32, 32, 3, 10 }, 36479194 },
+        { "wideresnet:depth=16", { 32, 32, 3, 10 }, 2748890 },
+        { "wideresnet:depth=40,widen=2", { 32, 32, 3, 10 }, 2243546 },
     };
     for (size_t i = 0; i < QGM_COUNT(known); i++) {
         struct qgm_model *m = open_model(known[i].spec, &known[i].input);
@@ -62,6 +92,101 @@ static struct ref_value net_cnn(struct ref *r, struct ref_value x, const void *d
     return ref_linear(r, x, "fc", true);
 }
 
+/* Residual networks: the kinds of norm inside a block and behind it. */
+struct ref_style {
+    enum ref_norm_kind inner, outer;
+    int stages, blocks;
+};
+static const struct ref_style bn = { REF_BATCH, REF_BATCH, 3, 1 }, gn = { REF_GROUP, REF_GROUP, 3, 1 },
+                              evonorm = { REF_EVO_S0, REF_EVO_S0, 3, 1 },
+                              lin2021 = { REF_EVO_S0, REF_BATCH_ALWAYS, 3, 1 }, four = { REF_GROUP, REF_GROUP, 4, 2 };
+
+static struct ref_value ref_act(struct ref *r, struct ref_value x, const char *name, enum ref_norm_kind kind)
+{
+    x = ref_norm(r, x, name, kind, 2);
+    return kind == REF_EVO_S0 ? x : ref_relu(r, x);
+}
+
+static struct ref_value ref_block(struct ref *r, struct ref_value x, const struct ref_style *s, int stride,
+                                  bool project)
+{
+    struct ref_value skip = x, y = ref_act(r, ref_conv(r, x, "conv1", stride, 1, false), "bn1", s->inner);
+    if (project) skip = ref_norm(r, ref_conv(r, x, "downsample.0", stride, 0, false), "downsample.1", s->outer, 2);
+    y = ref_norm(r, ref_conv(r, y, "conv2", 1, 1, false), "bn2", s->outer, 2);
+    return ref_relu(r, ref_add(r, y, skip));
+}
+
+static struct ref_value net_resnet(struct ref *r, struct ref_value x, const void *detail)
+{
+    const struct ref_style *s = detail;
+    bool large = s->stages == 4;
+    x = ref_act(r, ref_conv(r, x, "conv1", large ? 2 : 1, large ? 3 : 1, false), "bn1", s->inner);
+    if (large) x = ref_pool(r, x, 3, 2, 1, true);
+    for (int stage = 0; stage < s->stages; stage++)
+        for (int i = 0; i < s->blocks; i++) {
+            snprintf(r->prefix, sizeof r->prefix, "layer%d.%d.", stage + 1, i);
+            x = ref_block(r, x, s, stage && !i ? 2 : 1, stage && !i);
+        }
+    r->prefix[0] = 0;
+    return ref_linear(r, ref_pool(r, x, x.h, 1, 0, false), "fc", true);
+}
+
+/* Bottlenecks, two a stage would do; the model has seven. */
+static struct ref_value net_bottleneck(struct ref *r, struct ref_value x, const void *detail)
+{
+    const struct ref_style *s = detail;
+    x = ref_act(r, ref_conv(r, x, "conv1", 1, 1, false), "bn1", s->inner);
+    for (int k = 0; k < 21; k++) {
+        int stride = k && k % 7 == 0 ? 2 : 1;
+        snprintf(r->prefix, sizeof r->prefix, "layer%d.%d.", k / 7 + 1, k % 7);
+        struct ref_value skip = x, y = ref_act(r, ref_conv(r, x, "conv1", 1, 0, false), "bn1", s->inner);
+        y = ref_act(r, ref_conv(r, y, "conv2", stride, 1, false), "bn2", s->inner);
+        y = ref_norm(r, ref_conv(r, y, "conv3", 1, 0, false), "bn3", s->outer, 2);
+        if (k % 7 == 0)
+            skip = ref_norm(r, ref_conv(r, x, "downsample.0", stride, 0, false), "downsample.1", s->outer, 2);
+        x = ref_relu(r, ref_add(r, y, skip));
+    }
+    r->prefix[0] = 0;
+    return ref_linear(r, ref_pool(r, x, x.h, 1, 0, false), "fc", true);
+}
+
+static struct ref_value net_wideresnet(struct ref *r, struct ref_value x, const void *detail)
+{
+    (void)detail;
+    x = ref_conv(r, x, "conv1", 1, 1, false);
+    for (int stage = 0; stage < 3; stage++) {
+        snprintf(r->prefix, sizeof r->prefix, "layer%d.0.", stage + 1);
+        struct ref_value a = ref_act(r, x, "bn1", REF_BATCH), skip = x;
+        int stride = stage ? 2 : 1;
+        if (stage) skip = ref_conv(r, a, "downsample", stride, 0, false);
+        x = ref_act(r, ref_conv(r, a, "conv1", stride, 1, false), "bn2", REF_BATCH);
+        x = ref_add(r, ref_conv(r, x, "conv2", 1, 1, false), skip);
+    }
+    r->prefix[0] = 0;
+    x = ref_act(r, x, "bn1", REF_BATCH);
+    return ref_linear(r, ref_pool(r, x, x.h, 1, 0, false), "fc", true);
+}
+
+/* VGG-11 as a table of widths: scaled, with or without norm. */
+static struct ref_value net_vgg(struct ref *r, struct ref_value x, const void *detail)
+{
+    static const int convs[] = { 1, 1, 2, 2, 2 };
+    const bool *norm = detail;
+    char name[32];
+    for (int stage = 0, k = 0; stage < 5; stage++, k++) {
+        for (int i = 0; i < convs[stage]; i++) {
+            snprintf(name, sizeof name, "features.%d", k);
+            x = ref_conv(r, x, name, 1, 1, true);
+            snprintf(name, sizeof name, "features.%d", k + 1);
+            x = *norm ? ref_act(r, x, name, REF_BATCH) : ref_relu(r, x);
+            k += *norm ? 3 : 2;
+        }
+        x = ref_pool(r, x, 2, 2, 0, true);
+    }
+    return ref_linear(r, x, "classifier", true);
+}
+static const bool yes = true, no = false;
+
 static void gradients_are_derivatives(void **state)
 {
     (void)state;
@@ -75,6 +200,15 @@ static void gradients_are_derivatives(void **state)
         { "lenet", { 28, 28, 1, 10 }, net_lenet, NULL, 5 },
         { "mlp:hidden=20-10", { 6, 5, 2, 7 }, net_mlp, NULL, 70 },
         { "cnn:width=4", { 11, 9, 2, 5 }, net_cnn, NULL, 9 },
+        { "resnet8", { 8, 8, 3, 10 }, net_resnet, &bn, 6 },
+        { "resnet8:norm=gn", { 8, 8, 3, 10 }, net_resnet, &gn, 6 },
+        { "resnet8:norm=evonorm", { 8, 8, 3, 10 }, net_resnet, &evonorm, 6 },
+        { "resnet8:norm=lin2021", { 8, 8, 3, 10 }, net_resnet, &lin2021, 6 },
+        { "resnet18:norm=gn", { 32, 32, 3, 10 }, net_resnet, &four, 2 },
+        { "resnet44:norm=gn", { 4, 4, 3, 10 }, net_bottleneck, &gn, 2 },
+        { "wideresnet:depth=10,widen=1", { 8, 8, 3, 10 }, net_wideresnet, NULL, 5 },
+        { "vgg11:scale=1", { 32, 32, 3, 10 }, net_vgg, &no, 3 },
+        { "vgg11:scale=1,norm=bn", { 32, 32, 3, 10 }, net_vgg, &yes, 5 },
     };
     for (size_t i = 0; i < QGM_COUNT(known); i++) {
         struct qgm_model *m = open_model(known[i].spec, &known[i].input);
@@ -151,7 +285,8 @@ static void scores_add_up(void **state)
 static void training_lowers_the_loss(void **state)
 {
     (void)state;
-    static const char *const specs[] = { "logreg", "mlp:hidden=16", "cnn:width=4", "lenet" };
+    static const char *const specs[] = { "logreg", "mlp:hidden=16", "cnn:width=4",
+                                         "lenet",  "resnet8",       "resnet8:norm=evonorm" };
     for (size_t k = 0; k < QGM_COUNT(specs); k++) {
         struct qgm_model *m = open_model(specs[k], &mnist);
         struct grad_case c = { .model = m, .input = mnist, .n = 16, .seed = 8 };

@@ -178,6 +178,55 @@ static inline struct ref_value ref_pool(struct ref *r, struct ref_value x, int k
     return y;
 }
 
+enum ref_norm_kind { REF_BATCH, REF_BATCH_ALWAYS, REF_GROUP, REF_EVO_S0 };
+
+/* Mean and sum of squared deviations of channels first..last of images from..to. */
+static inline void ref_moments(struct ref_value x, int from, int to, int first, int last, double *mean, double *square)
+{
+    double count = (double)(to - from) * (last - first) * x.h * x.w, sum = 0;
+    *square = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int n = from; n < to; n++)
+            for (int c = first; c < last; c++)
+                for (int p = 0; p < x.h * x.w; p++) {
+                    double v = *ref_at(x, n, c, p / x.w, p % x.w);
+                    if (pass == 0) sum += v;
+                    if (pass == 1) *square += (v - sum / count) * (v - sum / count);
+                }
+    }
+    *mean = sum / count;
+}
+
+static inline struct ref_value ref_norm(struct ref *r, struct ref_value x, const char *name, enum ref_norm_kind kind,
+                                        int groups)
+{
+    struct ref_tensor gamma = ref_find(r, name, "weight"), beta = ref_find(r, name, "bias"), mean = { 0 }, var = { 0 };
+    struct ref_value y = ref_new(r, x.n, x.c, x.h, x.w);
+    bool running = kind == REF_BATCH && !r->training, batch = kind == REF_BATCH || kind == REF_BATCH_ALWAYS;
+    if (running) {
+        mean = ref_find(r, name, "running_mean");
+        var = ref_find(r, name, "running_var");
+    }
+    if (batch) groups = x.c;
+    if (kind == REF_EVO_S0) groups = x.c < 32 ? x.c : 32;
+    int width = x.c / groups;
+    for (int n = 0; n < x.n; n++)
+        for (int c = 0; c < x.c; c++) {
+            double mu, square, first = c / width * width;
+            ref_moments(x, batch ? 0 : n, batch ? x.n : n + 1, (int)first, (int)first + width, &mu, &square);
+            double count = (double)width * x.h * x.w * (batch ? x.n : 1) - (kind == REF_EVO_S0);
+            double variance = running ? ref_get(&var, c, 0, 0, 0) : square / count;
+            if (running) mu = ref_get(&mean, c, 0, 0, 0);
+            for (int p = 0; p < x.h * x.w; p++) {
+                double v = *ref_at(x, n, c, p / x.w, p % x.w);
+                double f = kind == REF_EVO_S0 ? v / (1 + exp(-v)) : v - mu;
+                *ref_at(y, n, c, p / x.w, p % x.w) =
+                    f / sqrt(variance + 1e-5) * ref_get(&gamma, c, 0, 0, 0) + ref_get(&beta, c, 0, 0, 0);
+            }
+        }
+    return y;
+}
+
 /* Mean cross-entropy with label smoothing. */
 static inline double ref_loss(struct ref_value logits, const int32_t *labels, double smoothing)
 {
