@@ -66,6 +66,7 @@ static struct tile begin_tile(const struct block *block, int cols)
     bool first = block->p == 0, last = block->p + block->k == g->k, continues = g->beta == 1;
     return (struct tile){ .k = block->k,
                           .segments = 1,
+                          .repeats = 1,
                           .cols = cols,
                           .ldc = g->ldc,
                           .start = !first || continues ? FROM_C
@@ -91,7 +92,7 @@ static void multiply_panel(const struct block *block, int j, int cols, const flo
             t.a = g->a + (ptrdiff_t)block->p * g->lda + block->i + i, t.step = g->lda;
         else
             t.a = g->a + (ptrdiff_t)(block->i + i) * g->lda + block->p, t.row = g->lda;
-        tile_run(block->a || g->ta ? BY_COLUMN : BY_ROW, rows, nv, &t);
+        QGM_ISA(qgm_tile)(block->a || g->ta ? BY_COLUMN : BY_ROW, rows, nv, &t);
     }
 }
 

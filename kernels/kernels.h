@@ -39,14 +39,21 @@ size_t qgm_gemm_scratch(const struct qgm_gemm *g); /* bytes, the same for every 
  * oh = (h + 2 pad - kh) / stride + 1; weights are kh,kw,ci,co (PyTorch's co,ci,kh,kw with axes moved).
  * forward:          y = x * w + bias, then max(0, .) when relu. bias: co floats, or NULL.
  *   Order: one fma chain over (ky, kx, ci) ascending from bias[co] or 0; taps in the padding are skipped.
- * backward_data:    dx = gradient with respect to x. Order: one chain over (ky, kx, co) ascending from 0.
- * backward_weights: dw += gradient with respect to w. Order: for each image one chain over (oy, ox) ascending from 0;
- *   the images' sums are added to dw in ascending order. */
+ * backward_data:    dx = gradient with respect to x. Order: one chain over (oy, ox, co) ascending from 0.
+ * backward_weights: dw += gradient with respect to w. Order: images in groups of qgm_conv_group(); in each one chain
+ * over (n, oy, ox) ascending from 0; the groups' sums are added to dw in ascending order. */
 struct qgm_conv {
     int n, h, w, ci, co, kh, kw, stride, pad;
 };
 static inline int qgm_conv_oh(const struct qgm_conv *c) { return (c->h + 2 * c->pad - c->kh) / c->stride + 1; }
 static inline int qgm_conv_ow(const struct qgm_conv *c) { return (c->w + 2 * c->pad - c->kw) / c->stride + 1; }
+/* As many images as make a chain of at most 1024 pixels, at least one: chains long enough to be fast, short enough to
+ * be accurate. */
+static inline int qgm_conv_group(const struct qgm_conv *c)
+{
+    int pixels = qgm_conv_oh(c) * qgm_conv_ow(c);
+    return pixels < 1024 ? 1024 / pixels : 1;
+}
 size_t qgm_conv_scratch(const struct qgm_conv *c); /* bytes, enough for all three passes of every ISA */
 double qgm_conv_flops(const struct qgm_conv *c);   /* of one pass: 2 n oh ow kh kw ci co */
 double qgm_conv_bytes(const struct qgm_conv *c);   /* x, w and y once each */

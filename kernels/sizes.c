@@ -10,10 +10,15 @@ size_t qgm_gemm_scratch(const struct qgm_gemm *g)
     return qgm_piece(k * (n + m), sizeof(float));
 }
 
-/* backward_data reads the weights with ci innermost; ci is padded to whole vectors. */
+/* Packed weights of forward and backward_data; the resting chains and the widened dy of backward_weights. */
 size_t qgm_conv_scratch(const struct qgm_conv *c)
 {
-    return qgm_piece((size_t)c->kh * (size_t)c->kw * (size_t)c->co * qgm_pad16((size_t)c->ci), sizeof(float));
+    size_t taps = (size_t)c->kh * (size_t)c->kw, ci = (size_t)c->ci, co = (size_t)c->co;
+    size_t forward = taps * ci * qgm_pad16(co), backward = taps * co * qgm_pad16(ci);
+    size_t images = least((size_t)qgm_conv_group(c), (size_t)c->n);
+    size_t wide = images * (size_t)qgm_conv_oh(c) * (size_t)qgm_conv_ow(c) * qgm_pad16(co);
+    size_t weights = forward + (co % 16 ? wide : 0), most = forward > backward ? forward : backward;
+    return qgm_piece(most > weights ? most : weights, sizeof(float));
 }
 
 double qgm_conv_flops(const struct qgm_conv *c)

@@ -52,7 +52,7 @@ static void check_shape(struct qgm_random *r, const struct qgm_conv *c, uint32_t
         if (pass == BACKWARD_WEIGHTS) ref_conv_backward_weights(c, o.x, o.dy, o.dw0, want);
         double terms = pass == FORWARD         ? (double)c->kh * c->kw * c->ci
                        : pass == BACKWARD_DATA ? (double)c->kh * c->kw * c->co
-                                               : (double)(qgm_conv_oh(c) * qgm_conv_ow(c) + c->n);
+                                               : (double)(qgm_conv_oh(c) * qgm_conv_ow(c)) * c->n + c->n;
         check_case("conv %s n=%d h=%d w=%d ci=%d co=%d kernel=%dx%d stride=%d pad=%d bias=%d relu=%d", pass_names[pass],
                    c->n, c->h, c->w, c->ci, c->co, c->kh, c->kw, c->stride, c->pad, bias, relu);
         CHECK_EACH_ISA(table)

@@ -77,8 +77,8 @@ void ref_conv_backward_data(const struct qgm_conv *c, const float *dy, const flo
             for (int ix = 0; ix < c->w; ix++)
                 for (int i = 0; i < c->ci; i++, dx++) {
                     *dx = start(0);
-                    for (int ky = 0; ky < c->kh; ky++)
-                        for (int kx = 0; kx < c->kw; kx++) {
+                    for (int ky = c->kh - 1; ky >= 0; ky--) /* oy and ox ascend */
+                        for (int kx = c->kw - 1; kx >= 0; kx--) {
                             int ty = iy + c->pad - ky, tx = ix + c->pad - kx, oy = ty / c->stride, ox = tx / c->stride;
                             if (ty < 0 || tx < 0 || ty % c->stride || tx % c->stride || oy >= oh || ox >= ow) continue;
                             const float *pixel = dy + (((size_t)n * oh + oy) * ow + ox) * c->co;
@@ -96,15 +96,17 @@ void ref_conv_backward_weights(const struct qgm_conv *c, const float *x, const f
             for (int i = 0; i < c->ci; i++)
                 for (int o = 0; o < c->co; o++, dw++) {
                     *dw = start(*dw0++);
+                    struct check_value sum = start(0);
                     for (int n = 0; n < c->n; n++) {
-                        struct check_value sum = start(0);
                         for (int oy = 0; oy < oh; oy++)
                             for (int ox = 0; ox < ow; ox++) {
                                 const float *pixel = under(c, x, n, oy, ox, ky, kx);
                                 if (pixel)
                                     add_product(&sum, pixel[i], dy[(((size_t)n * oh + oy) * ow + ox) * c->co + o]);
                             }
+                        if ((n + 1) % qgm_conv_group(c) && n + 1 < c->n) continue;
                         add(dw, sum);
+                        sum = start(0);
                     }
                 }
 }
