@@ -1,0 +1,365 @@
+/* Writing and reading of safetensors files. SPDX-License-Identifier: MIT */
+#include "safetensors.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the format is little endian"
+#endif
+
+enum { LARGEST_HEADER = 100000000 }; /* the format's own limit */
+
+/* The model's tensors in file order: parameters, then buffers. */
+struct entry {
+    const struct qgm_tensor *tensor;
+    float *at;
+};
+
+struct entries {
+    struct entry *entry;
+    int count;
+};
+
+static int open_entries(struct entries *e, const struct qgm_model *m, const float *params, const float *buffers,
+                        struct qgm_error *err)
+{
+    int n = qgm_model_tensors(m), more = buffers ? qgm_model_buffer_tensors(m) : 0;
+    *e = (struct entries){ .entry = calloc((size_t)(n + more), sizeof *e->entry), .count = n + more };
+    if (!e->entry) return qgm_fail(err, QGM_SYSTEM, "cannot allocate memory for a list of tensors");
+    for (int i = 0; i < n + more; i++) {
+        const struct qgm_tensor *t = i < n ? qgm_model_tensor(m, i) : qgm_model_buffer_tensor(m, i - n);
+        e->entry[i] = (struct entry){ .tensor = t, .at = (float *)(i < n ? params : buffers) + t->offset };
+    }
+    return 0;
+}
+
+/* PyTorch's shape: the axes from torch_dims - 1 on are one. */
+static int torch_shape(const struct qgm_tensor *t, size_t *shape)
+{
+    for (int d = 0; d < t->dims; d++) {
+        size_t extent = (size_t)t->torch_shape[d];
+        if (d < t->torch_dims)
+            shape[d] = extent;
+        else
+            shape[t->torch_dims - 1] *= extent;
+    }
+    return t->torch_dims;
+}
+
+/* Copy between the flat vector and PyTorch's order of elements. */
+static void transpose(const struct qgm_tensor *t, float *ours, float *theirs, bool to_theirs)
+{
+    size_t stride[4] = { 0 }, extent[4] = { 1, 1, 1, 1 };
+    for (int d = 0; d < t->dims; d++) {
+        int at = 4 - t->dims + d; /* right-aligned, so that the loops below do for any number of axes */
+        extent[at] = (size_t)t->torch_shape[d];
+        stride[at] = 1;
+        for (int e = t->axes[d] + 1; e < t->dims; e++) stride[at] *= (size_t)t->shape[e];
+    }
+    for (size_t i = 0; i < extent[0]; i++)
+        for (size_t j = 0; j < extent[1]; j++)
+            for (size_t k = 0; k < extent[2]; k++)
+                for (size_t l = 0; l < extent[3]; l++, theirs++) {
+                    float *x = ours + i * stride[0] + j * stride[1] + k * stride[2] + l * stride[3];
+                    if (to_theirs)
+                        *theirs = *x;
+                    else
+                        *x = *theirs;
+                }
+}
+
+static size_t largest(const struct entries *e)
+{
+    size_t most = 1;
+    for (int i = 0; i < e->count; i++)
+        if (e->entry[i].tensor->count > most) most = e->entry[i].tensor->count;
+    return most;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------------------------
+ */
+static char *header_text(const struct entries *e)
+{
+    json_t *root = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
+    size_t at = 0;
+    for (int i = 0; root && i < e->count; i++) {
+        const struct qgm_tensor *t = e->entry[i].tensor;
+        size_t shape[4], bytes = t->count * sizeof(float);
+        json_t *axes = json_array();
+        for (int d = 0, dims = torch_shape(t, shape); d < dims; d++)
+            json_array_append_new(axes, json_integer((json_int_t)shape[d]));
+        json_t *one = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", axes, "data_offsets", (json_int_t)at,
+                                (json_int_t)(at + bytes));
+        json_object_set_new(root, t->name, one);
+        at += bytes;
+    }
+    char *text = root ? json_dumps(root, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    json_decref(root);
+    return text;
+}
+
+static bool write_all(FILE *f, const struct entries *e, const char *header, float *work)
+{
+    uint64_t length = (strlen(header) + 7) / 8 * 8; /* tensors start at a multiple of eight */
+    bool good = fwrite(&length, sizeof length, 1, f) == 1 && fprintf(f, "%-*s", (int)length, header) == (int)length;
+    for (int i = 0; good && i < e->count; i++) {
+        const struct qgm_tensor *t = e->entry[i].tensor;
+        transpose(t, e->entry[i].at, work, true);
+        good = fwrite(work, sizeof *work, t->count, f) == t->count;
+    }
+    return good && fflush(f) == 0 && fsync(fileno(f)) == 0;
+}
+
+static int save_entries(const char *path, const char *temporary, const struct entries *e, struct qgm_error *err)
+{
+    char *header = header_text(e);
+    float *work = malloc(largest(e) * sizeof *work);
+    FILE *f = header && work ? fopen(temporary, "wb") : NULL;
+    int rc = -1;
+    if (!header || !work)
+        qgm_fail(err, QGM_SYSTEM, "%s: cannot allocate memory to write it", path);
+    else if (!f)
+        qgm_fail(err, QGM_SYSTEM, "%s: cannot create it: %s", temporary, strerror(errno));
+    else {
+        bool good = write_all(f, e, header, work);
+        good = fclose(f) == 0 && good;
+        rc = good && rename(temporary, path) == 0 ? 0 : -1;
+        if (rc < 0) qgm_fail(err, QGM_SYSTEM, "%s: cannot write it: %s", path, strerror(errno));
+        if (rc < 0) unlink(temporary);
+    }
+    free(header);
+    free(work);
+    return rc;
+}
+
+int qgm_safetensors_save(const char *path, const struct qgm_model *m, const float *params, const float *buffers,
+                         struct qgm_error *err)
+{
+    struct entries e;
+    char *temporary = NULL;
+    QGM_TRY(open_entries(&e, m, params, buffers, err));
+    int rc = asprintf(&temporary, "%s.partial", path) < 0
+                 ? qgm_fail(err, QGM_SYSTEM, "%s: cannot allocate memory to write it", path)
+                 : save_entries(path, temporary, &e, err);
+    free(temporary);
+    free(e.entry);
+    return rc;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------------------
+ */
+struct file {
+    const char *path;
+    FILE *f;
+    json_t *root;
+    uint64_t start, data; /* where the tensors begin, and their bytes */
+    struct qgm_error *err;
+};
+
+static int open_file(struct file *file)
+{
+    struct stat st;
+    uint64_t length;
+    file->f = fopen(file->path, "rb");
+    if (!file->f || fstat(fileno(file->f), &st) < 0)
+        return qgm_fail(file->err, QGM_INPUT, "%s: cannot open it: %s", file->path, strerror(errno));
+    if (fread(&length, sizeof length, 1, file->f) != 1)
+        return qgm_fail(file->err, QGM_INPUT, "%s: %lld bytes are too few for a safetensors file", file->path,
+                        (long long)st.st_size);
+    if (length > LARGEST_HEADER || length > (uint64_t)st.st_size - sizeof length)
+        return qgm_fail(file->err, QGM_INPUT,
+                        "%s: offset 0 says the header has %llu bytes, but the file has %lld: not a safetensors file, "
+                        "or cut short",
+                        file->path, (unsigned long long)length, (long long)st.st_size);
+    char *text = malloc(length + 1);
+    if (!text) return qgm_fail(file->err, QGM_SYSTEM, "%s: cannot allocate memory for its header", file->path);
+    json_error_t where = { 0 };
+    if (fread(text, 1, length, file->f) == length)
+        file->root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+    free(text);
+    if (!json_is_object(file->root))
+        return qgm_fail(file->err, QGM_INPUT, "%s: offset %d: the header is not a JSON object: %s", file->path,
+                        8 + (where.position > 0 ? where.position : 0), where.text);
+    file->start = sizeof length + length;
+    file->data = (uint64_t)st.st_size - file->start;
+    return 0;
+}
+
+/* A tensor of the file: where its bytes are. */
+struct range {
+    const char *name;
+    uint64_t from, to;
+};
+
+static int bad(const struct file *file, const char *name, const char *what)
+{
+    return qgm_fail(file->err, QGM_INPUT, "%s: tensor %s: %s", file->path, name, what);
+}
+
+static int read_range(const struct file *file, const char *name, json_t *value, struct range *range)
+{
+    json_t *offsets = json_object_get(value, "data_offsets");
+    json_t *from = json_array_get(offsets, 0), *to = json_array_get(offsets, 1);
+    if (json_array_size(offsets) != 2 || !json_is_integer(from) || !json_is_integer(to))
+        return bad(file, name, "data_offsets are not two whole numbers");
+    json_int_t a = json_integer_value(from), z = json_integer_value(to);
+    if (a < 0 || z < a || (uint64_t)z > file->data)
+        return qgm_fail(file->err, QGM_INPUT,
+                        "%s: tensor %s: bytes %lld to %lld are not within the %llu bytes of data: cut short?",
+                        file->path, name, (long long)a, (long long)z, (unsigned long long)file->data);
+    *range = (struct range){ .name = name, .from = (uint64_t)a, .to = (uint64_t)z };
+    return 0;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct range *p = a, *q = b;
+    if (p->from != q->from) return p->from < q->from ? -1 : 1;
+    return (p->to > q->to) - (p->to < q->to);
+}
+
+/* Every byte of data belongs to exactly one tensor. */
+static int check_cover(const struct file *file, struct range *ranges, size_t count)
+{
+    uint64_t at = 0;
+    qsort(ranges, count, sizeof *ranges, by_start);
+    for (size_t i = 0; i < count; i++) {
+        if (ranges[i].from < at) return bad(file, ranges[i].name, "its bytes overlap those of another tensor");
+        if (ranges[i].from > at) return bad(file, ranges[i].name, "the bytes before it belong to no tensor");
+        at = ranges[i].to;
+    }
+    if (at != file->data)
+        return qgm_fail(file->err, QGM_INPUT, "%s: %llu bytes of data, but the tensors end at %llu", file->path,
+                        (unsigned long long)file->data, (unsigned long long)at);
+    return 0;
+}
+
+static int check_ranges(const struct file *file)
+{
+    size_t count = 0;
+    struct range *ranges = calloc(json_object_size(file->root) + 1, sizeof *ranges);
+    if (!ranges) return qgm_fail(file->err, QGM_SYSTEM, "%s: cannot allocate memory for its header", file->path);
+    const char *name;
+    json_t *value;
+    int rc = 0;
+    json_object_foreach(file->root, name, value)
+    {
+        if (rc < 0 || !strcmp(name, "__metadata__")) continue;
+        rc = read_range(file, name, value, &ranges[count++]);
+    }
+    if (rc == 0) rc = check_cover(file, ranges, count);
+    free(ranges);
+    return rc;
+}
+
+static void shape_text(char *text, size_t size, const size_t *shape, int dims)
+{
+    size_t used = (size_t)snprintf(text, size, "[");
+    for (int d = 0; d < dims && used < size; d++)
+        used += (size_t)snprintf(text + used, size - used, "%s%zu", d ? ", " : "", shape[d]);
+    if (used < size) snprintf(text + used, size - used, "]");
+}
+
+/* One of the model's tensors: type, shape, bytes. */
+static int check_tensor(const struct file *file, const struct qgm_tensor *t)
+{
+    json_t *value = json_object_get(file->root, t->name), *axes = json_object_get(value, "shape");
+    if (!value) return bad(file, t->name, "the model has it, the file has not");
+    const char *type = json_string_value(json_object_get(value, "dtype"));
+    if (!type || strcmp(type, "F32"))
+        return qgm_fail(file->err, QGM_INPUT, "%s: tensor %s: type %s, expected F32", file->path, t->name,
+                        type ? type : "missing");
+    size_t want[4];
+    int dims = torch_shape(t, want);
+    bool same = json_is_array(axes) && json_array_size(axes) == (size_t)dims;
+    for (int d = 0; same && d < dims; d++)
+        same = json_integer_value(json_array_get(axes, (size_t)d)) == (json_int_t)want[d];
+    if (!same) {
+        char expected[100], *found = json_dumps(axes ? axes : value, JSON_COMPACT);
+        shape_text(expected, sizeof expected, want, dims);
+        qgm_fail(file->err, QGM_INPUT, "%s: tensor %s: shape %.200s, expected %s", file->path, t->name,
+                 found ? found : "missing", expected);
+        free(found);
+        return -1;
+    }
+    struct range range;
+    QGM_TRY(read_range(file, t->name, value, &range));
+    if (range.to - range.from != t->count * sizeof(float))
+        return bad(file, t->name, "its bytes do not match its shape");
+    return 0;
+}
+
+static bool known(const struct entries *e, const char *name)
+{
+    for (int i = 0; i < e->count; i++)
+        if (!strcmp(e->entry[i].tensor->name, name)) return true;
+    return false;
+}
+
+/* Tensors of the file that the model has not; statistics are no surprise when only parameters were asked for. */
+static int check_extra(const struct file *file, const struct entries *e, const struct qgm_model *m)
+{
+    static const char counter[] = "num_batches_tracked";
+    const char *name;
+    json_t *value;
+    json_object_foreach(file->root, name, value)
+    {
+        size_t length = strlen(name), tail = sizeof counter - 1;
+        if (!strcmp(name, "__metadata__") || known(e, name)) continue;
+        if (length >= tail && !strcmp(name + length - tail, counter)) continue;
+        bool buffer = false;
+        for (int i = 0; i < qgm_model_buffer_tensors(m); i++)
+            buffer = buffer || !strcmp(qgm_model_buffer_tensor(m, i)->name, name);
+        if (!buffer) return bad(file, name, "the file has it, the model has not");
+    }
+    return 0;
+}
+
+static int read_tensors(const struct file *file, const struct entries *e)
+{
+    float *work = malloc(largest(e) * sizeof *work);
+    if (!work) return qgm_fail(file->err, QGM_SYSTEM, "%s: cannot allocate memory to read it", file->path);
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < e->count; i++) {
+        const struct qgm_tensor *t = e->entry[i].tensor;
+        struct range range;
+        rc = read_range(file, t->name, json_object_get(file->root, t->name), &range);
+        if (rc < 0) break;
+        if (fseeko(file->f, (off_t)(file->start + range.from), SEEK_SET) < 0 ||
+            fread(work, sizeof *work, t->count, file->f) != t->count)
+            rc = bad(file, t->name, "cannot read its bytes");
+        else
+            transpose(t, e->entry[i].at, work, false);
+    }
+    free(work);
+    return rc;
+}
+
+static int load_entries(struct file *file, const struct entries *e, const struct qgm_model *m, float *params)
+{
+    QGM_TRY(open_file(file));
+    QGM_TRY(check_ranges(file));
+    for (int i = 0; i < e->count; i++) QGM_TRY(check_tensor(file, e->entry[i].tensor));
+    QGM_TRY(check_extra(file, e, m));
+    memset(params, 0, qgm_model_size(m) * sizeof *params);
+    return read_tensors(file, e);
+}
+
+int qgm_safetensors_load(const char *path, const struct qgm_model *m, float *params, float *buffers,
+                         struct qgm_error *err)
+{
+    struct file file = { .path = path, .err = err };
+    struct entries e;
+    QGM_TRY(open_entries(&e, m, params, buffers, err));
+    int rc = load_entries(&file, &e, m, params);
+    json_decref(file.root);
+    if (file.f) fclose(file.f);
+    free(e.entry);
+    return rc;
+}

@@ -1,0 +1,27 @@
+/* Parameters in files that PyTorch and Hugging Face read and write: 8 bytes of header length (little endian), a JSON
+ * header {"name": {"dtype", "shape", "data_offsets"}}, and the tensors, PyTorch's names, shapes and order of elements.
+ * SPDX-License-Identifier: MIT */
+#ifndef QGM_SAFETENSORS_H
+#define QGM_SAFETENSORS_H
+#include "model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Write params, and buffers unless NULL, as float32. The file appears whole or not at all: it is written beside its
+ * place, synchronised and renamed. QGM_SYSTEM errors name the file. */
+int qgm_safetensors_save(const char *path, const struct qgm_model *model, const float *params, const float *buffers,
+                         struct qgm_error *err);
+
+/* Read what save or PyTorch wrote for the same model into params (gaps zeroed) and, unless NULL, buffers. QGM_INPUT
+ * errors name the file and the tensor: damaged header, ranges that overlap, leave the file or leave holes, a type other
+ * than F32, a wrong shape, a missing tensor, a tensor the model does not have. PyTorch's counter num_batches_tracked is
+ * skipped. params and buffers are written only when all is well with the header. */
+int qgm_safetensors_load(const char *path, const struct qgm_model *model, float *params, float *buffers,
+                         struct qgm_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
