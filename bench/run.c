@@ -87,8 +87,9 @@ static int train(struct qgm_trainer *t, struct qgm_record *record, FILE *table, 
         bool last = step == t->total || outcome->diverged;
         if (due || last) QGM_TRY(evaluate(t, &telemetry, last, record, table, &outcome->last, err));
         char note[64];
-        snprintf(note, sizeof note, "epoch %.1f  loss %.3f  acc %.1f %%", (double)step / (double)t->per_epoch,
-                 t->losses[0], outcome->last.mean);
+        int used = snprintf(note, sizeof note, "epoch %.1f  loss %.3f", (double)step / (double)t->per_epoch, t->loss);
+        if (outcome->last.step > 0)
+            snprintf(note + used, sizeof note - (size_t)used, "  acc %.1f %%", outcome->last.mean);
         watch(user, (double)step / (double)t->total, note);
     }
     return 0;

@@ -90,7 +90,7 @@ static long share_of_cores(int jobs)
 static int begin(struct shop *s, int run, struct qgm_error *err)
 {
     struct qgm_options *o = &s->grid->run[run].options;
-    struct qgm_dataset *data;
+    struct qgm_dataset *data = NULL;
     int ends[2];
     QGM_TRY(find_data(s, o, &data, err));
     if (pipe(ends) < 0) return qgm_fail(err, QGM_SYSTEM, "pipe: %s", strerror(errno));

@@ -201,6 +201,7 @@ int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, boo
     for (int i = 0; i < clients; i++) loss += t->losses[i];
     loss /= clients;
     *diverged = !(loss <= 1000);
+    t->loss = loss;
     t->loss_sum += loss;
     t->loss_steps++;
     for (int i = 0; i < clients; i++) {

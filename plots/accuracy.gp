@@ -11,7 +11,7 @@ n = words(values)
 last = word(values, n)
 series = (system(sprintf("head -n 1 '%s' | tr -cd ',' | wc -c", table)) + 0) / 2
 name(i) = system(sprintf("head -n 1 '%s' | cut -d, -f%d", table, 2 * i))
-title_of(x) = x eq 'alpha' ? 'Dirichlet α' : x
+title_of(x) = x eq 'alpha' ? 'Dirichlet α' : x eq 'lr' ? 'learning rate' : x
 
 do for [format in 'svg png'] {
     if (format eq 'svg') {
@@ -30,9 +30,9 @@ do for [format in 'svg png'] {
     set ylabel 'test accuracy, mean over clients (%)' offset 1,0
     set xlabel title_of(x).(x eq 'alpha' ? '  (heterogeneity grows to the right)' : '')
     set title 'final accuracy, mean ± standard deviation over seeds'
-    if (x eq 'alpha') {
+    if (x eq 'alpha' || x eq 'lr') {
         set logscale x
-        set xrange [word(values, 1) * 1.6 : last / 1.6]
+        set xrange [word(values, 1) * 1.6 : last / 1.6] # the first value, often the largest, at the left
     } else {
         set offsets graph 0.06, graph 0.06, 0, 0
     }
