@@ -5,7 +5,8 @@ usage: compare.py BUILD_FOLDER [SPEC...]      (needs torch; exits 77, "skipped",
 
 All must agree with PyTorch in double precision to 1e-5 of the largest value of a tensor. A ReLU makes gradients jump
 where rounding puts a value on the other side of zero, which also sets PyTorch's own float32 apart from its double: small
-batches make it rare, and another batch is tried, up to eight. SPDX-License-Identifier: MIT"""
+batches make it rare, and another batch is tried, up to eight. A gradient that is nearer to double than PyTorch's float32
+passes too. SPDX-License-Identifier: MIT"""
 import json
 import os
 import struct
@@ -258,7 +259,7 @@ def run(dump, spec, seed):
 def compare(dump, spec):
     for seed in range(1, 9):
         forward, loss, gradient, theirs, running = run(dump, spec, seed)
-        good = max(forward, loss, gradient, running) <= 1e-5
+        good = max(forward, loss, running) <= 1e-5 and gradient <= max(1e-5, theirs)
         if good or max(forward, loss, running) > 1e-5:
             break
     print(f"{'ok  ' if good else 'FAIL'} {spec:28} batch {seed}: logits {forward:.1e}, loss {loss:.1e}, gradient "
