@@ -1,41 +1,44 @@
 /* An algorithm is a table of stages over blocks. A `map` turns a block of one client's parameters, gradient and states
  * into the messages it sends; MIX replaces messages by sums over neighbours; further maps make the new state. No
  * algorithm knows how many clients there are, where they live or which graph joins them.
- * Algorithm files are compiled once per ISA (and once in double, the reference engine): `real` is float or double.
- * SPDX-License-Identifier: MIT */
+ *
+ * To add one: a file NAME.c with QGM_FAMILY(NAME), and the line QGM_FAMILY(NAME) in algos.def. The file includes
+ * block.h, is compiled once per ISA and once in double (the reference engine), and so may call only static inline
+ * functions of headers. dsgd.c is the one to read first. SPDX-License-Identifier: MIT */
 #ifndef QGM_ALGO_H
 #define QGM_ALGO_H
-#include "simd.h"
+#include "isa.h"
+#include "spec.h"
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-enum { QGM_MAX_STATES = 8, QGM_MAX_MESSAGES = 4, QGM_MAX_STAGES = 16, QGM_MAX_KNOBS = 8 };
+enum { QGM_MAX_STATES = 8, QGM_MAX_MESSAGES = 4, QGM_MAX_STAGES = 16, QGM_MAX_DERIVED = 8 };
+
+/* Elements of a block: messages of a block stay in L1 and L2. Part of the result where an algorithm sums over a vector
+ * or compresses: sums are taken per block and added in block order, compression works block by block. */
+enum { QGM_BLOCK = 1024 };
 
 /* What is the same for all clients in a step. */
 struct qgm_step {
     long t; /* finished steps; 0 at the first */
     double lr, momentum, weight_decay;
-    bool nesterov;
-    const double *knob; /* the algorithm's own options, in the order of its table */
+    double per_lr;                   /* 1 / lr; 0 when lr is 0, so that a quotient by lr counts as 0 in such a step */
+    bool nesterov, exchanges;        /* exchanges: false in a local step, where every MIX is the identity */
+    const double *knob;              /* the algorithm's own options, in the order of its table */
+    double derived[QGM_MAX_DERIVED]; /* what `prepare` made of the above; kept from step to step, 0 at first */
+    uint64_t seed;                   /* of random compression */
 };
 
-/* What a map sees: `len` floats (a multiple of 16) of one client. x and the states persist; out and in live between
- * two MIX stages. x keeps its old value until a map overwrites it. norm: result of the last NORM stage. */
-struct qgm_block {
-    size_t len;
-    real *x;
-    const real *g;
-    real *state[QGM_MAX_STATES];
-    real *out[QGM_MAX_MESSAGES];
-    const real *in[QGM_MAX_MESSAGES];
-    double norm;
-};
+struct qgm_block; /* what a map sees: block.h */
 
 enum qgm_op {
     QGM_OP_END,
-    QGM_OP_MAP,  /* call map on every client's block */
-    QGM_OP_MIX,  /* arg messages: in[m] = sum_j W_ij out_j[m], j ascending, self included in its place */
-    QGM_OP_MEAN, /* arg messages: in[m] = (sum_j out_j[m]) / n, the all-reduce */
-    QGM_OP_NORM, /* norm = || out[arg] || over the client's whole vector: a barrier between passes */
+    QGM_OP_MAP,   /* call map on every client's block */
+    QGM_OP_MIX,   /* arg messages: in[m] = sum_j W_ij out_j[m], j ascending, self included in its place */
+    QGM_OP_MEAN,  /* arg messages: in[m] = (sum_j out_j[m]) / n, j ascending, one division: the all-reduce */
+    QGM_OP_RELAY, /* in[0] = sum over neighbours of what they relay on a tree (relay.c); keeps a row per edge */
+    QGM_OP_NORM,  /* norm = || state[arg] || over the client's whole vector: a barrier, messages do not outlive it */
 };
 struct qgm_stage {
     enum qgm_op op;
@@ -44,44 +47,71 @@ struct qgm_stage {
     bool (*when)(const struct qgm_step *); /* NULL: always. Looks at the step only, so that all clients agree */
 };
 
-struct qgm_knob {
-    const char *name, *help;
-    double value;     /* default */
-    double low, high; /* accepted range, inclusive */
-};
-
 /* What an algorithm asks of the mixing matrix; the engine refuses a wrong pairing with the reason and a remedy. */
 enum qgm_needs {
     QGM_NEEDS_ROW_STOCHASTIC = 1,
-    QGM_NEEDS_DOUBLY_STOCHASTIC = 2,
+    QGM_NEEDS_COLUMN_STOCHASTIC = 2,
+    QGM_NEEDS_DOUBLY_STOCHASTIC = QGM_NEEDS_ROW_STOCHASTIC | QGM_NEEDS_COLUMN_STOCHASTIC,
     QGM_NEEDS_SYMMETRIC = 4,
     QGM_NEEDS_LAMBDA_MIN = 8, /* smallest eigenvalue > -1/3 */
     QGM_NEEDS_STATIC = 16,
-    QGM_NEEDS_COMPLETE = 32,
+    QGM_NEEDS_TREE = 32,
 };
 
 struct qgm_algo {
     const char *name, *source, *about;
     unsigned needs;
     int states, messages; /* messages: most that are in flight at once */
-    double vectors_sent;  /* parameter vectors sent to each neighbour a step, on average */
-    int bytes;            /* compulsory traffic of a step: bytes a parameter a client */
-    bool momentum;        /* reads step.momentum and step.nesterov */
+    int bytes;            /* compulsory traffic of a step with default knobs: bytes a parameter a client */
+    bool momentum;        /* reads step.momentum (and step.nesterov) */
+    bool nesterov;        /* what step.nesterov is */
+    bool push_sum;        /* the engine mixes a weight along with the messages: block.mass */
+    bool local_steps;     /* admits gradient steps without exchange: takes the common option local=K */
+    int velocity;         /* 1 + index of the state that telemetry compares with the gradient; 0: none */
     struct qgm_knob knob[QGM_MAX_KNOBS];
     struct qgm_stage stage[QGM_MAX_STAGES];
+    void (*prepare)(struct qgm_step *);          /* once before each step: fill step.derived. NULL: nothing to do */
+    int (*states_of)(const double *knob);        /* states in use with these knobs. NULL: all */
+    double (*fraction)(const struct qgm_step *); /* of 32 bits that a coordinate of a message costs. NULL: 1 */
 };
 
 #define QGM_MAP(f)                                                                                                     \
     {                                                                                                                  \
         .op = QGM_OP_MAP, .map = (f)                                                                                   \
     }
-#define QGM_MAP_WHEN(f, condition)                                                                                     \
+#define QGM_MAP_WHEN(f, test)                                                                                          \
     {                                                                                                                  \
-        .op = QGM_OP_MAP, .map = (f), .when = (condition)                                                              \
+        .op = QGM_OP_MAP, .map = (f), .when = (test)                                                                   \
     }
 #define QGM_MIX(messages)                                                                                              \
     {                                                                                                                  \
         .op = QGM_OP_MIX, .arg = (messages)                                                                            \
     }
+#define QGM_MEAN(messages)                                                                                             \
+    {                                                                                                                  \
+        .op = QGM_OP_MEAN, .arg = (messages)                                                                           \
+    }
+#define QGM_MEAN_WHEN(n, test)                                                                                         \
+    {                                                                                                                  \
+        .op = QGM_OP_MEAN, .arg = (n), .when = (test)                                                                  \
+    }
+#define QGM_NORM(state)                                                                                                \
+    {                                                                                                                  \
+        .op = QGM_OP_NORM, .arg = (state)                                                                              \
+    }
+
+/* The algorithms of one file: QGM_FAMILY(dsgd) = { { .name = "dsgd", ... }, ..., { 0 } }; */
+#define QGM_FAMILY(file)                                                                                               \
+    extern const struct qgm_algo QGM_ISA(qgm_family_##file)[];                                                         \
+    const struct qgm_algo QGM_ISA(qgm_family_##file)[]
+
+/* All algorithms of one instruction set, and the function that runs them. */
+struct qgm_pass;
+struct qgm_algo_table {
+    const char *isa;
+    size_t real; /* bytes of an element: 4, or 8 in the reference build */
+    const struct qgm_algo *const *families;
+    int (*pass)(const struct qgm_pass *, int thread);
+};
 
 #endif

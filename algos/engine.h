@@ -18,7 +18,10 @@ struct qgm_engine_config {
     size_t dim;                    /* floats a client; padded to a multiple of 16 inside */
     double momentum, weight_decay; /* momentum is ignored by algorithms without */
     int threads;                   /* 0: as many as OpenMP gives */
-    bool telemetry;                /* fill struct qgm_telemetry at steps that ask for it */
+    uint64_t seed;                 /* of random compression; other algorithms draw no random numbers */
+    bool telemetry;                /* steps may ask for struct qgm_telemetry */
+    bool force_pairing;            /* run even where the graph lacks what the algorithm declares to need */
+    bool reference;                /* the same algorithms in double precision, scalar code: to check, not to train */
 };
 
 /* Measured in the same pass over memory, at the parameters after the step and the gradients it used. */
@@ -27,8 +30,12 @@ struct qgm_telemetry {
     double mean_norm; /* || xbar || */
     double zeta2;     /* 1/n sum_i || g_i - gbar ||^2: gradient dissimilarity of the mini-batches */
     double grad_norm; /* || gbar || */
+    double
+        cosine; /* sum_i <v_i, g_i> / sqrt(sum ||v_i||^2 sum ||g_i||^2), v the algorithm's momentum state; NaN: none */
 };
 
+/* Refuses (QGM_USAGE) unknown names and options, and graphs that lack what the algorithm needs, saying what would help.
+ * Uses the instruction set of qgm_kernels(). Results do not depend on it, nor on the number of threads. */
 int qgm_engine_open(struct qgm_engine **engine, const struct qgm_engine_config *config, struct qgm_error *err);
 void qgm_engine_close(struct qgm_engine **engine);
 const char *const *qgm_algo_names(void);
@@ -36,17 +43,26 @@ const char *qgm_algo_about(const char *name);  /* one line: what it is, options 
 const char *qgm_algo_source(const char *name); /* paper and equation */
 bool qgm_algo_uses_momentum(const char *name);
 
-float *qgm_engine_params(struct qgm_engine *engine, int client); /* dim floats; write the start before step 0 */
-float *qgm_engine_grad(struct qgm_engine *engine, int client);   /* dim floats; write before each step */
-/* One step of all clients at learning rate lr. telemetry may be NULL. */
+/* Rows of one client, 64-byte aligned; zero after opening. Write the start before step 0 and a gradient before each
+ * step. Pointers stay valid until the engine is closed. */
+float *qgm_engine_params(struct qgm_engine *engine, int client);            /* dim floats */
+float *qgm_engine_grad(struct qgm_engine *engine, int client);              /* dim floats */
+double *qgm_engine_reference_params(struct qgm_engine *engine, int client); /* the same of a reference engine */
+double *qgm_engine_reference_grad(struct qgm_engine *engine, int client);
+/* One step of all clients at learning rate lr. telemetry may be NULL. At lr = 0 a quotient by lr counts as 0: quasi-
+ * global and tracking buffers see no displacement in that step. */
 int qgm_engine_step(struct qgm_engine *engine, double lr, struct qgm_telemetry *telemetry, struct qgm_error *err);
-long qgm_engine_steps(const struct qgm_engine *engine);   /* finished steps */
+long qgm_engine_steps(const struct qgm_engine *engine); /* finished steps */
+size_t qgm_engine_dim(const struct qgm_engine *engine); /* floats a client, as asked for */
+int qgm_engine_clients(const struct qgm_engine *engine);
 size_t qgm_engine_bytes(const struct qgm_engine *engine); /* memory it holds */
-/* Bytes a client has sent to others so far, mean over clients, self excluded. */
+/* Bytes a client has sent to others so far, mean over clients, self excluded. An all-reduce counts as its cheapest form
+ * does: 2 (n-1)/n vectors a client. */
 double qgm_engine_bytes_sent(const struct qgm_engine *engine);
-/* out = mean over clients of the parameters (dim floats), clients ascending. */
+/* out = mean over clients of the parameters (dim floats): summed in double, clients ascending. */
 void qgm_engine_average(struct qgm_engine *engine, float *out);
-/* xxHash (XXH3, 64 bits) of all clients' parameters, clients ascending. */
+/* xxHash (XXH3, 64 bits) of all clients' parameters, clients ascending. Every NaN counts as the same one, since which
+ * bits a NaN has depends on the machine. */
 uint64_t qgm_engine_digest(struct qgm_engine *engine);
 
 #ifdef __cplusplus

@@ -16,28 +16,34 @@ struct qgm_row {
     const double *w;
 };
 
-/* Facts about W, computed once (LAPACK). For a time-varying graph: of the product over one period where there is one.
- */
+/* Facts about W. For a time-varying graph gap and lambda2 are of the product over one period (where there is none, of
+ * the mean of 64 draws); stochastic and symmetric mean every draw; connected, diameter and degrees are of the union. */
 struct qgm_spectrum {
-    double gap; /* 1 - max(|lambda_2|, |lambda_n|); 1 - ||W - 11'/n||_2 where W is not symmetric */
-    double lambda2, lambda_min;
-    bool row_stochastic, column_stochastic, symmetric, connected, complete, time_varying;
+    double gap;                 /* 1 - max(|lambda_2|, |lambda_n|); 1 - ||W - 11'/n||_2 where W is not symmetric */
+    double lambda2, lambda_min; /* eigenvalues of (W + W') / 2: second largest, smallest */
+    bool row_stochastic, column_stochastic, symmetric, connected, complete, tree, time_varying;
     int diameter;               /* hops; -1 when not connected */
     int degree_min, degree_max; /* neighbours, self not counted */
     double degree_mean;
 };
 
-/* spec: a name and options, "ring", "davis". lazy: use (I + W) / 2. seed: random graphs. Unknown names, and client
- * counts that the graph does not have, are QGM_USAGE errors that say what would work. */
+/* spec: a name and options, "ring", "davis", "torus:rows=2". lazy: use (I + W) / 2. seed: random graphs. Unknown names,
+ * and client counts that the graph does not have, are QGM_USAGE errors that say what would work. */
 int qgm_topology_open(struct qgm_topology **topology, const char *spec, int clients, bool lazy, uint64_t seed,
                       struct qgm_error *err);
 void qgm_topology_close(struct qgm_topology **topology);
 const char *const *qgm_topology_names(void);
 const char *qgm_topology_about(const char *name);
 
+const char *qgm_topology_spec(const struct qgm_topology *topology);
 int qgm_topology_clients(const struct qgm_topology *topology);
 /* All rows of W at a step; valid until the next call. A pure function of the step: static graphs ignore it. */
 const struct qgm_row *qgm_topology_rows(struct qgm_topology *topology, long step);
+/* Draws after which W repeats: 1 for a static graph, 0 for one that never does. */
+int qgm_topology_period(const struct qgm_topology *topology);
+/* Everything but gap, lambda2 and lambda_min, which cost an eigenvalue problem of all clients: made when first asked
+ * for. Neither is for use by several threads at once. */
+const struct qgm_spectrum *qgm_topology_facts(struct qgm_topology *topology);
 const struct qgm_spectrum *qgm_topology_spectrum(struct qgm_topology *topology);
 
 #ifdef __cplusplus

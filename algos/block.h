@@ -1,0 +1,35 @@
+/* What the algorithm files see: a block of one client. Files that include this are compiled per ISA.
+ * SPDX-License-Identifier: MIT */
+#ifndef QGM_BLOCK_H
+#define QGM_BLOCK_H
+#include "algo.h"
+#include "simd.h"
+
+/* `len` elements (a multiple of 16, at most QGM_BLOCK) of one client, from index `at` of its vector on. x and the
+ * states persist; x keeps its old value until a map overwrites it. in holds what the last exchange brought and out what
+ * the next one takes: both are valid only up to the next exchange. Padding at the end of a vector holds zeros at the
+ * start and is never read by anyone. */
+struct qgm_block {
+    size_t len, at;
+    int client;
+    real *x;
+    const real *g;
+    real *state[QGM_MAX_STATES];
+    real *out[QGM_MAX_MESSAGES];
+    const real *in[QGM_MAX_MESSAGES];
+    double norm;            /* result of the last NORM stage */
+    double mass, mass_next; /* push-sum: this client's weight before and after this step's mixing */
+    double own;             /* RELAY: share of the mean that has not arrived yet and that this client fills in */
+};
+
+/* One statement over all vectors of a block: EACH(b, k) vf_store(b->x + k, ...); */
+#define EACH(b, k) for (size_t k = 0; k < (b)->len; k += VF)
+
+VF_INLINE vf vf_of(double a) { return vf_set1((real)a); }
+/* g + wd x: weight decay is part of the gradient, for every algorithm and parameter. */
+VF_INLINE vf decayed(const struct qgm_block *b, vf wd, size_t k)
+{
+    return vf_fma(wd, vf_load(b->x + k), vf_load(b->g + k));
+}
+
+#endif

@@ -1,0 +1,67 @@
+/* Decentralised SGD, adapt then combine, with local momentum if wanted. The buffer is never communicated.
+ * SPDX-License-Identifier: MIT */
+#include "block.h"
+
+enum { B };
+
+/* send x - lr (g + wd x) */
+static void plain(const struct qgm_step *s, struct qgm_block *b)
+{
+    vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay);
+    EACH(b, k) vf_store(b->out[0] + k, vf_fnma(lr, decayed(b, wd, k), vf_load(b->x + k)));
+}
+
+/* b <- beta b + g;  send x - lr (nesterov ? g + beta b : b) */
+static void momentum(const struct qgm_step *s, struct qgm_block *b)
+{
+    vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
+    EACH(b, k)
+    {
+        vf g = decayed(b, wd, k), v = vf_fma(beta, vf_load(b->state[B] + k), g);
+        vf_store(b->state[B] + k, v);
+        vf_store(b->out[0] + k, vf_fnma(lr, s->nesterov ? vf_fma(beta, v, g) : v, vf_load(b->x + k)));
+    }
+}
+
+/* x <- what came in */
+static void take(const struct qgm_step *s, struct qgm_block *b)
+{
+    (void)s;
+    EACH(b, k) vf_store(b->x + k, vf_load(b->in[0] + k));
+}
+
+#define MOMENTUM QGM_MAP(momentum), QGM_MIX(1), QGM_MAP(take)
+QGM_FAMILY(dsgd) = {
+    { .name = "dsgd",
+      .source = "Lian et al. 2017, Algorithm 1; Lin et al. 2021, released code",
+      .about = "decentralised SGD",
+      .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,
+      .messages = 1,
+      .bytes = 12,
+      .local_steps = true,
+      .stage = { QGM_MAP(plain), QGM_MIX(1), QGM_MAP(take) } },
+    { .name = "dsgdm",
+      .source = "Lin et al. 2021, section 2 and released code",
+      .about = "decentralised SGD with local heavy-ball momentum",
+      .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,
+      .states = 1,
+      .messages = 1,
+      .bytes = 20,
+      .momentum = true,
+      .local_steps = true,
+      .velocity = 1 + B,
+      .stage = { MOMENTUM } },
+    { .name = "dsgdm-n",
+      .source = "Lin et al. 2021, section 2 and released code",
+      .about = "decentralised SGD with local Nesterov momentum",
+      .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,
+      .states = 1,
+      .messages = 1,
+      .bytes = 20,
+      .momentum = true,
+      .nesterov = true,
+      .local_steps = true,
+      .velocity = 1 + B,
+      .stage = { MOMENTUM } },
+    { 0 },
+};

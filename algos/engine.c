@@ -1,0 +1,320 @@
+/* The engine: memory, one step as segments of the stage table, and what is counted along the way. The work on numbers
+ * is in pass.c. SPDX-License-Identifier: MIT */
+#include "engine.h"
+#include "kernels.h"
+#include "needs.h"
+#include "pass.h"
+#include "registry.h"
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+static int default_threads(void) { return omp_get_max_threads(); }
+#else
+static int default_threads(void) { return 1; }
+#endif
+
+struct qgm_engine {
+    const struct qgm_algo_table *table;
+    const struct qgm_algo *algo;
+    struct qgm_topology *topology;
+    struct qgm_exchange *exchange;
+    struct qgm_arena arena;
+    struct qgm_step step;
+    struct qgm_pass pass;
+    struct qgm_stage active[QGM_MAX_STAGES];
+    double knob[QGM_MAX_KNOBS];
+    size_t blocks, bytes;
+    int local; /* gradient steps per exchange */
+    double *norm, *mass, *mass_next, *telemetry;
+    double vectors_sent; /* of dim elements, summed over clients */
+    bool telemetry_wanted;
+};
+
+/* ---- Memory ---- */
+
+/* Elements from one row to the next. Rows of a client are read and written side by side: where their addresses agree
+ * modulo 4096, loads wait for unrelated stores and lines fall into the same cache sets. */
+static size_t skewed(size_t padded, size_t real)
+{
+    size_t bytes = padded * real;
+    while (bytes >= 4096 && (bytes % 4096 < 256 || bytes % 4096 > 4096 - 256)) bytes += QGM_ALIGN;
+    return bytes / real;
+}
+
+static size_t arena_bytes(const struct qgm_engine *e)
+{
+    const struct qgm_pass *p = &e->pass;
+    size_t clients = (size_t)e->exchange->clients, real = e->table->real;
+    return qgm_piece(clients * p->client, real) +
+           qgm_piece((size_t)p->threads * (size_t)e->algo->messages * QGM_BLOCK, real) +
+           qgm_piece(clients * e->blocks, sizeof(double)) + 3 * qgm_piece(clients, sizeof(double)) +
+           qgm_piece(e->blocks * 2 * QGM_SPREADS, sizeof(double));
+}
+
+static int open_memory(struct qgm_engine *e, struct qgm_error *err)
+{
+    struct qgm_pass *p = &e->pass;
+    size_t clients = (size_t)e->exchange->clients, real = e->table->real;
+    QGM_TRY(qgm_arena_open(&e->arena, arena_bytes(e), err));
+    p->x = qgm_take(&e->arena, clients * p->client, real);
+    p->in = qgm_take(&e->arena, (size_t)p->threads * (size_t)e->algo->messages * QGM_BLOCK, real);
+    p->partial = qgm_take(&e->arena, clients * e->blocks, sizeof(double));
+    p->norm = e->norm = qgm_take(&e->arena, clients, sizeof(double));
+    e->mass = qgm_take(&e->arena, clients, sizeof(double));
+    e->mass_next = qgm_take(&e->arena, clients, sizeof(double));
+    e->telemetry = qgm_take(&e->arena, e->blocks * 2 * QGM_SPREADS, sizeof(double));
+    for (size_t i = 0; i < clients; i++) e->norm[i] = 0, e->mass[i] = 1;
+    return 0;
+}
+
+/* First touched by the thread that will work on it: pages then lie in that thread's memory. */
+static void clear(struct qgm_engine *e)
+{
+    const struct qgm_pass *p = &e->pass;
+    size_t real = e->table->real, rows = (size_t)e->exchange->clients * (p->client / p->stride);
+#pragma omp parallel for schedule(static, 1) num_threads(p->threads)
+    for (int thread = 0; thread < p->threads; thread++) {
+        size_t panels = (p->padded + e->exchange->panel - 1) / e->exchange->panel;
+        size_t begin = panels * (size_t)thread / (size_t)p->threads * e->exchange->panel;
+        size_t end = panels * (size_t)(thread + 1) / (size_t)p->threads * e->exchange->panel;
+        if (end >= p->padded) end = p->stride;
+        for (size_t r = 0; r < rows; r++) memset(p->x + (r * p->stride + begin) * real, 0, (end - begin) * real);
+    }
+}
+
+/* ---- Opening ---- */
+
+/* The common option local=K, of the algorithms that admit it, is read along with their own. */
+static int read_knobs(struct qgm_engine *e, const char *spec, struct qgm_error *err)
+{
+    struct qgm_knob knobs[QGM_MAX_KNOBS];
+    memcpy(knobs, e->algo->knob, sizeof knobs);
+    int n = 0;
+    while (n < QGM_MAX_KNOBS && knobs[n].name) n++;
+    e->local = 1;
+    if (e->algo->local_steps) {
+        assert(n < QGM_MAX_KNOBS);
+        knobs[n] = qgm_knob_local;
+    }
+    QGM_TRY(qgm_spec_read(spec, "algorithm", knobs, e->knob, err));
+    if (e->algo->local_steps) e->local = (int)e->knob[n];
+    return 0;
+}
+
+static int choose(struct qgm_engine *e, const struct qgm_engine_config *config, struct qgm_error *err)
+{
+    e->table = config->reference ? &qgm_algo_table_double : qgm_algo_table(qgm_kernels()->isa);
+    e->algo = qgm_algo_find(e->table, config->algo, err);
+    if (!e->algo) return -1;
+    QGM_TRY(read_knobs(e, config->algo, err));
+    if (!config->dim) return qgm_fail(err, QGM_USAGE, "a model of 0 parameters cannot be trained");
+    if (!(config->momentum >= 0 && config->momentum < 1))
+        return qgm_fail(err, QGM_USAGE, "momentum %g: expected a number from 0 up to, not including, 1",
+                        config->momentum);
+    if (!config->force_pairing) QGM_TRY(qgm_needs_check(e->algo, config->topology, err));
+    e->step = (struct qgm_step){ .momentum = e->algo->momentum ? config->momentum : 0,
+                                 .weight_decay = config->weight_decay,
+                                 .nesterov = e->algo->nesterov,
+                                 .knob = e->knob,
+                                 .seed = config->seed };
+    return 0;
+}
+
+static int open_all(struct qgm_engine *e, const struct qgm_engine_config *config, struct qgm_error *err)
+{
+    QGM_TRY(choose(e, config, err));
+    struct qgm_pass *p = &e->pass;
+    int threads = config->threads ? config->threads : default_threads();
+    p->algo = e->algo;
+    p->step = &e->step;
+    p->stage = e->active;
+    p->dim = config->dim;
+    p->padded = qgm_pad16(config->dim);
+    p->stride = skewed(p->padded, e->table->real);
+    p->states = e->algo->states_of ? e->algo->states_of(e->knob) : e->algo->states;
+    p->client = p->stride * (size_t)(2 + p->states);
+    e->blocks = (p->padded + QGM_BLOCK - 1) / QGM_BLOCK;
+    p->threads = (size_t)threads < e->blocks ? threads : (int)e->blocks;
+    e->topology = config->topology;
+    e->telemetry_wanted = config->telemetry;
+    int clients = qgm_topology_clients(e->topology);
+    QGM_TRY(qgm_exchange_local(&e->exchange, clients, p->threads, e->algo->messages, e->table->real, err));
+    p->exchange = e->exchange;
+    e->bytes =
+        arena_bytes(e) + sizeof *e + qgm_exchange_local_bytes(clients, p->threads, e->algo->messages, e->table->real);
+    QGM_TRY(open_memory(e, err));
+    clear(e);
+    return 0;
+}
+
+int qgm_engine_open(struct qgm_engine **engine, const struct qgm_engine_config *config, struct qgm_error *err)
+{
+    struct qgm_engine *e = *engine = calloc(1, sizeof *e);
+    if (!e) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    if (open_all(e, config, err) == 0) return 0;
+    qgm_engine_close(engine);
+    return -1;
+}
+
+void qgm_engine_close(struct qgm_engine **engine)
+{
+    struct qgm_engine *e = *engine;
+    if (!e) return;
+    if (e->exchange) e->exchange->op->close(&e->exchange);
+    qgm_arena_close(&e->arena);
+    free(e);
+    *engine = NULL;
+}
+
+/* ---- A step ---- */
+
+/* Run the stages up to and including a barrier on all threads. */
+static int run_segment(struct qgm_engine *e, struct qgm_error *err)
+{
+    struct qgm_pass *p = &e->pass;
+    int failed = 0;
+#pragma omp parallel for schedule(static, 1) num_threads(p->threads) reduction(| : failed) if (p->threads > 1)
+    for (int thread = 0; thread < p->threads; thread++) failed |= e->table->pass(p, thread) < 0;
+    if (failed) return qgm_fail(err, QGM_SYSTEM, "exchange '%s': messages were lost", e->exchange->op->name);
+    return 0;
+}
+
+static void finish_norm(struct qgm_engine *e)
+{
+    for (int i = 0; i < e->exchange->count; i++) {
+        double sum = 0;
+        for (size_t b = 0; b < e->blocks; b++) sum += e->pass.partial[(size_t)i * e->blocks + b];
+        e->norm[i] = sqrt(sum);
+    }
+}
+
+/* Directed edges in use: every client's in-neighbours, itself excluded. */
+static double edges(const struct qgm_row *rows, int clients)
+{
+    double count = 0;
+    for (int i = 0; i < clients; i++)
+        for (int k = 0; k < rows[i].n; k++) count += rows[i].from[k] != i && rows[i].w[k] != 0;
+    return count;
+}
+
+/* Which stages are active, in e->active; what they send, in e->vectors_sent. */
+static int select_stages(struct qgm_engine *e)
+{
+    int clients = e->exchange->clients, n = 0;
+    double fraction = e->algo->fraction ? e->algo->fraction(&e->step) : 1;
+    for (const struct qgm_stage *s = e->algo->stage; s < e->algo->stage + QGM_MAX_STAGES && s->op; s++) {
+        if (s->when && !s->when(&e->step)) continue;
+        e->active[n++] = *s;
+        if (s->op == QGM_OP_MIX && e->step.exchanges)
+            e->vectors_sent += fraction * s->arg * edges(e->pass.rows, clients);
+        if (s->op == QGM_OP_MEAN) e->vectors_sent += 2.0 * (clients - 1) * s->arg;
+    }
+    return n;
+}
+
+static void mix_mass(struct qgm_engine *e)
+{
+    e->pass.mass = e->mass;
+    e->pass.mass_next = e->mass_next;
+    for (int i = 0; i < e->exchange->clients; i++) {
+        const struct qgm_row *row = &e->pass.rows[i];
+        double sum = 0;
+        for (int k = 0; k < row->n; k++) sum += row->w[k] * e->mass[row->from[k]];
+        e->mass_next[i] = e->step.exchanges ? sum : e->mass[i];
+    }
+}
+
+static void begin_step(struct qgm_engine *e, double lr)
+{
+    struct qgm_step *s = &e->step;
+    s->lr = lr;
+    s->per_lr = lr != 0 ? 1 / lr : 0;
+    s->exchanges = (s->t + 1) % e->local == 0;
+    e->pass.rows = qgm_topology_rows(e->topology, s->t);
+    if (e->algo->push_sum) mix_mass(e);
+    if (e->algo->prepare) e->algo->prepare(s);
+}
+
+static void sum_telemetry(const struct qgm_engine *e, struct qgm_telemetry *out)
+{
+    double sum[2 * QGM_SPREADS] = { 0 }, n = e->exchange->clients;
+    for (size_t b = 0; b < e->blocks; b++)
+        for (int k = 0; k < 2 * QGM_SPREADS; k++) sum[k] += e->telemetry[b * 2 * QGM_SPREADS + (size_t)k];
+    const double *x = sum + 2 * QGM_SPREAD_X, *g = sum + 2 * QGM_SPREAD_G, *c = sum + 2 * QGM_SPREAD_COSINE;
+    double gradients = g[0] + n * g[1]; /* sum of || g_i ||^2 */
+    *out = (struct qgm_telemetry){
+        .consensus = sqrt(x[0] / n), .mean_norm = sqrt(x[1]), .zeta2 = g[0] / n, .grad_norm = sqrt(g[1]), .cosine = NAN
+    };
+    if (e->algo->velocity && c[1] > 0 && gradients > 0) out->cosine = c[0] / sqrt(c[1] * gradients);
+}
+
+int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telemetry, struct qgm_error *err)
+{
+    assert(!telemetry || e->telemetry_wanted);
+    begin_step(e, lr);
+    int n = select_stages(e);
+    for (int begin = 0, end; begin < n; begin = end) {
+        for (end = begin; end < n && e->active[end].op != QGM_OP_NORM; end++) continue;
+        bool barrier = end < n;
+        end += barrier;
+        e->pass.stage = e->active + begin;
+        e->pass.stages = end - begin;
+        e->pass.telemetry = telemetry && end == n ? e->telemetry : NULL;
+        QGM_TRY(run_segment(e, err));
+        if (barrier) finish_norm(e);
+    }
+    if (e->algo->push_sum) {
+        double *old = e->mass;
+        e->mass = e->mass_next;
+        e->mass_next = old;
+    }
+    if (telemetry) sum_telemetry(e, telemetry);
+    e->step.t++;
+    return 0;
+}
+
+/* ---- Looking in ---- */
+
+static char *row_of(struct qgm_engine *e, int client, int row)
+{
+    assert(client >= 0 && client < e->exchange->clients);
+    return e->pass.x + ((size_t)client * e->pass.client + (size_t)row * e->pass.stride) * e->table->real;
+}
+
+float *qgm_engine_params(struct qgm_engine *e, int client)
+{
+    assert(e->table->real == sizeof(float));
+    return (float *)row_of(e, client, 0);
+}
+
+float *qgm_engine_grad(struct qgm_engine *e, int client)
+{
+    assert(e->table->real == sizeof(float));
+    return (float *)row_of(e, client, 1);
+}
+
+double *qgm_engine_reference_params(struct qgm_engine *e, int client)
+{
+    assert(e->table->real == sizeof(double));
+    return (double *)row_of(e, client, 0);
+}
+
+double *qgm_engine_reference_grad(struct qgm_engine *e, int client)
+{
+    assert(e->table->real == sizeof(double));
+    return (double *)row_of(e, client, 1);
+}
+
+size_t qgm_engine_dim(const struct qgm_engine *e) { return e->pass.dim; }
+int qgm_engine_clients(const struct qgm_engine *e) { return e->exchange->clients; }
+long qgm_engine_steps(const struct qgm_engine *e) { return e->step.t; }
+size_t qgm_engine_bytes(const struct qgm_engine *e) { return e->bytes; }
+
+double qgm_engine_bytes_sent(const struct qgm_engine *e)
+{
+    return e->vectors_sent * (double)(e->pass.dim * e->table->real) / e->exchange->clients;
+}

@@ -1,0 +1,63 @@
+/* How graphs are made: a generator lists edges or weighted links, links.c turns them into rows of W.
+ * SPDX-License-Identifier: MIT */
+#ifndef QGM_GRAPH_H
+#define QGM_GRAPH_H
+#include "random.h"
+#include "spec.h"
+#include "topology.h"
+
+/* A list of links in any order; to is who receives. Duplicates merge: edges stay one, weights add up. */
+struct qgm_links {
+    int n; /* clients */
+    size_t count, capacity;
+    struct qgm_link {
+        int to, from;
+        double w;
+    } * link, *sorted;
+    size_t *start; /* n + 1 numbers for sorting */
+    bool out_of_memory;
+};
+
+enum qgm_weighting { QGM_METROPOLIS, QGM_UNIFORM, QGM_MAX_DEGREE, QGM_EXPLICIT };
+
+/* What a generator is asked. */
+struct qgm_request {
+    int n;
+    const double *knob;
+    const char *spec; /* for messages */
+    const char *file; /* "file:PATH" only */
+    uint64_t seed;
+};
+
+struct qgm_graph {
+    const char *name, *about;
+    bool weighted; /* draw gives weighted links; otherwise edges, whose weights are chosen by the option weights= */
+    struct qgm_knob knob[QGM_MAX_KNOBS - 1];
+    /* Can it be made? Returns the number of draws after which it repeats (1: static, 0: never), or -1. */
+    int (*period)(const struct qgm_request *request, struct qgm_error *err);
+    /* Draw `draw` = 0, 1, ...; a pure function of the request and the draw. */
+    int (*draw)(const struct qgm_request *request, long draw, struct qgm_links *links, struct qgm_error *err);
+};
+extern const struct qgm_graph qgm_graphs_static[], qgm_graphs_social[];
+
+void qgm_edge(struct qgm_links *links, int a, int b);                   /* both ways; a == b is ignored */
+void qgm_link_add(struct qgm_links *links, int to, int from, double w); /* one way */
+void qgm_links_clear(struct qgm_links *links);
+void qgm_links_close(struct qgm_links *links);
+
+/* Rows of one draw. */
+struct qgm_rows {
+    struct qgm_row *row;
+    int *from;
+    double *w;
+    size_t capacity;
+};
+/* Sort, merge, weigh, make lazy ((I + W) / 2). Buffers grow when they must and are kept otherwise. */
+int qgm_rows_make(struct qgm_rows *rows, struct qgm_links *links, enum qgm_weighting weighting, bool lazy,
+                  struct qgm_error *err);
+void qgm_rows_close(struct qgm_rows *rows);
+
+/* Eigenvalues and norms of the product of the draws' matrices: fills gap, lambda2, lambda_min. */
+int qgm_spectrum_solve(struct qgm_topology *topology, struct qgm_spectrum *spectrum);
+
+#endif

@@ -1,0 +1,57 @@
+/* Does this graph suit this algorithm? SPDX-License-Identifier: MIT */
+#include "needs.h"
+#include <stdio.h>
+
+/* D2 and exact diffusion have a mode of growth 1 per eigenvalue -1/3 of W (Tang et al. 2018, section 4): rounding of
+ * the eigenvalue solver must not decide on which side it lies. */
+static const double bound = -1.0 / 3 + 1e-9;
+
+static bool has_property(const struct qgm_spectrum *s, unsigned need)
+{
+    switch (need) {
+    case QGM_NEEDS_ROW_STOCHASTIC:
+        return s->row_stochastic;
+    case QGM_NEEDS_COLUMN_STOCHASTIC:
+        return s->column_stochastic;
+    case QGM_NEEDS_SYMMETRIC:
+        return s->symmetric;
+    case QGM_NEEDS_STATIC:
+        return !s->time_varying;
+    default:
+        return s->tree;
+    }
+}
+
+static const struct {
+    unsigned need;
+    const char *what, *lacking, *remedy;
+} properties[] = {
+    { QGM_NEEDS_STATIC, "a graph that does not change", "changes from step to step",
+      "take a static one (ring, torus, davis)" },
+    { QGM_NEEDS_TREE, "a tree", "is not one", "take chain, star or binary-tree" },
+    { QGM_NEEDS_SYMMETRIC, "symmetric weights", "has a directed edge", "take an undirected one (ring, torus, davis)" },
+    { QGM_NEEDS_ROW_STOCHASTIC, "weights that sum to 1 over what a client receives", "has other sums",
+      "take a doubly stochastic one, or sgp, which corrects for it" },
+    { QGM_NEEDS_COLUMN_STOCHASTIC, "weights that sum to 1 over what a client sends", "has other sums",
+      "take a doubly stochastic one" },
+};
+
+int qgm_needs_check(const struct qgm_algo *algo, struct qgm_topology *topology, struct qgm_error *err)
+{
+    const struct qgm_spectrum *facts = qgm_topology_facts(topology);
+    const char *graph = qgm_topology_spec(topology);
+    int n = qgm_topology_clients(topology);
+    for (size_t i = 0; i < QGM_COUNT(properties); i++) {
+        unsigned need = properties[i].need;
+        if ((algo->needs & need) == need && !has_property(facts, need))
+            return qgm_fail(err, QGM_USAGE, "%s needs %s; %s on %d clients %s: %s, or --force-pairing to run it anyway",
+                            algo->name, properties[i].what, graph, n, properties[i].lacking, properties[i].remedy);
+    }
+    if (!(algo->needs & QGM_NEEDS_LAMBDA_MIN)) return 0;
+    double least = qgm_topology_spectrum(topology)->lambda_min;
+    if (least > bound) return 0;
+    return qgm_fail(err, QGM_USAGE,
+                    "%s needs lambda_min > -1/3; %s on %d clients has %.3f: use --lazy, or --force-pairing to run it "
+                    "anyway",
+                    algo->name, graph, n, least);
+}

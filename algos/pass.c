@@ -1,0 +1,210 @@
+/* One segment of a step, block by block: maps write messages, exchanges turn them into neighbour sums, maps make the
+ * new state, all of it while a block's messages sit in L1 and L2. Compiled once per ISA, and in double.
+ * SPDX-License-Identifier: MIT */
+#include "pass.h"
+#include "block.h"
+
+/* Where in the segment and in memory a piece of work stands. */
+struct place {
+    const struct qgm_pass *pass;
+    const struct qgm_stage *before;      /* the exchange that precedes this part; NULL for the first */
+    const struct qgm_stage *begin, *end; /* maps of this part */
+    int thread, buffer;                  /* buffer: where this part's messages go; the other one holds what arrived */
+    size_t at, in_panel, len;            /* index in the vector and in the panel, elements */
+};
+
+static real *row_of(const struct qgm_pass *p, int local, int row) /* row: 0 x, 1 g, 2... states */
+{
+    return (real *)p->x + (size_t)local * p->client + (size_t)row * p->stride;
+}
+
+/* ---- Exchanges ---- */
+
+/* out = sum_j w_j in_j[at ...]. Forced inline so that the usual numbers of neighbours become constants. */
+VF_INLINE void mix_body(real *out, char *const *in, const struct qgm_row *row, int n, size_t at, size_t len)
+{
+    for (size_t k = 0; k < len; k += VF) {
+        vf sum = vf_mul(vf_of(row->w[0]), vf_load((const real *)in[row->from[0]] + at + k));
+        for (int j = 1; j < n; j++)
+            sum = vf_fma(vf_of(row->w[j]), vf_load((const real *)in[row->from[j]] + at + k), sum);
+        vf_store(out + k, sum);
+    }
+}
+
+static void mix(real *out, char *const *in, const struct qgm_row *row, size_t at, size_t len)
+{
+    switch (row->n) {
+    case 2:
+        mix_body(out, in, row, 2, at, len);
+        break;
+    case 3: /* a ring */
+        mix_body(out, in, row, 3, at, len);
+        break;
+    case 5: /* a torus */
+        mix_body(out, in, row, 5, at, len);
+        break;
+    default:
+        mix_body(out, in, row, row->n, at, len);
+    }
+}
+
+/* The mean of all clients' messages: ascending sum, one division. */
+static void mean(real *out, char *const *in, int clients, size_t at, size_t len)
+{
+    vf n = vf_of(clients);
+    for (size_t k = 0; k < len; k += VF) {
+        vf sum = vf_load((const real *)in[0] + at + k);
+        for (int j = 1; j < clients; j++) sum = vf_add(sum, vf_load((const real *)in[j] + at + k));
+        vf_store(out + k, vf_div(sum, n));
+    }
+}
+
+static real *in_buffer(const struct place *w, int message)
+{
+    return (real *)w->pass->in + ((size_t)w->thread * (size_t)w->pass->algo->messages + (size_t)message) * QGM_BLOCK;
+}
+
+/* Set b->in for one client. What does not depend on the client was made by `receive_shared`. */
+static void receive(const struct place *w, int client, struct qgm_block *b)
+{
+    const struct qgm_pass *p = w->pass;
+    for (int m = 0; m < w->before->arg; m++) {
+        char *const *from = p->exchange->op->panels(p->exchange, w->thread, !w->buffer, m);
+        b->in[m] = in_buffer(w, m);
+        if (w->before->op != QGM_OP_MIX) continue;
+        if (p->step->exchanges)
+            mix(in_buffer(w, m), from, &p->rows[client], w->in_panel, w->len);
+        else
+            b->in[m] = (const real *)from[client] + w->in_panel;
+    }
+}
+
+static void receive_shared(const struct place *w)
+{
+    const struct qgm_pass *p = w->pass;
+    if (!w->before || w->before->op != QGM_OP_MEAN) return;
+    for (int m = 0; m < w->before->arg; m++)
+        mean(in_buffer(w, m), p->exchange->op->panels(p->exchange, w->thread, !w->buffer, m), p->exchange->clients,
+             w->in_panel, w->len);
+}
+
+/* ---- Parts ---- */
+
+static double square(const real *x, size_t len)
+{
+    vf sum = vf_zero();
+    for (size_t k = 0; k < len; k += VF) sum = vf_fma(vf_load(x + k), vf_load(x + k), sum);
+    return (double)vf_sum(sum);
+}
+
+/* The maps between two exchanges, on one block of every local client. */
+static void run_part(const struct place *w)
+{
+    const struct qgm_pass *p = w->pass;
+    const struct qgm_exchange *ex = p->exchange;
+    size_t blocks = (p->padded + QGM_BLOCK - 1) / QGM_BLOCK;
+    struct qgm_block b = { .len = w->len, .at = w->at };
+    receive_shared(w);
+    for (int i = 0; i < ex->count; i++) {
+        b.client = ex->first + i;
+        b.x = row_of(p, i, 0) + w->at;
+        b.g = row_of(p, i, 1) + w->at;
+        for (int s = 0; s < p->states; s++) b.state[s] = row_of(p, i, 2 + s) + w->at;
+        for (int m = 0; m < p->algo->messages; m++)
+            b.out[m] = (real *)ex->op->panels(p->exchange, w->thread, w->buffer, m)[b.client] + w->in_panel;
+        b.norm = p->norm[i];
+        if (p->mass) {
+            b.mass = p->mass[b.client];
+            b.mass_next = p->mass_next[b.client];
+        }
+        if (w->before) receive(w, b.client, &b);
+        for (const struct qgm_stage *s = w->begin; s < w->end; s++)
+            if (s->op == QGM_OP_MAP)
+                s->map(p->step, &b);
+            else /* NORM, the last of a segment */
+                p->partial[(size_t)i * blocks + w->at / QGM_BLOCK] = square(b.state[s->arg], w->len);
+    }
+}
+
+/* ---- Telemetry ---- */
+
+/* Sum over local clients of || v_i - vbar ||^2 and || vbar ||^2, on one block. Differences are taken from the first
+ * client, so equal vectors give exactly 0. */
+static void spread(const struct qgm_pass *p, int row, size_t at, size_t len, double out[2])
+{
+    int n = p->exchange->count;
+    vf count = vf_of(n), apart = vf_zero(), together = vf_zero();
+    for (size_t k = at; k < at + len; k += VF) {
+        vf first = vf_load(row_of(p, 0, row) + k), sum = vf_zero();
+        for (int i = 1; i < n; i++) sum = vf_add(sum, vf_sub(vf_load(row_of(p, i, row) + k), first));
+        vf offset = vf_div(sum, count), centre = vf_add(first, offset);
+        for (int i = 0; i < n; i++) {
+            vf d = vf_sub(vf_sub(vf_load(row_of(p, i, row) + k), first), offset);
+            apart = vf_fma(d, d, apart);
+        }
+        together = vf_fma(centre, centre, together);
+    }
+    out[0] = (double)vf_sum(apart);
+    out[1] = (double)vf_sum(together);
+}
+
+/* Sums over clients of <v, g> and || v ||^2, where v is the state that plays the part of a momentum. */
+static void cosine(const struct qgm_pass *p, size_t at, size_t len, double out[2])
+{
+    vf both = vf_zero(), own = vf_zero();
+    for (int i = 0; i < p->exchange->count; i++) {
+        const real *v = row_of(p, i, 1 + p->algo->velocity), *g = row_of(p, i, 1);
+        for (size_t k = at; k < at + len; k += VF) {
+            both = vf_fma(vf_load(v + k), vf_load(g + k), both);
+            own = vf_fma(vf_load(v + k), vf_load(v + k), own);
+        }
+    }
+    out[0] = (double)vf_sum(both);
+    out[1] = (double)vf_sum(own);
+}
+
+static void observe(const struct qgm_pass *p, size_t at, size_t len)
+{
+    double *out = p->telemetry + at / QGM_BLOCK * 2 * QGM_SPREADS;
+    spread(p, 0, at, len, out + 2 * QGM_SPREAD_X);
+    spread(p, 1, at, len, out + 2 * QGM_SPREAD_G);
+    if (p->algo->velocity) cosine(p, at, len, out + 2 * QGM_SPREAD_COSINE);
+}
+
+/* ---- The walk ---- */
+
+static bool is_exchange(enum qgm_op op) { return op == QGM_OP_MIX || op == QGM_OP_MEAN; }
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* All parts of the segment on one panel. */
+static int run_panel(const struct qgm_pass *p, int thread, size_t at, size_t len)
+{
+    const struct qgm_stage *stop = p->stage + p->stages;
+    struct place w = { .pass = p, .begin = p->stage, .thread = thread };
+    for (;; w.begin = w.end + 1, w.buffer = !w.buffer) {
+        for (w.end = w.begin; w.end < stop && !is_exchange(w.end->op); w.end++) continue;
+        for (w.in_panel = 0; w.in_panel < len; w.in_panel += QGM_BLOCK) {
+            w.at = at + w.in_panel;
+            w.len = least(len - w.in_panel, QGM_BLOCK);
+            run_part(&w);
+        }
+        if (w.end == stop) break;
+        const struct qgm_row *listeners = w.end->op == QGM_OP_MIX ? p->rows : NULL;
+        if ((p->step->exchanges || w.end->op != QGM_OP_MIX) &&
+            p->exchange->op->trade(p->exchange, thread, w.buffer, w.end->arg, len, listeners) < 0)
+            return -1;
+        w.before = w.end;
+    }
+    for (size_t k = 0; p->telemetry && k < len; k += QGM_BLOCK) observe(p, at + k, least(len - k, QGM_BLOCK));
+    return 0;
+}
+
+int QGM_ISA(qgm_pass_run)(const struct qgm_pass *p, int thread)
+{
+    size_t panel = p->exchange->panel, panels = (p->padded + panel - 1) / panel;
+    size_t share = panels * (size_t)thread / (size_t)p->threads;
+    size_t end = panels * (size_t)(thread + 1) / (size_t)p->threads;
+    for (; share < end; share++)
+        if (run_panel(p, thread, share * panel, least(p->padded - share * panel, panel)) < 0) return -1;
+    return 0;
+}

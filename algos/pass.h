@@ -1,0 +1,34 @@
+/* What the engine hands to the code compiled per ISA: one segment of a step's stages, up to a barrier, for all blocks.
+ * Addresses are bytes here, since an element is a float or, in the reference build, a double.
+ * SPDX-License-Identifier: MIT */
+#ifndef QGM_PASS_H
+#define QGM_PASS_H
+#include "algo.h"
+#include "exchange.h"
+
+enum qgm_spread { QGM_SPREAD_X, QGM_SPREAD_G, QGM_SPREAD_COSINE, QGM_SPREADS };
+
+struct qgm_pass {
+    const struct qgm_algo *algo;
+    const struct qgm_step *step;
+    const struct qgm_stage *stage; /* those active in this step: maps and exchanges, maybe ended by one NORM */
+    int stages;
+    struct qgm_exchange *exchange;
+    const struct qgm_row *rows; /* of W, all clients */
+    size_t dim, padded;         /* elements of a vector; rounded up to 16 */
+    size_t stride, client;      /* elements from one row to the next, and from one client's x to the next client's */
+    int states, threads;
+    char *x;                        /* of the first local client; then its g, its states, then the next client */
+    char *in;                       /* per thread: messages x QGM_BLOCK elements */
+    double *partial;                /* NORM: sums of squares, [local client][block] */
+    const double *norm;             /* [local client] */
+    const double *mass, *mass_next; /* push-sum: [client]; NULL otherwise */
+    double *telemetry;              /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
+};
+
+#ifdef QGM_SUFFIX
+/* Run the blocks of one thread's share. 0, or -1 when an exchange failed. */
+int QGM_ISA(qgm_pass_run)(const struct qgm_pass *pass, int thread);
+#endif
+
+#endif

@@ -1,0 +1,96 @@
+/* The lists of algorithms. SPDX-License-Identifier: MIT */
+#include "registry.h"
+#include "engine.h"
+#include <stdio.h>
+#include <string.h>
+
+extern const struct qgm_algo_table qgm_algo_table_scalar;
+#ifdef QGM_BUILT_AVX2
+extern const struct qgm_algo_table qgm_algo_table_avx2;
+#endif
+#ifdef QGM_BUILT_AVX512
+extern const struct qgm_algo_table qgm_algo_table_avx512;
+#endif
+#ifdef QGM_BUILT_NEON
+extern const struct qgm_algo_table qgm_algo_table_neon;
+#endif
+
+static const struct qgm_algo_table *const tables[] = {
+    &qgm_algo_table_scalar,
+#ifdef QGM_BUILT_AVX2
+    &qgm_algo_table_avx2,
+#endif
+#ifdef QGM_BUILT_AVX512
+    &qgm_algo_table_avx512,
+#endif
+#ifdef QGM_BUILT_NEON
+    &qgm_algo_table_neon,
+#endif
+};
+enum { MAX_ALGOS = 64 };
+const struct qgm_knob qgm_knob_local = {
+    .name = "local", .help = "gradient steps per exchange", .value = 1, .low = 1, .high = 1e6, .whole = true
+};
+
+const struct qgm_algo_table *qgm_algo_table(const char *isa)
+{
+    for (size_t i = 0; i < QGM_COUNT(tables); i++)
+        if (strcmp(tables[i]->isa, isa) == 0) return tables[i];
+    return tables[0];
+}
+
+/* Algorithms in the order of algos.def, all tables alike. */
+static const struct qgm_algo *nth(const struct qgm_algo_table *table, int n)
+{
+    for (const struct qgm_algo *const *family = table->families; *family; family++)
+        for (const struct qgm_algo *a = *family; a->name; a++)
+            if (n-- == 0) return a;
+    return NULL;
+}
+
+const char *const *qgm_algo_names(void)
+{
+    static const char *names[MAX_ALGOS + 1];
+    const struct qgm_algo *a;
+    for (int i = 0; i < MAX_ALGOS && (a = nth(tables[0], i)); i++) names[i] = a->name;
+    return names;
+}
+
+const struct qgm_algo *qgm_algo_find(const struct qgm_algo_table *table, const char *spec, struct qgm_error *err)
+{
+    const struct qgm_algo *a;
+    for (int i = 0; (a = nth(table, i)); i++)
+        if (qgm_spec_is(spec, a->name)) return a;
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)qgm_spec_name(spec), spec);
+    const char *near = qgm_nearest(name, qgm_algo_names());
+    if (near)
+        qgm_fail(err, QGM_USAGE, "unknown algorithm '%s': did you mean '%s'?", name, near);
+    else
+        qgm_fail(err, QGM_USAGE, "unknown algorithm '%s': --list shows all", name);
+    return NULL;
+}
+
+const char *qgm_algo_about(const char *name)
+{
+    static char texts[MAX_ALGOS][240];
+    const struct qgm_algo *a;
+    for (int i = 0; i < MAX_ALGOS && (a = nth(tables[0], i)); i++)
+        if (qgm_spec_is(name, a->name)) {
+            qgm_spec_about(texts[i], sizeof texts[i], a->about, a->knob);
+            return texts[i];
+        }
+    return NULL;
+}
+
+const char *qgm_algo_source(const char *name)
+{
+    const struct qgm_algo *a = qgm_algo_find(tables[0], name, NULL);
+    return a ? a->source : NULL;
+}
+
+bool qgm_algo_uses_momentum(const char *name)
+{
+    const struct qgm_algo *a = qgm_algo_find(tables[0], name, NULL);
+    return a && a->momentum;
+}

@@ -1,0 +1,15 @@
+/* Finding algorithms by name, in the table of an instruction set. SPDX-License-Identifier: MIT */
+#ifndef QGM_REGISTRY_H
+#define QGM_REGISTRY_H
+#include "algo.h"
+
+/* The table that goes with a kernel table's name; the portable one where that is a backend with kernels of its own. */
+const struct qgm_algo_table *qgm_algo_table(const char *isa);
+extern const struct qgm_algo_table qgm_algo_table_double;
+/* The algorithm a spec names, or NULL with an error that suggests the nearest. */
+const struct qgm_algo *qgm_algo_find(const struct qgm_algo_table *table, const char *spec, struct qgm_error *err);
+
+/* The common option of algorithms that admit local steps. */
+extern const struct qgm_knob qgm_knob_local;
+
+#endif
