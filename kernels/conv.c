@@ -174,10 +174,8 @@ static void pack_turned(const struct qgm_conv *c, const float *w, int ry, int rx
         for (int y = ty - 1; y >= 0; y--)
             for (int x = tx - 1; x >= 0; x--, to += (ptrdiff_t)c->co * width) {
                 int tap = (ry + y * c->stride) * c->kw + rx + x * c->stride;
-                for (int l = 0; l < width; l++) {
-                    const float *from = w + ((ptrdiff_t)tap * c->ci + j + l) * c->co;
-                    for (int o = 0; o < c->co; o++) to[o * width + l] = j + l < c->ci ? from[o] : 0;
-                }
+                const float *from = w + ((ptrdiff_t)tap * c->ci + j) * c->co;
+                tile_transpose(from, c->co, least(NR, c->ci - j), c->co, to, width);
             }
     }
 }

@@ -1,6 +1,6 @@
 /* Convolution backward-weights: for each tap a product of x, transposed in place, and dy, over the pixels of a group of
- * images (qgm_conv_group). With few input channels the taps of a kernel row make one taller product instead; their
- * chains then pause in memory between pixels that lack some of them. SPDX-License-Identifier: MIT */
+ * images (qgm_conv_group). Where qgm_conv_merges, the taps of a kernel row make one taller product instead; their
+ * chains then pause in memory between columns that lack some of them. SPDX-License-Identifier: MIT */
 #include "kernels.h"
 #include "tile.h"
 #include <string.h>
@@ -10,7 +10,7 @@ enum { NV = 2 };
 #else
 enum { NV = 1 };
 #endif
-enum { NR = VF * NV, FEW = 8 }; /* channels: fewer cannot hide the latency of fma on their own */
+enum { NR = VF * NV };
 
 void QGM_ISA(qgm_conv_backward_weights)(const struct qgm_conv *c, const float *x, const float *dy, float *dw,
                                         void *scratch);
@@ -90,42 +90,28 @@ static struct range taps_at(const struct qgm_conv *c, int ox)
     return (struct range){ low, most(low, least(c->kw, c->w - start)) };
 }
 
-/* One line of outputs against kernel row ky: stretches of outputs that see the same taps. */
-static void tap_line(const struct group *g, int oy, int ky)
+/* Stretches of output columns that see the same kernel columns, one after the other. */
+static void each_kernel_row(const struct group *g)
 {
     const struct qgm_conv *c = g->c;
-    struct range ys = { oy, oy + 1 };
-    for (int ox = 0, end; ox < qgm_conv_ow(c); ox = end) {
-        struct range taps = taps_at(c, ox);
-        for (end = ox + 1; end < qgm_conv_ow(c); end++) {
-            struct range next = taps_at(c, end);
-            if (next.low != taps.low || next.high != taps.high) break;
-        }
-        if (taps.low == taps.high) continue;
-        product(g, ys, (struct range){ ox, end }, 1, pixel_of(g, oy, ox, ky, taps.low), gradient_of(g, oy, ox),
-                (struct tile){ .start = FROM_C }, (taps.high - taps.low) * c->ci,
-                g->partial + ((ptrdiff_t)ky * c->kw + taps.low) * c->ci * g->ldb, g->ldb);
-    }
-}
-
-static void each_kernel_row(struct group g)
-{
-    const struct qgm_conv *c = g.c;
     ptrdiff_t rows = (ptrdiff_t)c->kh * c->kw * c->ci;
-    memset(g.partial, 0, (size_t)(rows * g.ldb) * sizeof *g.partial);
-    for (int n = 0; n < g.images; n++) {
-        for (int ky = 0; ky < c->kh; ky++) {
+    memset(g->partial, 0, (size_t)(rows * g->ldb) * sizeof *g->partial);
+    for (struct range xs = { 0, 0 }; xs.high < qgm_conv_ow(c);) {
+        struct range taps = taps_at(c, xs.high), next = taps;
+        for (xs.low = xs.high; next.low == taps.low && next.high == taps.high && xs.high < qgm_conv_ow(c);)
+            next = taps_at(c, ++xs.high);
+        for (int ky = 0; ky < c->kh && taps.low < taps.high; ky++) {
             struct range ys = outputs_of(c, ky, c->h, qgm_conv_oh(c));
-            for (int oy = ys.low; oy < ys.high; oy++) tap_line(&g, oy, ky);
+            product(g, ys, xs, g->images, pixel_of(g, ys.low, xs.low, ky, taps.low), gradient_of(g, ys.low, xs.low),
+                    (struct tile){ .start = FROM_C }, (taps.high - taps.low) * c->ci,
+                    g->partial + ((ptrdiff_t)ky * c->kw + taps.low) * c->ci * g->ldb, g->ldb);
         }
-        g.x += (ptrdiff_t)c->h * c->w * c->ci;
-        g.dy += (ptrdiff_t)qgm_conv_oh(c) * qgm_conv_ow(c) * g.ldb;
     }
     for (ptrdiff_t r = 0; r < rows; r++)
         for (int j = 0; j < c->co; j += VF) {
-            float *to = g.dw + r * c->co + j;
+            float *to = g->dw + r * c->co + j;
             int cols = c->co - j;
-            tile_store_(to, vf_add(tile_load_(to, cols), vf_load(g.partial + r * g.ldb + j)), cols);
+            tile_store_(to, vf_add(tile_load_(to, cols), vf_load(g->partial + r * g->ldb + j)), cols);
         }
 }
 
@@ -143,13 +129,13 @@ void QGM_ISA(qgm_conv_backward_weights)(const struct qgm_conv *c, const float *x
     int step = qgm_conv_group(c);
     ptrdiff_t image = (ptrdiff_t)c->h * c->w * c->ci, pixels = (ptrdiff_t)qgm_conv_oh(c) * qgm_conv_ow(c);
     ptrdiff_t ldb = (c->co + VF - 1) / VF * VF, taps = (ptrdiff_t)c->kh * c->kw * c->ci;
-    bool merge = c->ci < FEW && c->kw > 1;
+    bool merge = qgm_conv_merges(c);
     float *wide = (float *)scratch + (merge ? taps * ldb : 0);
     for (int n = 0; n < c->n; n += step) {
         struct group g = { c, x + n * image, dy + n * pixels * c->co, dw, scratch, least(step, c->n - n), ldb };
         if (ldb != c->co) g.dy = widen(c, g.dy, g.images * pixels, ldb, wide);
         if (merge)
-            each_kernel_row(g);
+            each_kernel_row(&g);
         else
             each_tap(&g);
     }

@@ -31,10 +31,7 @@ static void pack_b(const struct block *block, int j, int cols, int width, float 
             for (int l = 0; l < width; l += VF) vf_store(to + l, tile_load_(from + l, cols - l > 0 ? cols - l : 0));
         return;
     }
-    for (int l = 0; l < width; l++) {
-        const float *from = g->b + (ptrdiff_t)(j + l) * g->ldb + block->p;
-        for (int p = 0; p < block->k; p++) to[p * width + l] = l < cols ? from[p] : 0;
-    }
+    tile_transpose(g->b + (ptrdiff_t)j * g->ldb + block->p, g->ldb, cols, block->k, to, width);
 }
 
 /* Rows i .. i + rows - 1 of op(a) as k columns of `rows` floats. */
@@ -47,10 +44,7 @@ static void pack_a(const struct block *block, int i, int rows, float *to)
             for (int r = 0; r < rows; r++) to[r] = from[r];
         return;
     }
-    for (int r = 0; r < rows; r++) {
-        const float *from = g->a + (ptrdiff_t)(i + r) * g->lda + block->p;
-        for (int p = 0; p < block->k; p++) to[p * rows + r] = from[p];
-    }
+    tile_transpose(g->a + (ptrdiff_t)i * g->lda + block->p, g->lda, rows, block->k, to, rows);
 }
 
 /* Packed a: reused by every panel of b, so worth it from a few panels up; and rows at a distance of a power of two fall
@@ -86,6 +80,7 @@ static void multiply_panel(const struct block *block, int j, int cols, const flo
     for (int i = 0, rows; i < block->m; i += rows) {
         rows = least(most, block->m - i);
         t.c = g->c + (ptrdiff_t)(block->i + i) * g->ldc + j;
+        t.soon = t.c + (ptrdiff_t)rows * g->ldc;
         if (block->a)
             t.a = block->a + (ptrdiff_t)i * block->k, t.step = rows;
         else if (g->ta)

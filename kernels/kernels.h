@@ -41,7 +41,8 @@ size_t qgm_gemm_scratch(const struct qgm_gemm *g); /* bytes, the same for every 
  *   Order: one fma chain over (ky, kx, ci) ascending from bias[co] or 0; taps in the padding are skipped.
  * backward_data:    dx = gradient with respect to x. Order: one chain over (oy, ox, co) ascending from 0.
  * backward_weights: dw += gradient with respect to w. Order: images in groups of qgm_conv_group(); in each one chain
- * over (n, oy, ox) ascending from 0; the groups' sums are added to dw in ascending order. */
+ * over (n, oy, ox) ascending from 0; the groups' sums are added to dw in ascending order. Where qgm_conv_merges(),
+ * columns ox that see the same kernel columns go together: the chain runs over (stretch of columns, n, oy, ox). */
 struct qgm_conv {
     int n, h, w, ci, co, kh, kw, stride, pad;
 };
@@ -54,6 +55,8 @@ static inline int qgm_conv_group(const struct qgm_conv *c)
     int pixels = qgm_conv_oh(c) * qgm_conv_ow(c);
     return pixels < 1024 ? 1024 / pixels : 1;
 }
+/* Too few input channels to fill a tile with one tap: backward_weights takes a row of taps together. */
+static inline bool qgm_conv_merges(const struct qgm_conv *c) { return c->ci < 8 && c->kw > 1; }
 size_t qgm_conv_scratch(const struct qgm_conv *c); /* bytes, enough for all three passes of every ISA */
 double qgm_conv_flops(const struct qgm_conv *c);   /* of one pass: 2 n oh ow kh kw ci co */
 double qgm_conv_bytes(const struct qgm_conv *c);   /* x, w and y once each */
@@ -72,11 +75,12 @@ double qgm_pool_bytes(const struct qgm_pool *p);
 /* Norms, one table of per-channel vectors over rows x c values (rows: the pixels of one image, or of a whole batch):
  *   norm_forward:  y = f(x) scale + shift [+ residual] [then relu], f(x) = x - mean, or x sigmoid(x) when swish.
  *                  In place on x or residual allowed.
- *   norm_backward: dz = dy, or 0 where relu and y is not positive; dx = dz f'(x) scale + slope (x - mean) + offset.
- *                  dx may be dy; else, when keep, dy is overwritten with dz: the gradient of the residual.
- *   norm_sums:     sums[j] = sum over rows of dz, sums[c + j] = of dz f(x), in double.
+ *   norm_sums:     where relu, dy becomes dz: 0 where y is not positive. sums[j] = sum over rows of dz, sums[c + j] = of
+ *                  dz f(x), in double. When swish, dx = dz f'(x), which costs little here; dx may be dy.
+ *   norm_backward: dx = g scale + slope (x - mean) + offset, g being dz, or what norm_sums left in dx when swish.
+ *                  In place on g allowed.
  *   norm_moments:  sums[j] = sum over rows of d, sums[c + j] = of d^2, d = x - (the first row): no cancellation.
- * y is read only when relu. Order of the sums: chunks of 128 rows; in each, row r goes to chain r mod 4, the chains are
+ * y is read only when relu, dx written by norm_sums only when swish. Order of the sums: chunks of 128 rows; in each, row r goes to chain r mod 4, the chains are
  * added as (0 + 1) + (2 + 3), and the chunks in double, ascending. */
 struct qgm_norm {
     size_t rows;
@@ -85,7 +89,7 @@ struct qgm_norm {
     const float *mean, *scale; /* c floats each */
     const float *shift;        /* forward */
     const float *slope;        /* backward */
-    const float *offset;       /* backward; NULL: 0 */
+    const float *offset;       /* backward */
 };
 
 /* Rows and elements

@@ -5,9 +5,9 @@
 
 void QGM_ISA(qgm_norm_moments)(const float *x, size_t rows, int c, double *sums);
 void QGM_ISA(qgm_norm_forward)(const struct qgm_norm *t, const float *x, const float *residual, float *y);
-void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const float *y, const float *dy, double *sums);
-void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx,
-                                bool keep);
+void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx,
+                            double *sums);
+void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const float *g, float *dx);
 
 /* Part of the results. Short float chains into double sums: the error does not grow with the batch, and four chains
  * hide the latency of an addition. */
@@ -127,16 +127,27 @@ void QGM_ISA(qgm_norm_forward)(const struct qgm_norm *t, const float *x, const f
     }
 }
 
-VF_INLINE void sums_step(const struct qgm_norm *t, const float *x, const float *y, const float *dy, size_t i, vf mean,
-                         int n, bool swish, vf *sum, vf *product)
+/* f = x s and f' = s + x s (1 - s), s = sigmoid(x): one exponential for both. */
+VF_INLINE void sums_step(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx, size_t i,
+                         vf mean, int n, bool swish, vf *sum, vf *product)
 {
-    vf v = get(x + i, n), f = swish ? vf_mul(v, vf_sigmoid(v)) : vf_sub(v, mean), dz = get(dy + i, n);
-    if (t->relu) dz = positive(get(y + i, n), dz);
+    vf v = get(x + i, n), dz = get(dy + i, n), f;
+    if (t->relu) {
+        dz = positive(get(y + i, n), dz);
+        put(dy + i, dz, n);
+    }
+    if (swish) {
+        vf s = vf_sigmoid(v);
+        f = vf_mul(v, s);
+        put(dx + i, vf_mul(dz, vf_fma(f, vf_sub(vf_set1(1), s), s)), n);
+    } else {
+        f = vf_sub(v, mean);
+    }
     *sum = vf_add(*sum, dz);
     *product = vf_fma(dz, f, *product);
 }
 
-VF_INLINE void sums_column(const struct qgm_norm *t, int j, const float *x, const float *y, const float *dy, int n,
+VF_INLINE void sums_column(const struct qgm_norm *t, int j, const float *x, const float *y, float *dy, float *dx, int n,
                            bool swish, double *sums)
 {
     vf sum[CHAINS], product[CHAINS], mean = get(t->mean + j, n);
@@ -144,21 +155,23 @@ VF_INLINE void sums_column(const struct qgm_norm *t, int j, const float *x, cons
     for (int k = 0; k < CHAINS; k++) sum[k] = product[k] = vf_zero();
     size_t r = 0, c = (size_t)t->c, i = (size_t)j;
     for (; r + CHAINS <= t->rows; r += CHAINS, i += CHAINS * c) UNROLL
-    for (int k = 0; k < CHAINS; k++) sums_step(t, x, y, dy, i + (size_t)k * c, mean, n, swish, &sum[k], &product[k]);
-    for (int k = 0; r < t->rows; r++, k++, i += c) sums_step(t, x, y, dy, i, mean, n, swish, &sum[k], &product[k]);
+    for (int k = 0; k < CHAINS; k++)
+        sums_step(t, x, y, dy, dx, i + (size_t)k * c, mean, n, swish, &sum[k], &product[k]);
+    for (int k = 0; r < t->rows; r++, k++, i += c) sums_step(t, x, y, dy, dx, i, mean, n, swish, &sum[k], &product[k]);
     add_chains(sum, sums + j, n);
     add_chains(product, sums + t->c + j, n);
 }
 
-VF_INLINE void sums_columns(const struct qgm_norm *t, const float *x, const float *y, const float *dy, bool swish,
+VF_INLINE void sums_columns(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx, bool swish,
                             double *sums)
 {
     int j = 0;
-    for (; j + VF <= t->c; j += VF) sums_column(t, j, x, y, dy, VF, swish, sums);
-    if (j < t->c) sums_column(t, j, x, y, dy, t->c - j, swish, sums);
+    for (; j + VF <= t->c; j += VF) sums_column(t, j, x, y, dy, dx, VF, swish, sums);
+    if (j < t->c) sums_column(t, j, x, y, dy, dx, t->c - j, swish, sums);
 }
 
-void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const float *y, const float *dy, double *sums)
+void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx,
+                            double *sums)
 {
     for (int j = 0; j < 2 * t->c; j++) sums[j] = 0;
     for (size_t first = 0; first < t->rows; first += CHUNK) {
@@ -166,68 +179,27 @@ void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const floa
         size_t at = first * (size_t)t->c;
         const float *out = t->relu ? y + at : NULL;
         if (t->swish)
-            sums_columns(&part, x + at, out, dy + at, true, sums);
+            sums_columns(&part, x + at, out, dy + at, dx + at, true, sums);
         else
-            sums_columns(&part, x + at, out, dy + at, false, sums);
+            sums_columns(&part, x + at, out, dy + at, NULL, false, sums);
     }
 }
 
-/* (x s)' = s + x s (1 - s), s = sigmoid(x) */
-VF_INLINE vf swish_slope(vf x)
-{
-    vf s = vf_sigmoid(x);
-    return vf_fma(vf_mul(x, s), vf_sub(vf_set1(1), s), s);
-}
-
-VF_INLINE void backward(const struct qgm_norm *t, int j, const float *x, const float *y, float *dy, float *dx, int n,
-                        bool swish, bool relu, bool keep)
+VF_INLINE void backward(const struct qgm_norm *t, int j, const float *x, const float *g, float *dx, int n)
 {
     vf mean = get(t->mean + j, n), scale = get(t->scale + j, n), slope = get(t->slope + j, n);
-    vf offset = t->offset ? get(t->offset + j, n) : vf_zero();
-    for (size_t i = (size_t)j, end = i + t->rows * (size_t)t->c; i < end; i += (size_t)t->c) {
-        vf v = get(x + i, n), dz = get(dy + i, n);
-        if (relu) dz = positive(get(y + i, n), dz);
-        if (keep) put(dy + i, dz, n);
-        if (swish) dz = vf_mul(dz, swish_slope(v));
-        put(dx + i, vf_fma(slope, vf_sub(v, mean), vf_fma(scale, dz, offset)), n);
-    }
+    vf offset = get(t->offset + j, n);
+    for (size_t i = (size_t)j, end = i + t->rows * (size_t)t->c; i < end; i += (size_t)t->c)
+        put(dx + i, vf_fma(slope, vf_sub(get(x + i, n), mean), vf_fma(scale, get(g + i, n), offset)), n);
 }
 
-VF_INLINE void backward_columns(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx,
-                                bool swish, bool relu, bool keep)
-{
-    int j = 0;
-    for (; j + VF <= t->c; j += VF) backward(t, j, x, y, dy, dx, VF, swish, relu, keep);
-    if (j < t->c) backward(t, j, x, y, dy, dx, t->c - j, swish, relu, keep);
-}
-
-void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx,
-                                bool keep)
+void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const float *g, float *dx)
 {
     for (size_t first = 0; first < t->rows; first += CHUNK) {
         struct qgm_norm part = chunk_of(t, first);
         size_t at = first * (size_t)t->c;
-        const float *out = t->relu ? y + at : NULL;
-        bool keeps = keep && t->relu; /* without a ReLU dy is dz already */
-        switch (4 * t->swish + 2 * t->relu + keeps) {
-        case 0:
-            backward_columns(&part, x + at, out, dy + at, dx + at, false, false, false);
-            break;
-        case 2:
-            backward_columns(&part, x + at, out, dy + at, dx + at, false, true, false);
-            break;
-        case 3:
-            backward_columns(&part, x + at, out, dy + at, dx + at, false, true, true);
-            break;
-        case 4:
-            backward_columns(&part, x + at, out, dy + at, dx + at, true, false, false);
-            break;
-        case 6:
-            backward_columns(&part, x + at, out, dy + at, dx + at, true, true, false);
-            break;
-        case 7:
-            backward_columns(&part, x + at, out, dy + at, dx + at, true, true, true);
-            break;
-        }
+        int j = 0;
+        for (; j + VF <= t->c; j += VF) backward(&part, j, x + at, g + at, dx + at, VF);
+        if (j < t->c) backward(&part, j, x + at, g + at, dx + at, t->c - j);
     }
 }

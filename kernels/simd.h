@@ -14,6 +14,7 @@
  *   vf_gt(a,b), vf_ge(a,b)   masks; false where a lane is NaN
  *   vf_select(mask, a, b)    mask ? a : b
  *   vf_sum                   ((lane i + lane i+8), then i+4, i+2, i+1): one float
+ *   vf_transpose             of 16 vectors: lane j of vector i becomes lane i of vector j
  *   vf_round                 to the nearest whole number, ties to even, |x| < 2^22
  *   vf_exp2i(k)              2^k for whole k in [-126, 127]
  *   vf_exponent, vf_mantissa x = m 2^e with m in [1, 2), for normal x > 0

@@ -96,3 +96,32 @@ VF_INLINE __m256 vf_mantissa_(__m256 a)
     return _mm256_or_ps(m, _mm256_castsi256_ps(_mm256_set1_epi32(0x3f800000)));
 }
 VF_INLINE vf vf_mantissa(vf a) { return (vf){ vf_mantissa_(a.lo), vf_mantissa_(a.hi) }; }
+
+VF_INLINE void vf_transpose8_(const __m256 r[8], __m256 out[8])
+{
+    __m256 q[8]; /* q[4 i + j], half l: column 4 l + j of rows 4 i .. 4 i + 3 */
+    UNROLL
+    for (int i = 0; i < 8; i += 4) {
+        __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(r[i], r[i + 1]));
+        __m256d b = _mm256_castps_pd(_mm256_unpackhi_ps(r[i], r[i + 1]));
+        __m256d c = _mm256_castps_pd(_mm256_unpacklo_ps(r[i + 2], r[i + 3]));
+        __m256d d = _mm256_castps_pd(_mm256_unpackhi_ps(r[i + 2], r[i + 3]));
+        q[i] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, c)), q[i + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, c));
+        q[i + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(b, d)), q[i + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(b, d));
+    }
+    UNROLL
+    for (int j = 0; j < 4; j++) {
+        out[j] = _mm256_permute2f128_ps(q[j], q[4 + j], 0x20);
+        out[4 + j] = _mm256_permute2f128_ps(q[j], q[4 + j], 0x31);
+    }
+}
+VF_INLINE void vf_transpose(vf r[16])
+{
+    __m256 in[4][8], out[4][8]; /* quarters of 8 x 8: the two off the diagonal change places */
+    UNROLL
+    for (int i = 0; i < 8; i++) in[0][i] = r[i].lo, in[1][i] = r[i].hi, in[2][i] = r[8 + i].lo, in[3][i] = r[8 + i].hi;
+    UNROLL
+    for (int b = 0; b < 4; b++) vf_transpose8_(in[b], out[b]);
+    UNROLL
+    for (int i = 0; i < 8; i++) r[i] = (vf){ out[0][i], out[2][i] }, r[8 + i] = (vf){ out[1][i], out[3][i] };
+}

@@ -47,3 +47,30 @@ VF_INLINE vf vf_mantissa(vf a)
     __m512i m = _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x007fffff));
     return _mm512_castsi512_ps(_mm512_or_si512(m, _mm512_set1_epi32(0x3f800000)));
 }
+
+VF_INLINE __m512 vf_low_(__m512 a, __m512 b) /* pairs of a and b, from the low half of each quarter */
+{
+    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
+VF_INLINE __m512 vf_high_(__m512 a, __m512 b)
+{
+    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
+VF_INLINE void vf_transpose(vf r[16])
+{
+    vf q[16]; /* q[4 i + j], quarter l: column 4 l + j of rows 4 i .. 4 i + 3 */
+    UNROLL
+    for (int i = 0; i < 16; i += 4) {
+        vf a = _mm512_unpacklo_ps(r[i], r[i + 1]), b = _mm512_unpackhi_ps(r[i], r[i + 1]);
+        vf c = _mm512_unpacklo_ps(r[i + 2], r[i + 3]), d = _mm512_unpackhi_ps(r[i + 2], r[i + 3]);
+        q[i] = vf_low_(a, c), q[i + 1] = vf_high_(a, c), q[i + 2] = vf_low_(b, d), q[i + 3] = vf_high_(b, d);
+    }
+    UNROLL
+    for (int j = 0; j < 4; j++) {
+        vf even = _mm512_shuffle_f32x4(q[j], q[4 + j], 0x88), odd = _mm512_shuffle_f32x4(q[j], q[4 + j], 0xdd);
+        vf even2 = _mm512_shuffle_f32x4(q[8 + j], q[12 + j], 0x88),
+           odd2 = _mm512_shuffle_f32x4(q[8 + j], q[12 + j], 0xdd);
+        r[j] = _mm512_shuffle_f32x4(even, even2, 0x88), r[8 + j] = _mm512_shuffle_f32x4(even, even2, 0xdd);
+        r[4 + j] = _mm512_shuffle_f32x4(odd, odd2, 0x88), r[12 + j] = _mm512_shuffle_f32x4(odd, odd2, 0xdd);
+    }
+}

@@ -72,3 +72,21 @@ VF_INLINE vf vf_mantissa(vf a)
     VF_EACH_(vf, vreinterpretq_f32_u32(vorrq_u32(vandq_u32(vreinterpretq_u32_f32(a.v[i]), vdupq_n_u32(0x007fffff)),
                                                  vdupq_n_u32(0x3f800000))));
 }
+
+VF_INLINE void vf_transpose(vf r[16])
+{
+    vf out[16];
+    UNROLL
+    for (int i = 0; i < 4; i++) UNROLL
+    for (int j = 0; j < 4; j++) { /* the 4 x 4 block of rows 4 i, columns 4 j */
+        float32x4_t a = r[4 * i].v[j], b = r[4 * i + 1].v[j], c = r[4 * i + 2].v[j], d = r[4 * i + 3].v[j];
+        float64x2_t ab = vreinterpretq_f64_f32(vtrn1q_f32(a, b)), cd = vreinterpretq_f64_f32(vtrn1q_f32(c, d));
+        float64x2_t ab2 = vreinterpretq_f64_f32(vtrn2q_f32(a, b)), cd2 = vreinterpretq_f64_f32(vtrn2q_f32(c, d));
+        out[4 * j].v[i] = vreinterpretq_f32_f64(vtrn1q_f64(ab, cd));
+        out[4 * j + 1].v[i] = vreinterpretq_f32_f64(vtrn1q_f64(ab2, cd2));
+        out[4 * j + 2].v[i] = vreinterpretq_f32_f64(vtrn2q_f64(ab, cd));
+        out[4 * j + 3].v[i] = vreinterpretq_f32_f64(vtrn2q_f64(ab2, cd2));
+    }
+    UNROLL
+    for (int i = 0; i < 16; i++) r[i] = out[i];
+}

@@ -61,6 +61,16 @@ VF_INLINE real vf_sum(vf a)
     return a.v[0];
 }
 
+VF_INLINE void vf_transpose(vf r[16])
+{
+    for (int i = 0; i < VF; i++)
+        for (int j = 0; j < i; j++) {
+            real swap = r[i].v[j];
+            r[i].v[j] = r[j].v[i];
+            r[j].v[i] = swap;
+        }
+}
+
 #ifndef QGM_DOUBLE
 VF_INLINE uint32_t vf_bits_(float a)
 {

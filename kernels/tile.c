@@ -68,6 +68,11 @@ VF_INLINE void tile_body_(enum tile_shape shape, int rows, int nv, const struct 
 {
     vf acc[TILE_MOST][2];
     tile_begin_(rows, nv, t, acc);
+    if (t->soon) {
+        UNROLL
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < nv; j++) __builtin_prefetch(t->soon + i * t->ldc + VF * j, 1);
+    }
     for (int r = 0; r < t->repeats; r++) {
         const float *a = t->a + r * t->a_repeat, *b = t->b + r * t->b_repeat;
         for (int s = 0; s < t->segments; s++, a += t->a_next, b += t->b_next)

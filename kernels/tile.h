@@ -18,7 +18,8 @@
 enum tile_shape { BY_ROW, BY_COLUMN };
 enum tile_start { FROM_ZERO, FROM_BIAS, FROM_C };
 struct tile {
-    const float *a, *b, *bias; /* bias: 16 nv floats may be read only up to cols */
+    const float *a, *b, *bias, *soon; /* soon: the c of the tile after this one, to prefetch, or NULL; bias: 16 nv
+                                         floats may be read only up to cols */
     float *c;
     ptrdiff_t row, step, a_next, a_repeat, ldb, b_next, b_repeat, ldc;
     int k, segments, repeats, cols; /* cols: of c, in (16 (nv - 1), 16 nv]; b always has 16 nv */
@@ -47,6 +48,20 @@ VF_INLINE void tile_store_(float *p, vf a, int cols)
         vf_store(p, a);
     else
         vf_store_n(p, a, cols);
+}
+
+/* to[c][r] = from[r][c] for rows x cols, zeros in to[c][rows .. width - 1]; to has rows of width floats. */
+static inline void tile_transpose(const float *from, ptrdiff_t stride, int rows, int cols, float *to, int width)
+{
+    for (int c = 0; c < cols; c += VF)
+        for (int r = 0; r < width; r += VF) {
+            vf v[VF];
+            for (int i = 0; i < VF; i++)
+                v[i] = r + i < rows ? tile_load_(from + (r + i) * stride + c, cols - c) : vf_zero();
+            vf_transpose(v);
+            for (int i = 0; i < VF && c + i < cols; i++)
+                tile_store_(to + (ptrdiff_t)(c + i) * width + r, v[i], width - r);
+        }
 }
 
 /* rows <= tile_rows(nv), 0 does nothing. */

@@ -87,6 +87,17 @@ void ref_conv_backward_data(const struct qgm_conv *c, const float *dy, const flo
                 }
 }
 
+/* The first output column behind ox that sees other kernel columns than ox does. */
+static int stretch(const struct qgm_conv *c, int ox)
+{
+    for (int end = ox + 1; end < qgm_conv_ow(c); end++)
+        for (int kx = 0; kx < c->kw; kx++) {
+            int a = ox * c->stride + kx - c->pad, b = end * c->stride + kx - c->pad;
+            if ((a >= 0 && a < c->w) != (b >= 0 && b < c->w)) return end;
+        }
+    return qgm_conv_ow(c);
+}
+
 void ref_conv_backward_weights(const struct qgm_conv *c, const float *x, const float *dy, const float *dw0,
                                struct check_value *dw)
 {
@@ -96,17 +107,20 @@ void ref_conv_backward_weights(const struct qgm_conv *c, const float *x, const f
             for (int i = 0; i < c->ci; i++)
                 for (int o = 0; o < c->co; o++, dw++) {
                     *dw = start(*dw0++);
-                    struct check_value sum = start(0);
-                    for (int n = 0; n < c->n; n++) {
-                        for (int oy = 0; oy < oh; oy++)
-                            for (int ox = 0; ox < ow; ox++) {
-                                const float *pixel = under(c, x, n, oy, ox, ky, kx);
-                                if (pixel)
-                                    add_product(&sum, pixel[i], dy[(((size_t)n * oh + oy) * ow + ox) * c->co + o]);
-                            }
-                        if ((n + 1) % qgm_conv_group(c) && n + 1 < c->n) continue;
+                    for (int n = 0; n < c->n; n += qgm_conv_group(c)) {
+                        struct check_value sum = start(0);
+                        int last = n + qgm_conv_group(c) < c->n ? n + qgm_conv_group(c) : c->n;
+                        for (int ox = 0, end; ox < ow; ox = end) {
+                            end = qgm_conv_merges(c) ? stretch(c, ox) : ow;
+                            for (int m = n; m < last; m++)
+                                for (int oy = 0; oy < oh; oy++)
+                                    for (int at = ox; at < end; at++) {
+                                        const float *pixel = under(c, x, m, oy, at, ky, kx);
+                                        size_t p = ((size_t)m * oh + oy) * ow + at;
+                                        if (pixel) add_product(&sum, pixel[i], dy[p * c->co + o]);
+                                    }
+                        }
                         add(dw, sum);
-                        sum = start(0);
                     }
                 }
 }
