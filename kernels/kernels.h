@@ -41,8 +41,7 @@ size_t qgm_gemm_scratch(const struct qgm_gemm *g); /* bytes, the same for every 
  *   Order: one fma chain over (ky, kx, ci) ascending from bias[co] or 0; taps in the padding are skipped.
  * backward_data:    dx = gradient with respect to x. Order: one chain over (oy, ox, co) ascending from 0.
  * backward_weights: dw += gradient with respect to w. Order: images in groups of qgm_conv_group(); in each one chain
- * over (n, oy, ox) ascending from 0; the groups' sums are added to dw in ascending order. Where qgm_conv_merges(),
- * columns ox that see the same kernel columns go together: the chain runs over (stretch of columns, n, oy, ox). */
+ * over (n, oy, ox) ascending from 0; the groups' sums are added to dw in ascending order. */
 struct qgm_conv {
     int n, h, w, ci, co, kh, kw, stride, pad;
 };
@@ -55,8 +54,6 @@ static inline int qgm_conv_group(const struct qgm_conv *c)
     int pixels = qgm_conv_oh(c) * qgm_conv_ow(c);
     return pixels < 1024 ? 1024 / pixels : 1;
 }
-/* Too few input channels to fill a tile with one tap: backward_weights takes a row of taps together. */
-static inline bool qgm_conv_merges(const struct qgm_conv *c) { return c->ci < 8 && c->kw > 1; }
 size_t qgm_conv_scratch(const struct qgm_conv *c); /* bytes, enough for all three passes of every ISA */
 double qgm_conv_flops(const struct qgm_conv *c);   /* of one pass: 2 n oh ow kh kw ci co */
 double qgm_conv_bytes(const struct qgm_conv *c);   /* x, w and y once each */
@@ -80,8 +77,8 @@ double qgm_pool_bytes(const struct qgm_pool *p);
  *   norm_backward: dx = g scale + slope (x - mean) + offset, g being dz, or what norm_sums left in dx when swish.
  *                  In place on g allowed.
  *   norm_moments:  sums[j] = sum over rows of d, sums[c + j] = of d^2, d = x - (the first row): no cancellation.
- * y is read only when relu, dx written by norm_sums only when swish. Order of the sums: chunks of 128 rows; in each, row r goes to chain r mod 4, the chains are
- * added as (0 + 1) + (2 + 3), and the chunks in double, ascending. */
+ * y is read only when relu, dx written by norm_sums only when swish. Order of the sums: chunks of 128 rows; in each,
+ * row r goes to chain r mod 4, the chains are added as (0 + 1) + (2 + 3), and the chunks in double, ascending. */
 struct qgm_norm {
     size_t rows;
     int c;

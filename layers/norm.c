@@ -167,14 +167,15 @@ static void backward_rows(const struct norm *s, const struct qgm_pass *p, const 
                           .scale = w.scale,
                           .slope = w.slope,
                           .offset = w.offset };
-    p->k->norm_sums(&t, x, y, f->dy + at, w.sums);
+    float *dx = f->dx[0] ? f->dx[0] + at : f->dy + at; /* of the image: not wanted, but EvoNorm's sums write one */
+    p->k->norm_sums(&t, x, y, f->dy + at, dx, w.sums);
     for (int j = 0; j < s->c; j++) {
         p->grad[s->beta + (size_t)j] += (float)w.sums[j];
         p->grad[s->gamma + (size_t)j] += (float)(w.sums[s->c + j] * (double)rstd[j]);
     }
     if (!f->dx[0]) return;
     coefficients(s, gamma, rstd, rows, &w);
-    p->k->norm_backward(&t, x, y, f->dy + at, f->dx[0] + at, f->dx[1] != NULL);
+    p->k->norm_backward(&t, x, t.swish ? dx : f->dy + at, dx);
 }
 
 static void backward(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f)
