@@ -41,7 +41,8 @@ size_t qgm_gemm_scratch(const struct qgm_gemm *g); /* bytes, the same for every 
  *   Order: one fma chain over (ky, kx, ci) ascending from bias[co] or 0; taps in the padding are skipped.
  * backward_data:    dx = gradient with respect to x. Order: one chain over (oy, ox, co) ascending from 0.
  * backward_weights: dw += gradient with respect to w. Order: images in groups of qgm_conv_group(); in each one chain
- * over (n, oy, ox) ascending from 0; the groups' sums are added to dw in ascending order. */
+ * over (n, oy, ox) ascending from 0; the groups' sums are added to dw in ascending order. Where qgm_conv_merges(),
+ * columns ox that see the same kernel columns go together: the chain runs over (stretch of columns, n, oy, ox). */
 struct qgm_conv {
     int n, h, w, ci, co, kh, kw, stride, pad;
 };
@@ -54,6 +55,8 @@ static inline int qgm_conv_group(const struct qgm_conv *c)
     int pixels = qgm_conv_oh(c) * qgm_conv_ow(c);
     return pixels < 1024 ? 1024 / pixels : 1;
 }
+/* Too few input channels to fill a tile with one tap: backward_weights takes a row of taps together. */
+static inline bool qgm_conv_merges(const struct qgm_conv *c) { return c->ci < 8 && c->kw > 1; }
 size_t qgm_conv_scratch(const struct qgm_conv *c); /* bytes, enough for all three passes of every ISA */
 double qgm_conv_flops(const struct qgm_conv *c);   /* of one pass: 2 n oh ow kh kw ci co */
 double qgm_conv_bytes(const struct qgm_conv *c);   /* x, w and y once each */
