@@ -31,6 +31,7 @@ static const struct {
     COLUMN("mean_model_norm", mean_norm, 6),
     COLUMN("gradient_dissimilarity_zeta2", zeta2, 6),
     COLUMN("mean_gradient_norm", grad_norm, 6),
+    COLUMN("momentum_gradient_cosine", cosine, 6),
     COLUMN("sent_megabytes_per_client", sent_mb, 6),
     COLUMN("train_seconds", train_s, 6),
     COLUMN("load_seconds_per_thread", load_s, 6),

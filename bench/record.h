@@ -10,10 +10,10 @@ struct qgm_evaluation {
     double test_images;                      /* images each model was evaluated on */
     double mean, worst, best, average_model; /* test accuracy in percent: over clients; of the averaged parameters */
     double test_loss;                        /* cross-entropy, mean over clients */
-    double consensus, mean_norm, zeta2, grad_norm;
-    double sent_mb;                                       /* megabytes a client has sent to others so far */
-    double train_s, load_s, gradient_s, update_s, eval_s; /* wall-clock so far; load and gradient: mean over threads */
-    double images_per_s;                                  /* training only, evaluation excluded */
+    double consensus, mean_norm, zeta2, grad_norm, cosine; /* struct qgm_telemetry */
+    double sent_mb;                                        /* megabytes a client has sent to others so far */
+    double train_s, load_s, gradient_s, update_s, eval_s;  /* wall-clock so far; load and gradient: mean over threads */
+    double images_per_s;                                   /* training only, evaluation excluded */
 };
 
 struct qgm_record {

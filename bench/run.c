@@ -67,7 +67,8 @@ static int evaluate(struct qgm_trainer *t, const struct qgm_telemetry *telemetry
     *e = (struct qgm_evaluation){ .consensus = telemetry->consensus,
                                   .mean_norm = telemetry->mean_norm,
                                   .zeta2 = telemetry->zeta2,
-                                  .grad_norm = telemetry->grad_norm };
+                                  .grad_norm = telemetry->grad_norm,
+                                  .cosine = telemetry->cosine };
     qgm_trainer_evaluate(t, last ? t->data->test.n : t->subset, e);
     if (table) qgm_print_evaluation(table, e);
     return qgm_record_evaluation(record, e, err);

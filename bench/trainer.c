@@ -134,6 +134,7 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
                                         .momentum = o->momentum,
                                         .weight_decay = o->weight_decay,
                                         .threads = t->threads,
+                                        .seed = (uint64_t)o->seed,
                                         .telemetry = true,
                                         .force_pairing = o->force_pairing };
     QGM_TRY(qgm_engine_open(&t->engine, &config, err));

@@ -1,0 +1,95 @@
+/* Roofs: the best of a few short runs, since every disturbance only slows down. SPDX-License-Identifier: MIT */
+#include "roof.h"
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { TRIES = 9, ROUNDS = 100000 };
+static volatile float sink;
+
+double qgm_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* CHAINS independent chains: twice the latency times the issue width of any core in sight. */
+#define CHAINS(vector, count, set1, fma, add)                                                                          \
+    vector a[count], b = set1(1.0001f), c = set1(0.5f);                                                                \
+    _Pragma("GCC unroll 32") for (int i = 0; i < (count); i++) a[i] = set1((float)i);                                  \
+    for (int r = 0; r < ROUNDS; r++) _Pragma("GCC unroll 32") for (int i = 0; i < (count); i++) a[i] = fma(a[i], b, c); \
+    _Pragma("GCC unroll 32") for (int i = 1; i < (count); i++) a[0] = add(a[0], a[i])
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+__attribute__((target("avx512f"))) static double run_avx512(void)
+{
+    CHAINS(__m512, 24, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_add_ps);
+    sink = _mm512_cvtss_f32(a[0]);
+    return 2.0 * 16 * 24 * ROUNDS;
+}
+__attribute__((target("avx2,fma"))) static double run_avx2(void)
+{
+    CHAINS(__m256, 12, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_add_ps);
+    sink = _mm256_cvtss_f32(a[0]);
+    return 2.0 * 8 * 12 * ROUNDS;
+}
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+static float32x4_t fma_neon(float32x4_t a, float32x4_t b, float32x4_t c) { return vfmaq_f32(c, a, b); }
+static double run_neon(void)
+{
+    CHAINS(float32x4_t, 24, vdupq_n_f32, fma_neon, vaddq_f32);
+    sink = vgetq_lane_f32(a[0], 0);
+    return 2.0 * 4 * 24 * ROUNDS;
+}
+#endif
+
+static const struct {
+    const char *isa;
+    double (*run)(void);
+} peaks[] = {
+#if defined(__x86_64__)
+    { "avx512", run_avx512 },
+    { "avx2", run_avx2 },
+#elif defined(__aarch64__)
+    { "neon", run_neon },
+#endif
+    { NULL, NULL },
+};
+
+double qgm_roof_flops(const char *isa)
+{
+    double best = 0;
+    for (size_t p = 0; peaks[p].isa; p++)
+        for (int i = 0; strcmp(peaks[p].isa, isa) == 0 && i < TRIES; i++) {
+            double start = qgm_seconds(), flops = peaks[p].run(), rate = flops / (qgm_seconds() - start);
+            best = rate > best ? rate : best;
+        }
+    return best;
+}
+
+static void triad(float *a, const float *b, const float *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) a[i] = b[i] + 0.5f * c[i];
+}
+
+double qgm_roof_bandwidth(void)
+{
+    size_t n = (size_t)32 << 20;
+    float *x = malloc(3 * n * sizeof *x);
+    if (!x) return 0;
+    for (size_t i = 0; i < 3 * n; i++) x[i] = 1;
+    double best = 0;
+    for (int i = 0; i < TRIES; i++) {
+        double start = qgm_seconds();
+        triad(x, x + n, x + 2 * n, n);
+        double rate = 12.0 * (double)n / (qgm_seconds() - start);
+        best = rate > best ? rate : best;
+    }
+    sink = x[n / 2];
+    free(x);
+    return best;
+}
