@@ -37,6 +37,7 @@ struct qgm_trainer {
     int test_batch;
     long images; /* trained on so far */
     double train_s, update_s, eval_s;
+    double loss;     /* mean over clients of the last step's */
     double loss_sum; /* of the steps since the last evaluation */
     long loss_steps;
 };
