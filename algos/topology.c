@@ -133,6 +133,43 @@ int qgm_topology_open(struct qgm_topology **topology, const char *spec, int clie
     return -1;
 }
 
+static int from_weights(struct qgm_topology *t, const char *name, int draws, const struct qgm_weight *weights,
+                        size_t count, struct qgm_error *err)
+{
+    int n = t->request.n;
+    t->spec = strdup(name);
+    t->draws = calloc((size_t)draws, sizeof *t->draws);
+    if (!t->spec || !t->draws) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    t->links.n = n;
+    t->period = draws;
+    for (int d = 0; d < draws; d++) {
+        qgm_links_clear(&t->links);
+        for (size_t k = 0; k < count; k++) {
+            const struct qgm_weight *w = &weights[k];
+            if (w->to < 0 || w->to >= n || w->from < 0 || w->from >= n || w->draw < 0 || w->draw >= draws)
+                return qgm_fail(err, QGM_INPUT,
+                                "weight %zu: draw %ld, to %d, from %d: expected draws below %d and "
+                                "clients below %d",
+                                k, w->draw, w->to, w->from, draws, n);
+            if (w->draw == d) qgm_link_add(&t->links, w->to, w->from, w->w);
+        }
+        QGM_TRY(qgm_rows_make(&t->draws[d], &t->links, QGM_EXPLICIT, t->lazy, err));
+    }
+    return 0;
+}
+
+int qgm_topology_from(struct qgm_topology **topology, const char *name, int clients, int draws,
+                      const struct qgm_weight *weights, size_t count, bool lazy, struct qgm_error *err)
+{
+    struct qgm_topology *t = *topology = calloc(1, sizeof *t);
+    if (!t) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    t->lazy = lazy;
+    t->request.n = clients;
+    if (from_weights(t, name, draws, weights, count, err) == 0) return 0;
+    qgm_topology_close(topology);
+    return -1;
+}
+
 void qgm_topology_close(struct qgm_topology **topology)
 {
     struct qgm_topology *t = *topology;

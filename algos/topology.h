@@ -31,6 +31,15 @@ struct qgm_spectrum {
  * and client counts that the graph does not have, are QGM_USAGE errors that say what would work. */
 int qgm_topology_open(struct qgm_topology **topology, const char *spec, int clients, bool lazy, uint64_t seed,
                       struct qgm_error *err);
+/* The same from a list of weights: `count` entries in any order, of draws 0 ... draws - 1, after which W repeats. name
+ * is what messages call it. Entries that occur twice add up. */
+struct qgm_weight {
+    long draw;
+    int to, from;
+    double w;
+};
+int qgm_topology_from(struct qgm_topology **topology, const char *name, int clients, int draws,
+                      const struct qgm_weight *weights, size_t count, bool lazy, struct qgm_error *err);
 void qgm_topology_close(struct qgm_topology **topology);
 const char *const *qgm_topology_names(void);
 const char *qgm_topology_about(const char *name);

@@ -1,0 +1,86 @@
+/* Quasi-global Adam: moments follow the normalised displacement q = (x - x') / || x - x' || of the whole model. The
+ * released code has three versions; the one its program uses ("v2") is quasi-global in the second moment only.
+ * SPDX-License-Identifier: MIT */
+#include "adam.h"
+
+enum { M, V, D };                            /* moments; displacement, or the gradient on its way to its norm */
+enum { VERSION = ADAM_OWN_KNOBS, NORM_EPS }; /* knobs */
+enum { ORIGINAL, V1, V2 };
+static const char *const versions[] = { "original", "v1", "v2", NULL };
+
+static bool normalises(const struct qgm_step *s) { return s->knob[VERSION] == V1; }
+
+static void copy_gradient(const struct qgm_step *s, struct qgm_block *b)
+{
+    (void)s;
+    EACH(b, k) vf_store(b->state[D] + k, vf_load(b->g + k));
+}
+
+/* send Adam's new x, from m~ = beta1 m + (1 - beta1) g (original: beta1 m + g) and v~ = beta2 v + (1 - beta2) g^2;
+ * v2 keeps m~ */
+static void half(const struct qgm_step *s, struct qgm_block *b)
+{
+    int version = (int)s->knob[VERSION];
+    vf wd = vf_of(s->weight_decay), b1 = vf_of(s->knob[BETA1]), b2 = vf_of(s->knob[BETA2]);
+    vf r1 = vf_of(version == ORIGINAL ? 1 : 1 - s->knob[BETA1]), r2 = vf_of(1 - s->knob[BETA2]);
+    vf scale = vf_of(version == V1 ? 1 / (b->norm + s->knob[NORM_EPS]) : 1);
+    struct adam a = adam_of(s);
+    EACH(b, k)
+    {
+        vf x = vf_load(b->x + k), g = vf_fma(wd, x, vf_mul(scale, vf_load(b->g + k)));
+        vf m = average(b1, r1, vf_load(b->state[M] + k), g);
+        vf v = average(b2, r2, vf_load(b->state[V] + k), vf_mul(g, g));
+        if (version == V2) vf_store(b->state[M] + k, m);
+        vf_store(b->out[0] + k, adam_move(&a, x, m, v));
+    }
+}
+
+/* d = x - x';  x <- x' */
+static void move(const struct qgm_step *s, struct qgm_block *b)
+{
+    (void)s;
+    EACH(b, k)
+    {
+        vf next = vf_load(b->in[0] + k);
+        vf_store(b->state[D] + k, vf_sub(vf_load(b->x + k), next));
+        vf_store(b->x + k, next);
+    }
+}
+
+/* q = d / || d ||;  v <- beta2 v + (1 - beta2) q^2;  m <- beta1 m + (1 - beta1) q, but not in v2 */
+static void follow(const struct qgm_step *s, struct qgm_block *b)
+{
+    int version = (int)s->knob[VERSION];
+    vf b1 = vf_of(s->knob[BETA1]), b2 = vf_of(s->knob[BETA2]);
+    vf r1 = vf_of(1 - s->knob[BETA1]), r2 = vf_of(1 - s->knob[BETA2]);
+    vf scale = vf_of(1 / (b->norm + s->knob[NORM_EPS]));
+    EACH(b, k)
+    {
+        vf q = vf_mul(scale, vf_load(b->state[D] + k));
+        vf_store(b->state[V] + k, average(b2, r2, vf_load(b->state[V] + k), vf_mul(q, q)));
+        if (version != V2) vf_store(b->state[M] + k, average(b1, r1, vf_load(b->state[M] + k), q));
+    }
+}
+
+QGM_FAMILY(qg_adam) = {
+    { .name = "qg-dadam",
+      .source = "Lin et al. 2021, Algorithm 2 and released code",
+      .about = "quasi-global Adam; v1 normalises the gradient of the whole model, not of each filter",
+      .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,
+      .states = 3,
+      .messages = 1,
+      .bytes = 40, /* x g m v read, x m d written; then d v read, v written */
+      .velocity = 1 + M,
+      .knob = { ADAM_KNOBS,
+                { "version", "of the released code", V2, .choices = versions },
+                { "norm-eps", "added to the norm of the displacement", 1e-8, 1e-300, 1 } },
+      .prepare = adam_prepare,
+      .stage = { QGM_MAP_WHEN(copy_gradient, normalises),
+                 { .op = QGM_OP_NORM, .arg = D, .when = normalises },
+                 QGM_MAP(half),
+                 QGM_MIX(1),
+                 QGM_MAP(move),
+                 QGM_NORM(D),
+                 QGM_MAP(follow) } },
+    { 0 },
+};
