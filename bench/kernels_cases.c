@@ -51,11 +51,9 @@ static double exact_gemm(const struct bench_case *c, float *const in[2], size_t 
 
 static struct bench_case gemm_case(size_t i)
 {
-    struct qgm_gemm g = { .m = products[i].m,
-                          .n = products[i].n,
-                          .k = products[i].k,
-                          .ta = products[i].ta,
-                          .tb = products[i].tb };
+    struct qgm_gemm g = {
+        .m = products[i].m, .n = products[i].n, .k = products[i].k, .ta = products[i].ta, .tb = products[i].tb
+    };
     g.lda = g.ta ? g.m : g.k, g.ldb = g.tb ? g.k : g.n, g.ldc = g.n;
     size_t m = (size_t)g.m, n = (size_t)g.n, k = (size_t)g.k;
     return (struct bench_case){ .kernel = "gemm",
@@ -128,7 +126,10 @@ static struct at split(size_t i, int h, int w, int c)
 }
 static void accumulate(double a, double b, double *sum, double *size) { *sum += a * b, *size += fabs(a * b); }
 
-static size_t pixel_index(int n, int y, int x, int h, int w) { return ((size_t)n * (size_t)h + (size_t)y) * (size_t)w + (size_t)x; }
+static size_t pixel_index(int n, int y, int x, int h, int w)
+{
+    return ((size_t)n * (size_t)h + (size_t)y) * (size_t)w + (size_t)x;
+}
 
 static double exact_forward(const struct bench_case *b, float *const in[2], size_t i, double *size)
 {
@@ -158,8 +159,8 @@ static double exact_backward_data(const struct bench_case *b, float *const in[2]
         if (y >= qgm_conv_oh(c) || x >= qgm_conv_ow(c)) continue;
         size_t pixel = pixel_index(p.n, y, x, qgm_conv_oh(c), qgm_conv_ow(c)) * (size_t)c->co;
         for (size_t k = 0; k < (size_t)c->co; k++)
-            accumulate((double)in[0][pixel + k], (double)in[1][((size_t)(tap * c->ci) + (size_t)p.c) * (size_t)c->co + k],
-                       &sum, size);
+            accumulate((double)in[0][pixel + k],
+                       (double)in[1][((size_t)(tap * c->ci) + (size_t)p.c) * (size_t)c->co + k], &sum, size);
     }
     return sum;
 }
@@ -174,10 +175,10 @@ static double exact_backward_weights(const struct bench_case *b, float *const in
             for (int ox = 0; ox < qgm_conv_ow(c); ox++) {
                 int y = oy * c->stride + w.y / c->kw - c->pad, x = ox * c->stride + w.y % c->kw - c->pad;
                 if (y < 0 || y >= c->h || x < 0 || x >= c->w) continue;
-                accumulate((double)in[0][pixel_index(n, y, x, c->h, c->w) * (size_t)c->ci + (size_t)w.x],
-                           (double)in[1][pixel_index(n, oy, ox, qgm_conv_oh(c), qgm_conv_ow(c)) * (size_t)c->co +
-                                         (size_t)w.c],
-                           &sum, size);
+                accumulate(
+                    (double)in[0][pixel_index(n, y, x, c->h, c->w) * (size_t)c->ci + (size_t)w.x],
+                    (double)in[1][pixel_index(n, oy, ox, qgm_conv_oh(c), qgm_conv_ow(c)) * (size_t)c->co + (size_t)w.c],
+                    &sum, size);
             }
     return sum;
 }

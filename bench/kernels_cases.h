@@ -13,7 +13,8 @@ struct bench_case {
     size_t in[2], out, scratch;
     double flops, bytes;
     void (*run)(const struct bench_case *c, const struct qgm_kernels *k, float *const in[2], float *out, void *scratch);
-    /* What out[i] should be, computed in double from the definition, and the sum of the absolute values of its terms. */
+    /* What out[i] should be, computed in double from the definition, and the sum of the absolute values of its terms.
+     */
     double (*exact)(const struct bench_case *c, float *const in[2], size_t i, double *size);
 };
 

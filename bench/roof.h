@@ -6,6 +6,7 @@
 double qgm_roof_flops(const char *isa);
 /* Bytes/s of one thread in a[i] = b[i] + s c[i] over arrays that no cache holds (12 bytes an element counted). */
 double qgm_roof_bandwidth(void);
-double qgm_seconds(void); /* monotonic */
+/* CPU time of this thread: what other processes take does not count. */
+double qgm_seconds(void);
 
 #endif
