@@ -6,9 +6,8 @@ static benchmark::State *of(gbench_state *state) { return reinterpret_cast<bench
 
 void gbench_register(const char *name, gbench_function *function, void *arg)
 {
-    benchmark::RegisterBenchmark(name, [=](benchmark::State &state) {
-        function(reinterpret_cast<gbench_state *>(&state), arg);
-    })->UseRealTime();
+    benchmark::RegisterBenchmark(
+        name, [=](benchmark::State &state) { function(reinterpret_cast<gbench_state *>(&state), arg); });
 }
 
 void gbench_context(const char *key, const char *value) { benchmark::AddCustomContext(key, value); }
