@@ -17,6 +17,7 @@ static int matches(const struct qgm_options *o, char *const *when, bool *yes, st
 {
     struct qgm_options wanted = *o;
     QGM_TRY(apply(&wanted, when, err));
+    QGM_TRY(qgm_options_check(&wanted, err)); /* a misspelt name would never match, and nobody would know */
     *yes = true;
     for (size_t i = 0; i < qgm_flag_count && *yes; i++) {
         char have[QGM_TEXT], want[QGM_TEXT];

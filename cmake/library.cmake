@@ -16,5 +16,7 @@ configure_package_config_file(cmake/qgm-config.cmake.in ${PROJECT_BINARY_DIR}/qg
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/qgm-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/qgm-config.cmake ${PROJECT_BINARY_DIR}/qgm-config-version.cmake
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/qgm)
+# Relative to the .pc file itself, so that an installed tree can be moved, or installed under another prefix.
+file(RELATIVE_PATH QGM_PC_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
 configure_file(cmake/qgm.pc.in ${PROJECT_BINARY_DIR}/qgm.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/qgm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
