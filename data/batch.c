@@ -2,13 +2,13 @@
 #include "dataset.h"
 #include "random.h"
 
-/* What happens to one image: the window starts at (dy - crop, dx - crop) of the image, mirrored or not. */
+/* What happens to one image: the window starts at (dx, dy) of the image, mirrored or not. */
 struct view {
     int dx, dy;
     bool mirror;
 };
 
-/* A draw is keyed by the position in the batch too: four numbers of its own for each example. */
+/* Every position of a batch has four numbers of its own, so an example's view does not depend on the others. */
 static struct view draw_view(const struct qgm_augment *a, int position)
 {
     struct view v = { 0 };
@@ -23,23 +23,68 @@ static struct view draw_view(const struct qgm_augment *a, int position)
     return v;
 }
 
+/* `count` pixels from `pixel` on, `stride` bytes apart. Inlined with constant c, so that the channels unroll. */
+static inline __attribute__((always_inline)) float *span(float *x, const uint8_t *pixel, int stride, int count, int c,
+                                                         const float (*value)[256])
+{
+    for (int k = 0; k < count; k++, pixel += stride)
+        for (int ch = 0; ch < c; ch++) *x++ = value[ch][pixel[ch]];
+    return x;
+}
+
+/* Outside the image is black before normalisation. */
+static float *black(float *x, int count, int c, const float (*value)[256])
+{
+    for (int k = 0; k < count; k++)
+        for (int ch = 0; ch < c; ch++) *x++ = value[ch][0];
+    return x;
+}
+
+/* One image through its view. A row is some black, a run of pixels forwards or backwards, some black. */
+static inline __attribute__((always_inline)) void fill(float *x, const uint8_t *image, struct view v, int h, int w,
+                                                       int c, const float (*value)[256])
+{
+    int shift = v.mirror ? -v.dx : v.dx; /* of the window against the row as it is read */
+    int before = shift < 0 ? -shift : 0, after = shift > 0 ? shift : 0;
+    if (before > w) before = w;
+    if (after > w) after = w;
+    int inside = w - before - after, first = after; /* in reading order */
+    if (v.mirror) first = w - 1 - first;
+    for (int row = 0; row < h; row++) {
+        int sy = row + v.dy;
+        if (sy < 0 || sy >= h) {
+            x = black(x, w, c, value);
+            continue;
+        }
+        x = black(x, before, c, value);
+        if (inside > 0)
+            x = span(x, image + ((size_t)sy * (size_t)w + (size_t)first) * (size_t)c, v.mirror ? -c : c, inside, c,
+                     value);
+        x = black(x, after, c, value);
+    }
+}
+
 void qgm_batch_fill(const struct qgm_dataset *d, const struct qgm_images *from, const uint32_t *index, int n,
                     const struct qgm_augment *augment, float *x, int32_t *labels)
 {
-    float value[4][256]; /* a byte's normalised value, a channel: (b/255 - mean) / std */
+    float value[4][256]; /* a byte's normalised value, a channel */
     int h = from->h, w = from->w, c = from->c;
+    size_t pixels = (size_t)h * (size_t)w * (size_t)c;
     for (int ch = 0; ch < c; ch++)
         for (int b = 0; b < 256; b++) value[ch][b] = ((float)b / 255 - d->mean[ch]) / d->std[ch];
-    for (int i = 0; i < n; i++) {
-        const uint8_t *image = from->pixels + (size_t)index[i] * (size_t)(h * w * c);
+    for (int i = 0; i < n; i++, x += pixels) {
+        const uint8_t *image = from->pixels + (size_t)index[i] * pixels;
         struct view v = draw_view(augment, i);
         labels[i] = from->labels[index[i]];
-        for (int row = 0; row < h; row++)
-            for (int col = 0; col < w; col++) {
-                int sy = row + v.dy, sx = (v.mirror ? w - 1 - col : col) + v.dx;
-                bool inside = sy >= 0 && sy < h && sx >= 0 && sx < w; /* outside: black, before normalisation */
-                const uint8_t *pixel = image + (sy * w + sx) * c;
-                for (int ch = 0; ch < c; ch++) *x++ = value[ch][inside ? pixel[ch] : 0];
-            }
+        switch (c) {
+        case 1:
+            fill(x, image, v, h, w, 1, (const float(*)[256])value);
+            break;
+        case 3:
+            fill(x, image, v, h, w, 3, (const float(*)[256])value);
+            break;
+        default:
+            fill(x, image, v, h, w, c, (const float(*)[256])value);
+        }
     }
 }

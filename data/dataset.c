@@ -13,20 +13,24 @@ static const struct entry {
       qgm_open_mnist },
     { "cifar10", "50,000 + 10,000 colour images, 32 x 32, 10 classes (Krizhevsky 2009); binary version in --data-dir",
       qgm_open_cifar10 },
-    { "synthetic", "4,000 + 1,000 generated images, 16 x 16, 10 classes: needs no files", qgm_open_synthetic },
+    { "cifar100", "the same size, 100 classes (Krizhevsky 2009); binary version in --data-dir", qgm_open_cifar100 },
+    { "synthetic",
+      "generated patterns, needs no files; synthetic:n=4000,test=1000,classes=10,size=16,channels=1,seed=0",
+      qgm_open_synthetic },
 };
 
-static const struct entry *find(const char *name)
+static const struct entry *find(const char *spec)
 {
+    size_t length = strcspn(spec, ":");
     for (size_t i = 0; i < QGM_COUNT(table); i++)
-        if (strcmp(table[i].name, name) == 0) return &table[i];
+        if (strlen(table[i].name) == length && strncmp(table[i].name, spec, length) == 0) return &table[i];
     return NULL;
 }
 
 const char *const *qgm_dataset_names(void)
 {
-    static const char *names[QGM_COUNT(table) + 1];
-    for (size_t i = 0; i < QGM_COUNT(table); i++) names[i] = table[i].name;
+    static const char *const names[] = { "fashion-mnist", "mnist", "cifar10", "cifar100", "synthetic", NULL };
+    _Static_assert(QGM_COUNT(names) == QGM_COUNT(table) + 1, "every data set has a name");
     return names;
 }
 
@@ -36,12 +40,16 @@ const char *qgm_dataset_about(const char *name)
     return e ? e->about : "";
 }
 
-int qgm_dataset_open(struct qgm_dataset *d, const char *name, const char *dir, struct qgm_error *err)
+int qgm_dataset_open(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err)
 {
     memset(d, 0, sizeof *d);
-    const struct entry *e = find(name);
-    if (!e) return qgm_fail(err, QGM_USAGE, "--dataset %s: unknown", name);
-    if (e->open(d, name, dir, err) == 0) return 0;
+    const struct entry *e = find(spec);
+    if (!e) {
+        const char *near = qgm_nearest(spec, qgm_dataset_names());
+        return near ? qgm_fail(err, QGM_USAGE, "--dataset %s: unknown: did you mean '%s'?", spec, near)
+                    : qgm_fail(err, QGM_USAGE, "--dataset %s: unknown (--list shows all)", spec);
+    }
+    if (e->open(d, spec, dir, err) == 0) return 0;
     qgm_dataset_close(d);
     return -1;
 }
@@ -49,7 +57,7 @@ int qgm_dataset_open(struct qgm_dataset *d, const char *name, const char *dir, s
 void qgm_dataset_close(struct qgm_dataset *d)
 {
     const struct qgm_images *all[] = { &d->train, &d->test };
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < QGM_COUNT(all); i++) {
         free((void *)all[i]->pixels);
         free((void *)all[i]->labels);
     }

@@ -22,10 +22,10 @@ struct qgm_dataset {
     const char *const *class_names; /* NULL, or one a class */
     void *impl;
 };
-/* Load a data set. dir NULL: the places where it is usually found ($QGM_DATA, the Debian package's folder, ./data).
- * A file that is missing, truncated, too long or has a wrong magic number is an error that names the file, the offset,
- * what was found and expected, and how to get the data. */
-int qgm_dataset_open(struct qgm_dataset *dataset, const char *name, const char *dir, struct qgm_error *err);
+/* Load a data set. spec: a name, for some with options: "synthetic:classes=4". dir NULL: the places where it is usually
+ * found ($QGM_DATA, the Debian package's folder, ./data). A file that is missing, truncated, too long or has a wrong
+ * magic number is an error that names the file, the offset, what was found and expected, and how to get the data. */
+int qgm_dataset_open(struct qgm_dataset *dataset, const char *spec, const char *dir, struct qgm_error *err);
 void qgm_dataset_close(struct qgm_dataset *dataset); /* safe on a zeroed struct */
 const char *const *qgm_dataset_names(void);
 const char *qgm_dataset_about(const char *name);
@@ -36,11 +36,16 @@ struct qgm_partition {
     uint32_t *start; /* clients + 1: client i owns index[start[i]] .. index[start[i+1]-1] */
     uint32_t *index;
 };
-/* spec: "iid", "sorted", "lin2021" ... alpha: Dirichlet concentration, used by those that say so. labels: n class
- * labels in 0..classes-1. Refuses alpha <= 0, more clients than examples, and draws that do not succeed. */
+/* spec: "iid", "lin2021", "shards:2", "file:PATH" ... alpha: Dirichlet concentration, used by those that say so.
+ * labels: n class labels in 0..classes-1. A pure function of its arguments. Every client gets at least one example, no
+ * example is given twice; rules of equal sizes drop the n mod clients examples that remain. Refuses (QGM_USAGE) unknown
+ * names, alpha outside 1e-6..1e6, more clients than examples, and draws that do not succeed in a bounded number of
+ * attempts. */
 int qgm_partition_open(struct qgm_partition *partition, const char *spec, double alpha, int clients,
                        const int32_t *labels, long n, int classes, uint64_t seed, struct qgm_error *err);
 void qgm_partition_close(struct qgm_partition *partition);
+/* Write a partition for "file:PATH": appears whole or not at all. */
+int qgm_partition_save(const struct qgm_partition *partition, const char *path, struct qgm_error *err);
 const char *const *qgm_partition_names(void);
 const char *qgm_partition_about(const char *name);
 bool qgm_partition_uses_alpha(const char *name);

@@ -29,6 +29,18 @@ static int take(gzFile f, const char *path, size_t at, void *to, size_t size, st
     return 0;
 }
 
+/* Asking for one byte more also makes zlib verify the checksum behind the data. */
+static int end_here(gzFile f, const char *path, size_t at, struct qgm_error *err)
+{
+    uint8_t extra;
+    int code, n = gzread(f, &extra, 1);
+    const char *why = gzerror(f, &code);
+    if (n > 0) return qgm_fail(err, QGM_INPUT, "%s: goes on after byte %zu, where it should end", path, at);
+    if (n < 0 || (code != Z_OK && code != Z_STREAM_END))
+        return qgm_fail(err, QGM_INPUT, "%s: damaged after byte %zu: %s", path, at, why);
+    return 0;
+}
+
 static int read_body(gzFile f, const char *path, int dims, uint32_t *shape, uint8_t **bytes, struct qgm_error *err)
 {
     uint8_t head[4 * (1 + MOST_DIMS)];
@@ -42,7 +54,7 @@ static int read_body(gzFile f, const char *path, int dims, uint32_t *shape, uint
     for (int d = 0; d < dims; d++) {
         shape[d] = big_endian(head + 4 * (d + 1));
         if (shape[d] < 1 || shape[d] > 1u << 28 || __builtin_mul_overflow(size, (size_t)shape[d], &size) ||
-            size > 1ull << 32)
+            size > 1ull << 31)
             return qgm_fail(err, QGM_INPUT, "%s: byte %d: dimension %d is %u: not a plausible size", path, 4 * (d + 1),
                             d, shape[d]);
     }
@@ -58,10 +70,7 @@ static int read_body(gzFile f, const char *path, int dims, uint32_t *shape, uint
         *bytes = more;
     }
     if (have < size) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", path);
-    uint8_t extra;
-    if (gzread(f, &extra, 1) != 0)
-        return qgm_fail(err, QGM_INPUT, "%s: goes on after byte %zu, where it should end", path, header + size);
-    return 0;
+    return end_here(f, path, header + size, err);
 }
 
 int qgm_read_idx(const char *path, int dims, uint32_t *shape, uint8_t **bytes, struct qgm_error *err)

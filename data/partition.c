@@ -1,152 +1,94 @@
-/* Partitions of a data set over clients. SPDX-License-Identifier: MIT */
-#include "dataset.h"
-#include "dmath.h"
-#include "random.h"
+/* Partitions of a data set over clients: the table of rules. SPDX-License-Identifier: MIT */
+#include "partition.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
-/* What a rule reads and what it fills. sizes: NULL for rules that end in an equal cut. */
-struct draw {
-    double alpha;
-    int clients, classes;
-    const int32_t *labels;
-    uint32_t n;
-    uint64_t seed;
-    uint32_t *index; /* n entries: clients' examples one after the other */
-    uint32_t *sizes; /* clients entries: 0-filled; left at 0: cut the index into equal parts */
-};
-
-static int draw_iid(struct draw *d, struct qgm_error *err)
-{
-    (void)err;
-    for (uint32_t k = 0; k < d->n; k++) d->index[k] = k;
-    struct qgm_random r = qgm_random(d->seed, QGM_RANDOM_PARTITION, 0, 0);
-    qgm_random_shuffle(&r, d->index, d->n);
-    return 0;
-}
-
-/* Stable by label: every client gets one class, or two. */
-static int draw_sorted(struct draw *d, struct qgm_error *err)
-{
-    (void)err;
-    uint32_t at = 0;
-    for (int c = 0; c < d->classes; c++)
-        for (uint32_t k = 0; k < d->n; k++)
-            if (d->labels[k] == c) d->index[at++] = k;
-    return 0;
-}
-
-/* p ~ Dirichlet(alpha 1) over m bins, in logarithms: gamma variates of a small shape underflow. */
-static void dirichlet(struct qgm_random *r, double alpha, int m, double *p)
-{
-    double top = -INFINITY, sum = 0;
-    for (int j = 0; j < m; j++) {
-        p[j] = qgm_random_log_gamma(r, alpha);
-        if (p[j] > top) top = p[j];
-    }
-    for (int j = 0; j < m; j++) sum += p[j] = qgm_exp(p[j] - top);
-    for (int j = 0; j < m; j++) p[j] /= sum;
-}
-
-enum { GROUP = 10, ATTEMPTS = 100000 };
-
-/* One attempt at dealing a group's examples (already shuffled, `s` of them) to m bins (reference-spec 3): class by
- * class, proportions ~ Dirichlet, bins that hold their mean share get no more. bin[k]: the bin of example k. */
-static void deal(struct qgm_random *r, const struct draw *d, const uint32_t *group, uint32_t s, int m, uint8_t *bin,
-                 uint32_t *held, uint32_t *members)
-{
-    double p[GROUP];
-    memset(held, 0, (size_t)m * sizeof *held);
-    for (int c = 0; c < d->classes; c++) {
-        uint32_t count = 0;
-        for (uint32_t k = 0; k < s; k++)
-            if (d->labels[group[k]] == c) members[count++] = k;
-        dirichlet(r, d->alpha, m, p);
-        double sum = 0, cumulated = 0;
-        for (int j = 0; j < m; j++) sum += p[j] = held[j] < (double)s / m ? p[j] : 0;
-        uint32_t from = 0;
-        for (int j = 0; j < m; j++) {
-            cumulated += sum > 0 ? p[j] / sum : 0;
-            uint32_t to = j == m - 1 ? count : (uint32_t)(cumulated * count);
-            if (to > count) to = count;
-            for (uint32_t k = from; k < to; k++) bin[members[k]] = (uint8_t)j;
-            held[j] += to > from ? to - from : 0;
-            if (to > from) from = to;
-        }
-    }
-}
-
-/* The paper's released scheme: groups of at most ten clients, redrawn until every bin has half its mean share. */
-static int draw_dirichlet_groups(struct draw *d, bool recut, struct qgm_error *err)
-{
-    uint32_t *shuffled = malloc(d->n * sizeof *shuffled), *members = malloc(d->n * sizeof *members), at = 0, first = 0;
-    uint8_t *bin = malloc(d->n);
-    int groups = (d->clients + GROUP - 1) / GROUP,
-        result = shuffled && members && bin ? 0 : qgm_fail(err, QGM_SYSTEM, "out of memory");
-    struct qgm_random r = qgm_random(d->seed, QGM_RANDOM_PARTITION, 0, 0);
-    for (uint32_t k = 0; result == 0 && k < d->n; k++) shuffled[k] = k;
-    if (result == 0) qgm_random_shuffle(&r, shuffled, d->n);
-    for (int g = 0; g < groups && result == 0; g++) {
-        int m = g < groups - 1 ? GROUP : d->clients - GROUP * (groups - 1);
-        uint32_t s = g < groups - 1 ? (uint32_t)((double)GROUP / d->clients * d->n) : d->n - first, held[GROUP],
-                 least = 0;
-        uint32_t wanted = (uint32_t)(0.5 * s / m);
-        int attempt = 0;
-        do {
-            r = qgm_random(d->seed, QGM_RANDOM_PARTITION, (uint32_t)g + 1, (uint32_t)attempt);
-            deal(&r, d, shuffled + first, s, m, bin, held, members);
-            least = held[0];
-            for (int j = 1; j < m; j++) least = held[j] < least ? held[j] : least;
-        } while (least < wanted && ++attempt < ATTEMPTS);
-        if (least < wanted)
-            result = qgm_fail(err, QGM_USAGE,
-                              "--alpha %g: no partition gave every client half its share in %d draws: use a larger "
-                              "alpha, or --partition dirichlet",
-                              d->alpha, ATTEMPTS);
-        for (int j = 0; j < m && result == 0; j++) {
-            /* Class by class, as dealt: the cut that follows moves whole classes over a boundary, not a sample of all.
-             */
-            for (int c = 0; c < d->classes; c++)
-                for (uint32_t k = 0; k < s; k++)
-                    if (bin[k] == j && d->labels[shuffled[first + k]] == c) d->index[at++] = shuffled[first + k];
-            if (!recut) d->sizes[g * GROUP + j] = held[j];
-        }
-        first += s;
-    }
-    free(shuffled);
-    free(members);
-    free(bin);
-    return result;
-}
-
-static int draw_lin2021(struct draw *d, struct qgm_error *err) { return draw_dirichlet_groups(d, true, err); }
-static int draw_lin2021_drawn(struct draw *d, struct qgm_error *err) { return draw_dirichlet_groups(d, false, err); }
+/* What stands behind the colon of a spec. */
+enum takes { NOTHING, WHOLE, REAL, WORD, PATH };
 
 static const struct rule {
     const char *name, *about;
     bool alpha;
-    int (*draw)(struct draw *, struct qgm_error *);
+    enum takes takes;
+    bool optional;
+    double low, high, value; /* of a number; value: when it is left out */
+    const char *what;        /* the number, or the word */
+    int (*draw)(struct qgm_draw *, struct qgm_error *);
 } rules[] = {
-    { "iid", "uniformly at random, equal sizes", false, draw_iid },
-    { "lin2021", "Dirichlet(alpha) in groups of ten clients, then re-cut into equal parts: as the paper's code does",
-      true, draw_lin2021 },
-    { "lin2021-drawn", "the same before the cut: sizes differ by up to a factor of about three", true,
-      draw_lin2021_drawn },
-    { "sorted", "sorted by class, equal sizes: one or two classes a client", false, draw_sorted },
+    { .name = "iid", .about = "uniformly at random, equal sizes", .draw = qgm_draw_iid },
+    { .name = "lin2021",
+      .about = "Dirichlet(alpha) over clients in groups of ten, re-cut into equal parts: the paper's code; "
+               "lin2021:drawn is without the re-cut",
+      .alpha = true,
+      .takes = WORD,
+      .optional = true,
+      .what = "drawn",
+      .draw = qgm_draw_lin2021 },
+    { .name = "dirichlet",
+      .about = "Dirichlet(alpha) over clients, class by class, sizes as drawn (Yurochkin et al. 2019); dirichlet:M "
+               "redraws until every client has M examples (10)",
+      .alpha = true,
+      .takes = WHOLE,
+      .optional = true,
+      .low = 1,
+      .high = 1e6,
+      .value = 10,
+      .what = "the fewest examples of a client",
+      .draw = qgm_draw_dirichlet },
+    { .name = "dirichlet-balanced",
+      .about = "every client draws its class mix from Dirichlet(alpha), equal sizes (Acar et al. 2021)",
+      .alpha = true,
+      .draw = qgm_draw_dirichlet_balanced },
+    { .name = "shards",
+      .about = "shards:k: sorted by class, cut into k equal shards a client, dealt at random (McMahan et al. 2017)",
+      .takes = WHOLE,
+      .low = 1,
+      .high = 1e6,
+      .what = "shards a client",
+      .draw = qgm_draw_shards },
+    { .name = "classes",
+      .about = "classes:k: every client owns k classes, a class is split evenly among its owners (Li et al. 2022)",
+      .takes = WHOLE,
+      .low = 1,
+      .high = 1e6,
+      .what = "classes a client",
+      .draw = qgm_draw_classes },
+    { .name = "skew",
+      .about = "skew:p: the fraction p sorted by class, the rest at random, equal sizes (Hsieh et al. 2020)",
+      .takes = REAL,
+      .low = 0,
+      .high = 1,
+      .what = "the sorted fraction",
+      .draw = qgm_draw_skew },
+    { .name = "sorted", .about = "sorted by class, equal sizes: one or two classes a client", .draw = qgm_draw_sorted },
+    { .name = "quantity",
+      .about = "quantity:s: at random, sizes log-normal with deviation s of the logarithm",
+      .takes = REAL,
+      .low = 0,
+      .high = 10,
+      .what = "the deviation of log size",
+      .draw = qgm_draw_quantity },
+    { .name = "file",
+      .about = "file:PATH: one line a client: its examples' numbers, counted from 0; lines with # are comments",
+      .takes = PATH,
+      .what = "a path",
+      .draw = qgm_draw_file },
 };
 
-static const struct rule *find(const char *name)
+static const struct rule *find(const char *spec)
 {
+    size_t length = strcspn(spec, ":");
     for (size_t i = 0; i < QGM_COUNT(rules); i++)
-        if (strcmp(rules[i].name, name) == 0) return &rules[i];
+        if (strlen(rules[i].name) == length && strncmp(rules[i].name, spec, length) == 0) return &rules[i];
     return NULL;
 }
 const char *const *qgm_partition_names(void)
 {
-    static const char *names[QGM_COUNT(rules) + 1];
-    for (size_t i = 0; i < QGM_COUNT(rules); i++) names[i] = rules[i].name;
+    static const char *const names[] = { "iid",      "lin2021", "dirichlet", "dirichlet-balanced",
+                                         "shards",   "classes", "skew",      "sorted",
+                                         "quantity", "file",    NULL };
+    _Static_assert(QGM_COUNT(names) == QGM_COUNT(rules) + 1, "every rule has a name");
     return names;
 }
 const char *qgm_partition_about(const char *name)
@@ -160,78 +102,105 @@ bool qgm_partition_uses_alpha(const char *name)
     return r && r->alpha;
 }
 
+static int fail_unknown(const char *spec, struct qgm_error *err)
+{
+    char name[64] = "";
+    strncat(name, spec, strcspn(spec, ":") < 63 ? strcspn(spec, ":") : 63);
+    const char *near = qgm_nearest(name, qgm_partition_names());
+    if (near) return qgm_fail(err, QGM_USAGE, "--partition %s: unknown: did you mean '%s'?", spec, near);
+    return qgm_fail(err, QGM_USAGE, "--partition %s: unknown (--list shows all)", spec);
+}
+
+/* Read what stands behind the colon. */
+static int read_argument(const struct rule *rule, struct qgm_draw *d, struct qgm_error *err)
+{
+    const char *text = strchr(d->spec, ':'), *name = rule->name;
+    char *end;
+    d->value = rule->value;
+    d->path = NULL;
+    if (!text && (rule->optional || rule->takes == NOTHING)) return 0;
+    if (!text || !*++text)
+        return qgm_fail(err, QGM_USAGE, "--partition %s: expected %s:%s, %s", d->spec, name,
+                        rule->takes == PATH   ? "PATH"
+                        : rule->takes == WORD ? rule->what
+                                              : "NUMBER",
+                        rule->what);
+    switch (rule->takes) {
+    case NOTHING:
+        return qgm_fail(err, QGM_USAGE, "--partition %s: '%s' takes nothing behind a colon", d->spec, name);
+    case PATH:
+        d->path = text;
+        return 0;
+    case WORD:
+        d->value = 1;
+        if (strcmp(text, rule->what) == 0) return 0;
+        return qgm_fail(err, QGM_USAGE, "--partition %s: unknown option '%s': did you mean '%s:%s'?", d->spec, text,
+                        name, rule->what);
+    default:
+        d->value = strtod(text, &end);
+        if (end == text || *end || !(d->value >= rule->low && d->value <= rule->high) ||
+            (rule->takes == WHOLE && d->value != floor(d->value)))
+            return qgm_fail(err, QGM_USAGE, "--partition %s: found '%s', expected a %snumber from %g to %g: %s",
+                            d->spec, text, rule->takes == WHOLE ? "whole " : "", rule->low, rule->high, rule->what);
+        return 0;
+    }
+}
+
+static int check(const struct rule *rule, const struct qgm_draw *d, long n, struct qgm_error *err)
+{
+    if (d->clients < 1) return qgm_fail(err, QGM_USAGE, "--clients %d: expected at least 1", d->clients);
+    if (n < d->clients)
+        return qgm_fail(err, QGM_USAGE, "--clients %d: more than the %ld training examples", d->clients, n);
+    if (n > INT32_MAX) return qgm_fail(err, QGM_INPUT, "%ld examples: expected at most %d", n, INT32_MAX);
+    if (rule->alpha && !(d->alpha >= 1e-6 && d->alpha <= 1e6))
+        return qgm_fail(err, QGM_USAGE, "--alpha %g: expected a number from 1e-6 to 1e6", d->alpha);
+    for (long k = 0; k < n; k++)
+        if (d->labels[k] < 0 || d->labels[k] >= d->classes)
+            return qgm_fail(err, QGM_INPUT, "example %ld: label %d, expected 0 to %d", k, d->labels[k], d->classes - 1);
+    return 0;
+}
+
+/* Sizes to starts; a client without data could not train. */
+static int finish(struct qgm_partition *p, const struct qgm_draw *d, struct qgm_error *err)
+{
+    for (int i = 0; i < p->clients; i++) {
+        if (!d->sizes[i])
+            return qgm_fail(err, QGM_USAGE,
+                            "--partition %s: client %d of %d gets no examples: use fewer clients or another rule",
+                            d->spec, i, p->clients);
+        p->start[i + 1] = p->start[i] + d->sizes[i]; /* sizes lies in start + 1: entry i is read before it is written */
+    }
+    return 0;
+}
+
 int qgm_partition_open(struct qgm_partition *p, const char *spec, double alpha, int clients, const int32_t *labels,
                        long n, int classes, uint64_t seed, struct qgm_error *err)
 {
     *p = (struct qgm_partition){ .clients = clients };
     const struct rule *rule = find(spec);
-    if (!rule) return qgm_fail(err, QGM_USAGE, "--partition %s: unknown", spec);
-    if (clients < 1 || n < clients)
-        return qgm_fail(err, QGM_USAGE, "--clients %d: more than the %ld training examples", clients, n);
-    if (rule->alpha && !(alpha > 0)) return qgm_fail(err, QGM_USAGE, "--alpha %g: expected a number above 0", alpha);
+    if (!rule) return fail_unknown(spec, err);
+    struct qgm_draw d = { .spec = spec,
+                          .alpha = alpha,
+                          .clients = clients,
+                          .classes = classes,
+                          .labels = labels,
+                          .n = (uint32_t)n,
+                          .seed = seed };
+    QGM_TRY(read_argument(rule, &d, err));
+    QGM_TRY(check(rule, &d, n, err));
     p->start = calloc((size_t)clients + 1, sizeof *p->start);
     p->index = malloc((size_t)n * sizeof *p->index);
-    if (!p->start || !p->index) {
-        qgm_partition_close(p);
-        return qgm_fail(err, QGM_SYSTEM, "out of memory");
-    }
-    struct draw d = { .alpha = alpha,
-                      .clients = clients,
-                      .classes = classes,
-                      .labels = labels,
-                      .n = (uint32_t)n,
-                      .seed = seed,
-                      .index = p->index,
-                      .sizes = p->start + 1 };
-    if (rule->draw(&d, err) < 0) {
-        qgm_partition_close(p);
-        return -1;
-    }
-    bool equal = p->start[clients] == 0;
-    for (int i = 0; i < clients; i++)
-        p->start[i + 1] = equal ? (uint32_t)(n / clients) * (uint32_t)(i + 1) : p->start[i] + p->start[i + 1];
-    return 0;
+    d.index = p->index;
+    d.sizes = p->start + 1;
+    int result = p->start && p->index ? rule->draw(&d, err) : qgm_fail(err, QGM_SYSTEM, "partition: out of memory");
+    if (result == 0) result = finish(p, &d, err);
+    if (result < 0) qgm_partition_close(p);
+    return result;
 }
+
 void qgm_partition_close(struct qgm_partition *p)
 {
     free(p->start);
     free(p->index);
     memset(p, 0, sizeof *p);
-}
-
-void qgm_partition_measure(const struct qgm_partition *p, const int32_t *labels, int classes,
-                           struct qgm_heterogeneity *out, long *counts)
-{
-    *out = (struct qgm_heterogeneity){ .size_min = INT32_MAX, .entropy_min = INFINITY };
-    long *own = counts ? counts : malloc((size_t)(p->clients * classes) * sizeof *own);
-    memset(own, 0, (size_t)(p->clients * classes) * sizeof *own);
-    double *all = calloc((size_t)classes, sizeof *all);
-    uint32_t total = p->start[p->clients];
-    for (int i = 0; i < p->clients; i++)
-        for (uint32_t k = p->start[i]; k < p->start[i + 1]; k++) {
-            own[i * classes + labels[p->index[k]]]++;
-            all[labels[p->index[k]]] += 1.0 / total;
-        }
-    for (int i = 0; i < p->clients; i++) {
-        long size = p->start[i + 1] - p->start[i];
-        double l1 = 0, entropy = 0, largest = 0;
-        for (int c = 0; c < classes; c++) {
-            double q = size ? (double)own[i * classes + c] / (double)size : 0;
-            l1 += fabs(q - all[c]);
-            if (q > 0) entropy -= q * qgm_log(q);
-            if (q > largest) largest = q;
-        }
-        out->tv_mean += l1 / 2 / p->clients;
-        if (l1 / 2 > out->tv_max) out->tv_max = l1 / 2;
-        out->emd_mean += l1 / p->clients;
-        out->entropy_mean += entropy / p->clients;
-        if (entropy < out->entropy_min) out->entropy_min = entropy;
-        out->largest_class_mean += largest / p->clients;
-        if (size < out->size_min) out->size_min = size;
-        if (size > out->size_max) out->size_max = size;
-    }
-    out->fingerprint = XXH3_64bits(p->index, total * sizeof *p->index) ^
-                       XXH3_64bits(p->start, ((size_t)p->clients + 1) * sizeof *p->start);
-    if (!counts) free(own);
-    free(all);
 }

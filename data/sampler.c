@@ -9,6 +9,9 @@ int qgm_sampler_open(struct qgm_sampler *s, const struct qgm_partition *partitio
 {
     *s = (struct qgm_sampler){ .partition = partition, .seed = seed, .batch = batch, .shared_order = shared_order };
     if (batch < 1) return qgm_fail(err, QGM_USAGE, "batch %d: expected at least 1", batch);
+    for (int i = 0; i < partition->clients; i++)
+        if (partition->start[i] == partition->start[i + 1])
+            return qgm_fail(err, QGM_USAGE, "client %d has no examples to sample from", i);
     size_t total = partition->start[partition->clients];
     s->order = malloc((total ? total : 1) * sizeof *s->order);
     s->epoch = malloc((size_t)partition->clients * sizeof *s->epoch);
