@@ -92,6 +92,22 @@ struct qgm_norm {
     const float *offset;       /* backward */
 };
 
+/* Transformer encoders
+ * layernorm_forward:  y = (x - mean) rstd gamma + beta, row by row, rstd = 1 / sqrt(variance + epsilon), the biased one;
+ *                     stats: mean and rstd of every row, or NULL. In place allowed.
+ * layernorm_backward: dx from dy; dgamma and dbeta are added to, row by row. In place on dy allowed.
+ * gelu_forward:       y = x (1 + erf(x / sqrt 2)) / 2. In place allowed.
+ * gelu_backward:      dx = dy times its derivative at x. In place on x or dy allowed.
+ * softmax_rows:       in place, x = softmax(scale x) over the first `live` >= 1 of cols; the others become 0. scale >= 0.
+ * softmax_rows_backward: in place on dy, dy = scale y (dy - sum(y dy)), y being the output of softmax_rows.
+ * Order of all row sums: 16 lanes (element 16 i + l in lane l, ascending i), then the tree of vf_sum. */
+struct qgm_layernorm {
+    size_t rows;
+    int c;
+    double epsilon;
+    const float *gamma, *beta; /* beta: forward only */
+};
+
 /* Rows and elements
  * add_bias:      y[r][c] += bias[c].
  * sum_rows:      db[c] += sum over rows of dy[r][c]. Order: rows in chunks of 256, each summed ascending from 0, chunks

@@ -5,6 +5,7 @@
 #include "kernels.h"
 #include "model.h"
 
+enum { QGM_INPUTS = 3, QGM_PASSES_NONE = -1 };
 struct qgm_node;
 
 /* One example's output: h x w x c floats. */
@@ -20,7 +21,9 @@ struct qgm_pass {
     bool training;
     uint64_t seed; /* of dropout masks, with client and step */
     uint32_t client, step;
-    int first; /* where in the batch the walk's examples begin */
+    int first;                       /* where in the batch the walk's examples begin */
+    const int32_t *tokens, *lengths; /* of texts */
+    int length;                      /* tokens an example */
     const float *params;
     float *buffers; /* only written when training */
     float *grad;
@@ -30,10 +33,10 @@ struct qgm_pass {
 /* What meets at one node. backward may overwrite dy, and writes each dx that is not NULL; where node->passes says so,
  * that dx is dy itself. saved: node->saved bytes an example, kept from forward to backward; NULL in evaluation. */
 struct qgm_flow {
-    const float *x[2];
+    const float *x[QGM_INPUTS];
     float *y;
     float *dy;
-    float *dx[2];
+    float *dx[QGM_INPUTS];
     void *saved;
 };
 
@@ -45,25 +48,36 @@ struct qgm_layer_ops {
     void (*backward)(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f);
 };
 
-enum { QGM_PASSES_NONE = -1 };
 struct qgm_node {
     const struct qgm_layer_ops *op; /* NULL: node 0, the batch itself */
     const void *spec;               /* the layer's own description; the model owns it */
-    int inputs, in[2];              /* nodes before this one */
+    int inputs, in[QGM_INPUTS];     /* nodes before this one */
     struct qgm_shape shape;
-    size_t saved;      /* bytes an example */
-    bool keep_x[2];    /* backward reads x[i] */
-    bool keep_y;       /* backward reads y */
-    bool batch_joint;  /* an example's output depends on the others of the batch: no micro-batches in training */
-    bool joint_always; /* nor in evaluation */
-    int passes;        /* the input whose gradient is left in dy, or QGM_PASSES_NONE */
+    size_t saved;            /* bytes an example */
+    bool keep_x[QGM_INPUTS]; /* backward reads x[i] */
+    bool keep_y;             /* backward reads y */
+    bool batch_joint;        /* an example's output depends on the others of the batch: no micro-batches in training */
+    bool joint_always;       /* nor in evaluation */
+    bool sequence;           /* h is the longest text: a batch has n * length rows of c */
+    int passes;              /* the input whose gradient is left in dy, or QGM_PASSES_NONE */
 };
+
+/* Rows of c values that a node has in a walk, and values. */
+static inline size_t qgm_rows(const struct qgm_node *node, const struct qgm_pass *p)
+{
+    size_t each = node->sequence ? (size_t)p->length : (size_t)node->shape.h * (size_t)node->shape.w;
+    return (size_t)p->n * each;
+}
+static inline size_t qgm_values(const struct qgm_node *node, const struct qgm_pass *p)
+{
+    return qgm_rows(node, p) * (size_t)node->shape.c;
+}
 
 /* ---- Memory plan: where every value, gradient and saved piece lives, in floats an example -------------------------
  */
 struct qgm_plan {
     size_t floats;                       /* of one example: multiply an offset by n */
-    size_t *value, *grad, *saved, *temp; /* temp: two a node, one an input */
+    size_t *value, *grad, *saved, *temp; /* temp: QGM_INPUTS a node */
     /* Consumers hand gradients back in descending order. The first to reach node i, writer[i], overwrites grad[i]; the
      * others write to their temp and are added. */
     int *writer;
@@ -151,7 +165,7 @@ int qgm_option_choice(struct qgm_builder *b, const char *name, const char *const
 struct qgm_linear {
     const char *name;
     int out;
-    bool no_bias, relu;
+    bool no_bias, relu, each;                       /* each: row by row of a text, instead of flattened */
     const struct qgm_init *weight_init, *bias_init; /* NULL: the default */
 };
 int qgm_linear(struct qgm_builder *b, int x, struct qgm_linear spec);
@@ -188,5 +202,19 @@ int qgm_norm2d(struct qgm_builder *b, int x, struct qgm_norm2d spec);
 
 int qgm_add(struct qgm_builder *b, int x, int other);
 int qgm_dropout(struct qgm_builder *b, int x, float p); /* p = 0: x itself */
+
+/* Texts: the batch's tokens become rows; attention mixes the rows of an example. */
+struct qgm_embedding {
+    const char *word, *position, *type; /* type: NULL where the model has none; row 0 is used */
+    int width, positions, types;
+    struct qgm_init init;
+};
+int qgm_embedding(struct qgm_builder *b, struct qgm_embedding spec);
+int qgm_layernorm(struct qgm_builder *b, int x, const char *name, double epsilon);
+/* softmax(q k^T / sqrt(d)) v for every head of d = c / heads channels; padding is no key. */
+int qgm_attention(struct qgm_builder *b, int q, int k, int v, int heads);
+int qgm_gelu(struct qgm_builder *b, int x);
+int qgm_tanh(struct qgm_builder *b, int x);
+int qgm_first_token(struct qgm_builder *b, int x);
 
 #endif

@@ -5,7 +5,7 @@
 struct linear {
     int in, out;
     size_t weight, bias; /* bias: SIZE_MAX when there is none */
-    bool relu;
+    bool relu, each;
 };
 
 /* The three products by size: y = x W, dW += x^T dy, dx = dy W^T. */
@@ -39,7 +39,7 @@ static void multiply(struct qgm_gemm g, const struct qgm_pass *p, const float *a
 static void forward(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f)
 {
     const struct linear *s = node->spec;
-    struct qgm_gemm y = product_y(s, p->n);
+    struct qgm_gemm y = product_y(s, (int)qgm_rows(node, p));
     if (s->bias != SIZE_MAX) y.bias = p->params + s->bias;
     multiply(y, p, f->x[0], p->params + s->weight, f->y);
 }
@@ -47,15 +47,17 @@ static void forward(const struct qgm_node *node, const struct qgm_pass *p, const
 static void backward(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f)
 {
     const struct linear *s = node->spec;
-    if (s->relu) p->k->relu_backward(f->y, f->dy, f->dy, (size_t)p->n * (size_t)s->out);
-    if (s->bias != SIZE_MAX) p->k->sum_rows(f->dy, (size_t)p->n, s->out, p->grad + s->bias);
-    multiply(product_dw(s, p->n), p, f->x[0], f->dy, p->grad + s->weight);
-    if (f->dx[0]) multiply(product_dx(s, p->n), p, f->dy, p->params + s->weight, f->dx[0]);
+    int rows = (int)qgm_rows(node, p);
+    if (s->relu) p->k->relu_backward(f->y, f->dy, f->dy, (size_t)rows * (size_t)s->out);
+    if (s->bias != SIZE_MAX) p->k->sum_rows(f->dy, (size_t)rows, s->out, p->grad + s->bias);
+    multiply(product_dw(s, rows), p, f->x[0], f->dy, p->grad + s->weight);
+    if (f->dx[0]) multiply(product_dx(s, rows), p, f->dy, p->params + s->weight, f->dx[0]);
 }
 
 static size_t scratch(const struct qgm_node *node, int n, bool training)
 {
     const struct linear *s = node->spec;
+    if (s->each) n *= node->shape.h;
     struct qgm_gemm g[] = { product_y(s, n), product_dw(s, n), product_dx(s, n) };
     size_t most = 0;
     for (size_t i = 0; i < (training ? QGM_COUNT(g) : 1); i++) {
@@ -68,7 +70,7 @@ static size_t scratch(const struct qgm_node *node, int n, bool training)
 static double flops(const struct qgm_node *node)
 {
     const struct linear *s = node->spec;
-    return 2.0 * s->in * s->out;
+    return 2.0 * s->in * s->out * node->shape.h;
 }
 
 static const struct qgm_layer_ops ops = {
@@ -88,7 +90,11 @@ static struct qgm_declare weight_of(const struct qgm_linear *spec, struct qgm_sh
 int qgm_linear(struct qgm_builder *b, int x, struct qgm_linear spec)
 {
     struct qgm_shape in = qgm_shape_of(b, x);
-    struct linear s = { .in = (int)qgm_floats(in), .out = spec.out, .bias = SIZE_MAX, .relu = spec.relu };
+    int rows = spec.each ? in.h : 1;
+    if (spec.each) in.h = 1;
+    struct linear s = {
+        .in = (int)qgm_floats(in), .out = spec.out, .bias = SIZE_MAX, .relu = spec.relu, .each = spec.each
+    };
     struct qgm_init torch = { QGM_INIT_UNIFORM, 1 / sqrt((double)s.in) };
     struct qgm_declare weight = weight_of(&spec, in);
     weight.layer = spec.name;
@@ -106,9 +112,10 @@ int qgm_linear(struct qgm_builder *b, int x, struct qgm_linear spec)
                       (struct qgm_node){ .op = &ops,
                                          .inputs = 1,
                                          .in = { x },
-                                         .shape = { 1, 1, spec.out },
+                                         .shape = { rows, 1, spec.out },
                                          .keep_x = { true },
                                          .keep_y = spec.relu,
-                                         .passes = QGM_PASSES_NONE },
+                                         .passes = QGM_PASSES_NONE,
+                                         .sequence = spec.each },
                       &s, sizeof s);
 }

@@ -11,7 +11,8 @@ extern "C" {
 struct qgm_model; /* opaque */
 struct qgm_kernels;
 
-/* What a model reads: images of h x w x c (N,H,W,C floats), labels in 0..classes-1. */
+/* What a model reads: images of h x w x c (N,H,W,C floats), labels in 0..classes-1. Texts are one-hot rows: at most h
+ * tokens, w = 1, c the size of the vocabulary. */
 struct qgm_input {
     int h, w, c, classes;
 };
@@ -28,12 +29,16 @@ struct qgm_tensor {
     size_t offset, count; /* floats */
 };
 
-/* n examples. x: n * h * w * c floats; labels: n. seed, client and step choose the dropout masks of qgm_model_grad in
- * models that have dropout; elsewhere they are not read. */
+/* n examples. x: n * h * w * c floats; labels: n. Texts have tokens instead of x: n * length of them in 0..c-1, of
+ * which the first lengths[i] >= 1 of example i count and the others pad; length <= h may differ from batch to batch.
+ * seed, client and step choose the dropout masks of qgm_model_grad in models that have dropout; elsewhere they are not
+ * read. */
 struct qgm_batch {
     int n;
     const float *x;
     const int32_t *labels;
+    const int32_t *tokens, *lengths;
+    int length;
     uint64_t seed;
     uint32_t client, step;
 };

@@ -116,7 +116,8 @@ static void plan_rest(struct qgm_plan *plan, const struct qgm_model *m, struct l
         const struct qgm_node *node = &m->node[i];
         for (int k = 0; k < node->inputs; k++) {
             bool adds = node->in[k] && plan->writer[node->in[k]] != i && node->passes != k;
-            add_piece(l, adds ? qgm_floats(m->node[node->in[k]].shape) : 0, ends - i, ends - i, &plan->temp[2 * i + k]);
+            add_piece(l, adds ? qgm_floats(m->node[node->in[k]].shape) : 0, ends - i, ends - i,
+                      &plan->temp[QGM_INPUTS * i + k]);
         }
         add_piece(l, (node->saved + sizeof(float) - 1) / sizeof(float), i, ends - i, &plan->saved[i]);
     }
@@ -125,9 +126,9 @@ static void plan_rest(struct qgm_plan *plan, const struct qgm_model *m, struct l
 int qgm_plan_open(struct qgm_plan *plan, const struct qgm_model *m, bool backward, struct qgm_error *err)
 {
     size_t nodes = (size_t)m->nodes;
-    *plan = (struct qgm_plan){ .value = calloc(5 * nodes, sizeof *plan->value),
+    *plan = (struct qgm_plan){ .value = calloc((3 + QGM_INPUTS) * nodes, sizeof *plan->value),
                                .writer = calloc(nodes, sizeof *plan->writer) };
-    struct list l = { .piece = calloc(5 * nodes, sizeof *l.piece) };
+    struct list l = { .piece = calloc((3 + QGM_INPUTS) * nodes, sizeof *l.piece) };
     int *heir = calloc(nodes, sizeof *heir);
     int rc = plan->value && plan->writer && l.piece && heir ? 0 : -1;
     if (rc == 0) {

@@ -54,6 +54,18 @@ static struct qgm_flow flow_at(const struct walk *w, int i)
     return f;
 }
 
+/* The examples from `first` on. */
+static void choose(struct walk *w, const struct qgm_batch *batch, int first, int n)
+{
+    size_t image = qgm_floats(w->model->node[0].shape), text = (size_t)first * (size_t)batch->length;
+    w->x = batch->x ? batch->x + (size_t)first * image : NULL;
+    w->pass.n = n;
+    w->pass.first = first;
+    w->pass.tokens = batch->tokens ? batch->tokens + text : NULL;
+    w->pass.lengths = batch->lengths ? batch->lengths + first : NULL;
+    w->pass.length = batch->length;
+}
+
 static void walk_forward(const struct walk *w)
 {
     for (int i = 1; i < w->model->nodes; i++) {
@@ -72,15 +84,16 @@ static void walk_backward(const struct walk *w)
         for (int k = 0; k < node->inputs; k++) {
             int j = node->in[k];
             if (j)
-                f.dx[k] =
-                    node->passes == k ? f.dy : place(w, plan->writer[j] == i ? plan->grad[j] : plan->temp[2 * i + k]);
+                f.dx[k] = node->passes == k
+                              ? f.dy
+                              : place(w, plan->writer[j] == i ? plan->grad[j] : plan->temp[QGM_INPUTS * i + k]);
         }
         node->op->backward(node, &w->pass, &f);
         for (int k = 0; k < node->inputs; k++) {
             int j = node->in[k];
             if (!j || plan->writer[j] == i) continue;
             float *sum = place(w, plan->grad[j]);
-            w->pass.k->add(sum, f.dx[k], sum, (size_t)w->pass.n * qgm_floats(w->model->node[j].shape));
+            w->pass.k->add(sum, f.dx[k], sum, qgm_values(&w->model->node[j], &w->pass));
         }
     }
 }
@@ -100,7 +113,7 @@ double qgm_model_grad(const struct qgm_model *m, const float *params, float *buf
                       float smoothing, float *grad, struct qgm_score *score, struct qgm_arena *arena)
 {
     assert(batch->n > 0);
-    size_t mark = qgm_mark(arena), image = qgm_floats(m->node[0].shape);
+    size_t mark = qgm_mark(arena);
     int micro = smaller(batch->n, m->micro_train), last = m->nodes - 1, classes = m->input.classes;
     struct walk w = open_walk(m, micro, true, arena);
     w.pass.params = params;
@@ -113,9 +126,7 @@ double qgm_model_grad(const struct qgm_model *m, const float *params, float *buf
     double loss = 0;
     for (int first = 0; first < batch->n; first += micro) {
         const int32_t *labels = batch->labels + first;
-        w.x = batch->x + (size_t)first * image;
-        w.pass.n = smaller(micro, batch->n - first);
-        w.pass.first = first;
+        choose(&w, batch, first, smaller(micro, batch->n - first));
         walk_forward(&w);
         const float *logits = value(&w, last);
         if (score) count_correct(logits, labels, w.pass.n, classes, score);
@@ -132,14 +143,13 @@ void qgm_model_eval(const struct qgm_model *m, const float *params, const float 
                     float *logits, struct qgm_score *score, struct qgm_arena *arena)
 {
     if (batch->n == 0) return;
-    size_t mark = qgm_mark(arena), image = qgm_floats(m->node[0].shape);
+    size_t mark = qgm_mark(arena);
     int micro = smaller(batch->n, m->micro_eval), classes = m->input.classes;
     struct walk w = open_walk(m, micro, false, arena);
     w.pass.params = params;
     w.pass.buffers = (float *)buffers; /* read only: this is not training */
     for (int first = 0; first < batch->n; first += micro) {
-        w.x = batch->x + (size_t)first * image;
-        w.pass.n = smaller(micro, batch->n - first);
+        choose(&w, batch, first, smaller(micro, batch->n - first));
         walk_forward(&w);
         const float *out = value(&w, m->nodes - 1);
         if (logits)

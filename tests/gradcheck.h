@@ -19,7 +19,7 @@ struct grad_case {
     struct qgm_input input;
     ref_network *network;
     const void *detail;
-    int n;
+    int n, length; /* length: of texts; 0: images */
     float smoothing;
     double tolerance; /* of a value, relative to the largest of its tensor */
     int directions;   /* 0: every parameter's central difference; else that many random directions */
@@ -45,6 +45,20 @@ static inline void grad_perturb(const struct qgm_tensor *t, float *at, struct qg
     for (size_t j = 0; j < t->count; j++) at[t->offset + j] += (float)(by * (2 * qgm_random_double(rng) - 1));
 }
 
+/* Random tokens, padded to different lengths. */
+static inline void grad_texts(const struct grad_case *c, struct qgm_batch *batch, struct qgm_random *rng)
+{
+    int32_t *tokens = malloc((size_t)(c->n * c->length) * sizeof *tokens);
+    int32_t *lengths = malloc((size_t)c->n * sizeof *lengths);
+    for (int i = 0; i < c->n * c->length; i++) tokens[i] = (int32_t)qgm_random_below(rng, (uint32_t)c->input.c);
+    for (int i = 0; i < c->n; i++) lengths[i] = i ? 1 + (int32_t)qgm_random_below(rng, (uint32_t)c->length) : c->length;
+    free((void *)batch->x);
+    batch->x = NULL;
+    batch->tokens = tokens;
+    batch->lengths = lengths;
+    batch->length = c->length;
+}
+
 /* Random images and labels; parameters and buffers a little off their initial values, so that no zero bias and no unit
  * scale hides a mistake. */
 static inline struct grad_data grad_open(const struct grad_case *c)
@@ -63,6 +77,7 @@ static inline struct grad_data grad_open(const struct grad_case *c)
                            .batch = { .n = c->n, .x = x, .labels = labels } };
     for (size_t i = 0; i < image; i++) x[i] = (float)qgm_random_normal(&rng);
     for (int i = 0; i < c->n; i++) labels[i] = (int32_t)qgm_random_below(&rng, (uint32_t)c->input.classes);
+    if (c->length) grad_texts(c, &d.batch, &rng);
     qgm_model_init(m, c->seed, d.params, d.buffers);
     for (int i = 0; i < qgm_model_tensors(m); i++) grad_perturb(qgm_model_tensor(m, i), d.params, &rng, 0.2);
     for (int i = 0; i < qgm_model_buffer_tensors(m); i++)
@@ -83,6 +98,8 @@ static inline void grad_close(struct grad_data *d)
     free(d->buffers64);
     free((void *)d->batch.x);
     free((void *)d->batch.labels);
+    free((void *)d->batch.tokens);
+    free((void *)d->batch.lengths);
     qgm_arena_close(&d->arena);
 }
 

@@ -51,6 +51,9 @@ static void parameter_counts_are_the_papers(void **state)
         { "vgg11:scale=8", { 32, 32, 3, 10 }, 2308810 },
         { "vgg11:scale=16", { 32, 32, 3, 10 }, 9225610 },
         { "wideresnet", { 32, 32, 3, 10 }, 5849050 },
+        { "distilbert-base", { 128, 1, 30522, 4 }, 66956548 },
+        { "minilm-l6", { 128, 1, 30522, 4 }, 22713216 + 385 * 4 },
+        { "bert-tiny", { 128, 1, 30522, 4 }, 4385920 + 129 * 4 },
         { "wideresnet:widen=10", { 32, 32, 3, 10 }, 36479194 },
         { "wideresnet:depth=16", { 32, 32, 3, 10 }, 2748890 },
         { "wideresnet:depth=40,widen=2", { 32, 32, 3, 10 }, 2243546 },
@@ -186,6 +189,88 @@ static struct ref_value net_vgg(struct ref *r, struct ref_value x, const void *d
     return ref_linear(r, x, "classifier", true);
 }
 static const bool yes = true, no = false;
+
+/* Encoders: the names of a family, and whether it is BERT. */
+struct ref_encoder {
+    const char *root, *q, *k, *v, *out, *norm1, *in, *back, *norm2, *head;
+    bool bert;
+    int layers, heads;
+};
+static const struct ref_encoder bert = { "bert.",
+                                         "attention.self.query",
+                                         "attention.self.key",
+                                         "attention.self.value",
+                                         "attention.output.dense",
+                                         "attention.output.LayerNorm",
+                                         "intermediate.dense",
+                                         "output.dense",
+                                         "output.LayerNorm",
+                                         "bert.pooler.dense",
+                                         true,
+                                         2,
+                                         2 },
+                                distil = { "distilbert.",
+                                           "attention.q_lin",
+                                           "attention.k_lin",
+                                           "attention.v_lin",
+                                           "attention.out_lin",
+                                           "sa_layer_norm",
+                                           "ffn.lin1",
+                                           "ffn.lin2",
+                                           "output_layer_norm",
+                                           "pre_classifier",
+                                           false,
+                                           1,
+                                           3 };
+
+static struct ref_value net_encoder(struct ref *r, struct ref_value x, const void *detail)
+{
+    const struct ref_encoder *e = detail;
+    snprintf(r->prefix, sizeof r->prefix, "%sembeddings.", e->root);
+    x = ref_embedding(r, "word_embeddings", "position_embeddings", e->bert ? "token_type_embeddings" : NULL);
+    x = ref_layernorm(r, x, "LayerNorm", 1e-12);
+    for (int i = 0; i < e->layers; i++) {
+        snprintf(r->prefix, sizeof r->prefix, "%s%s%d.", e->root, e->bert ? "encoder.layer." : "transformer.layer.", i);
+        struct ref_value y =
+            ref_attention(r, ref_dense(r, x, e->q), ref_dense(r, x, e->k), ref_dense(r, x, e->v), e->heads);
+        x = ref_layernorm(r, ref_add(r, ref_dense(r, y, e->out), x), e->norm1, 1e-12);
+        y = ref_dense(r, ref_map(r, ref_dense(r, x, e->in), ref_gelu), e->back);
+        x = ref_layernorm(r, ref_add(r, y, x), e->norm2, 1e-12);
+    }
+    r->prefix[0] = 0;
+    x = ref_linear(r, ref_first(r, x), e->head, true);
+    return ref_linear(r, e->bert ? ref_map(r, x, tanh) : ref_relu(r, x), "classifier", true);
+}
+
+/* Texts of several lengths, longer than a tile of queries too; a model takes shorter batches than its longest. */
+static void encoders_are_differentiated(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        struct qgm_input input;
+        const struct ref_encoder *form;
+        int n, length;
+    } known[] = {
+        { "bert-tiny:width=8,inner=12", { 9, 1, 30, 3 }, &bert, 5, 9 },
+        { "bert-tiny:width=20,inner=33", { 100, 1, 50, 4 }, &bert, 2, 70 },
+        { "distilbert-base:layers=1,width=12,heads=3,inner=20", { 16, 1, 40, 4 }, &distil, 6, 11 },
+    };
+    for (size_t i = 0; i < QGM_COUNT(known); i++) {
+        struct qgm_model *m = open_model(known[i].spec, &known[i].input);
+        print_message("%s\n", known[i].spec);
+        grad_check(&(struct grad_case){ .model = m,
+                                        .input = known[i].input,
+                                        .network = net_encoder,
+                                        .detail = known[i].form,
+                                        .n = known[i].n,
+                                        .length = known[i].length,
+                                        .tolerance = 2e-5,
+                                        .directions = 4,
+                                        .seed = (uint32_t)i });
+        qgm_model_close(&m);
+    }
+}
 
 static void gradients_are_derivatives(void **state)
 {
@@ -345,6 +430,7 @@ static void bad_specs_are_refused(void **state)
         { "cnn:width=0", "from 1 to", 28 },        { "cnn:width=4x", "whole number", 28 },
         { "cnn:width=4,", "option=value", 28 },    { "mlp:hidden=3-", "widths like", 28 },
         { "mlp:hidden=0", "widths like", 28 },     { "lenet", "does not fit", 4 },
+        { "bert-tiny", "expected texts", 28 },
     };
     for (size_t i = 0; i < QGM_COUNT(bad); i++) {
         struct qgm_input input = { bad[i].size, bad[i].size, 1, 10 };
@@ -363,7 +449,9 @@ static void every_model_is_described(void **state)
 {
     (void)state;
     for (const char *const *name = qgm_model_names(); *name; name++) {
-        struct qgm_model *m = open_model(*name, &cifar10);
+        static const struct qgm_input text = { 32, 1, 100, 4 };
+        bool reads_text = strstr(*name, "bert") || strstr(*name, "lm");
+        struct qgm_model *m = open_model(*name, reads_text ? &text : &cifar10);
         assert_non_null(qgm_model_about(*name));
         assert_true(qgm_model_flops(m) > 0);
         qgm_model_close(&m);
@@ -374,10 +462,15 @@ static void every_model_is_described(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parameter_counts_are_the_papers), cmocka_unit_test(gradients_are_derivatives),
-        cmocka_unit_test(bits_do_not_depend_on_the_arena), cmocka_unit_test(scores_add_up),
-        cmocka_unit_test(training_lowers_the_loss),        cmocka_unit_test(initial_values_follow_their_rule),
-        cmocka_unit_test(bad_specs_are_refused),           cmocka_unit_test(every_model_is_described),
+        cmocka_unit_test(parameter_counts_are_the_papers),
+        cmocka_unit_test(gradients_are_derivatives),
+        cmocka_unit_test(encoders_are_differentiated),
+        cmocka_unit_test(bits_do_not_depend_on_the_arena),
+        cmocka_unit_test(scores_add_up),
+        cmocka_unit_test(training_lowers_the_loss),
+        cmocka_unit_test(initial_values_follow_their_rule),
+        cmocka_unit_test(bad_specs_are_refused),
+        cmocka_unit_test(every_model_is_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

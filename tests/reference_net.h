@@ -20,6 +20,7 @@ struct ref {
     const struct qgm_model *model;
     double *params; /* the flat vector */
     const double *buffers;
+    const struct qgm_batch *batch;
     bool training;
     char prefix[64];
     double *made[4096]; /* values to free */
@@ -85,6 +86,8 @@ static inline double ref_get(const struct ref_tensor *t, int a, int b, int c, in
 
 static inline struct ref_value ref_image(struct ref *r, const struct qgm_input *in, const struct qgm_batch *batch)
 {
+    r->batch = batch;
+    if (!batch->x) return (struct ref_value){ 0 }; /* texts: the embedding reads the tokens */
     struct ref_value y = ref_new(r, batch->n, in->c, in->h, in->w);
     const float *x = batch->x;
     for (int n = 0; n < batch->n; n++)
@@ -224,6 +227,94 @@ static inline struct ref_value ref_norm(struct ref *r, struct ref_value x, const
                     f / sqrt(variance + 1e-5) * ref_get(&gamma, c, 0, 0, 0) + ref_get(&beta, c, 0, 0, 0);
             }
         }
+    return y;
+}
+
+/* ---- Texts: n examples, c channels, h rows ---- */
+static inline struct ref_value ref_embedding(struct ref *r, const char *word, const char *position, const char *type)
+{
+    struct ref_tensor w = ref_find(r, word, "weight"), p = ref_find(r, position, "weight"), s = { 0 };
+    if (type) s = ref_find(r, type, "weight");
+    struct ref_value y = ref_new(r, r->batch->n, w.shape[1], r->batch->length, 1);
+    for (int n = 0; n < y.n; n++)
+        for (int t = 0; t < y.h; t++)
+            for (int c = 0; c < y.c; c++)
+                *ref_at(y, n, c, t, 0) = ref_get(&w, r->batch->tokens[n * y.h + t], c, 0, 0) + ref_get(&p, t, c, 0, 0) +
+                                         (type ? ref_get(&s, 0, c, 0, 0) : 0);
+    return y;
+}
+
+static inline struct ref_value ref_dense(struct ref *r, struct ref_value x, const char *name)
+{
+    struct ref_tensor w = ref_find(r, name, "weight"), b = ref_find(r, name, "bias");
+    struct ref_value y = ref_new(r, x.n, w.shape[0], x.h, 1);
+    for (int n = 0; n < y.n; n++)
+        for (int t = 0; t < y.h; t++)
+            for (int o = 0; o < y.c; o++) {
+                double sum = ref_get(&b, o, 0, 0, 0);
+                for (int c = 0; c < x.c; c++) sum += *ref_at(x, n, c, t, 0) * ref_get(&w, o, c, 0, 0);
+                *ref_at(y, n, o, t, 0) = sum;
+            }
+    return y;
+}
+
+static inline struct ref_value ref_layernorm(struct ref *r, struct ref_value x, const char *name, double epsilon)
+{
+    struct ref_tensor gamma = ref_find(r, name, "weight"), beta = ref_find(r, name, "bias");
+    struct ref_value y = ref_new(r, x.n, x.c, x.h, 1);
+    for (int n = 0; n < x.n; n++)
+        for (int t = 0; t < x.h; t++) {
+            double mean = 0, var = 0;
+            for (int c = 0; c < x.c; c++) mean += *ref_at(x, n, c, t, 0) / x.c;
+            for (int c = 0; c < x.c; c++) var += pow(*ref_at(x, n, c, t, 0) - mean, 2) / x.c;
+            for (int c = 0; c < x.c; c++)
+                *ref_at(y, n, c, t, 0) =
+                    (*ref_at(x, n, c, t, 0) - mean) / sqrt(var + epsilon) * ref_get(&gamma, c, 0, 0, 0) +
+                    ref_get(&beta, c, 0, 0, 0);
+        }
+    return y;
+}
+
+static inline struct ref_value ref_map(struct ref *r, struct ref_value x, double (*f)(double))
+{
+    struct ref_value y = ref_new(r, x.n, x.c, x.h, x.w);
+    size_t count = (size_t)x.n * (size_t)x.c * (size_t)x.h * (size_t)x.w;
+    for (size_t i = 0; i < count; i++) y.v[i] = f(x.v[i]);
+    return y;
+}
+static inline double ref_gelu(double x) { return x * 0.5 * (1 + erf(x / sqrt(2))); }
+
+/* Row t of example n for one head: softmax over the keys that are no padding. */
+static inline void ref_attend(struct ref_value q, struct ref_value k, struct ref_value v, struct ref_value y, int live,
+                              int n, int t, int first, int last)
+{
+    double p[512], sum = 0;
+    for (int s = 0; s < live; s++) {
+        double score = 0;
+        for (int c = first; c < last; c++) score += *ref_at(q, n, c, t, 0) * *ref_at(k, n, c, s, 0);
+        p[s] = exp(score / sqrt(last - first));
+        sum += p[s];
+    }
+    for (int s = 0; s < live; s++)
+        for (int c = first; c < last; c++) *ref_at(y, n, c, t, 0) += p[s] / sum * *ref_at(v, n, c, s, 0);
+}
+
+static inline struct ref_value ref_attention(struct ref *r, struct ref_value q, struct ref_value k, struct ref_value v,
+                                             int heads)
+{
+    struct ref_value y = ref_new(r, q.n, q.c, q.h, 1);
+    int d = q.c / heads;
+    for (int n = 0; n < q.n; n++)
+        for (int h = 0; h < heads; h++)
+            for (int t = 0; t < q.h; t++) ref_attend(q, k, v, y, r->batch->lengths[n], n, t, h * d, h * d + d);
+    return y;
+}
+
+static inline struct ref_value ref_first(struct ref *r, struct ref_value x)
+{
+    struct ref_value y = ref_new(r, x.n, x.c, 1, 1);
+    for (int n = 0; n < x.n; n++)
+        for (int c = 0; c < x.c; c++) *ref_at(y, n, c, 0, 0) = *ref_at(x, n, c, 0, 0);
     return y;
 }
 
