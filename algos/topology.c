@@ -289,16 +289,20 @@ static void check_union(const struct qgm_rows *forward, const struct qgm_rows *b
     int *hops = work, *queue = work + n;
     s->connected = eccentricity(forward, n, 0, hops, queue) >= 0 && eccentricity(back, n, 0, hops, queue) >= 0;
     double links = 0;
+    bool both_ways = true;
     for (int i = 0; i < n; i++) {
         int degree = 0;
         for (int k = 0; k < forward->row[i].n; k++) degree += forward->row[i].from[k] != i && forward->row[i].w[k] != 0;
+        for (int k = 0; k < forward->row[i].n; k++)
+            both_ways =
+                both_ways && (weight(forward->row, forward->row[i].from[k], i) != 0) == (forward->row[i].w[k] != 0);
         links += degree;
         if (i == 0 || degree < s->degree_min) s->degree_min = degree;
         if (degree > s->degree_max) s->degree_max = degree;
     }
     s->degree_mean = links / n;
     s->complete = s->degree_min == n - 1;
-    s->tree = s->connected && s->symmetric && !s->time_varying && links == 2.0 * (n - 1);
+    s->tree = s->connected && both_ways && !s->time_varying && links == 2.0 * (n - 1);
     s->diameter = s->connected ? diameter(forward, n, s->complete, hops, queue) : -1;
 }
 

@@ -10,7 +10,7 @@ enum { FLAG_PRINT = QGM_OWN_FLAG, FLAG_DOUBLE, FLAG_ISA, FLAG_THREADS };
 
 struct replay {
     bool print, reference;
-    const char *isa;
+    char isa[32]; /* empty: chosen by the environment or the machine */
     long threads;
 };
 
@@ -26,7 +26,7 @@ static int set_own(int val, const char *argument, void *user, struct qgm_error *
         r->reference = true;
         break;
     case FLAG_ISA:
-        r->isa = argument;
+        snprintf(r->isa, sizeof r->isa, "%s", argument);
         break;
     default:
         r->threads = strtol(argument, &end, 10);
@@ -120,7 +120,10 @@ static int replay(const struct replay *r, const char *path, struct qgm_error *er
     double worst = 0, size = 0, limit = r->reference ? 1e-11 : 1e-4;
     int result = qgm_engine_open(&e, &config, err);
     if (result == 0) result = run(e, &g, r, &worst, err);
-    if (result < 0) qgm_fail_in(err, "%s", path);
+    if (result < 0) {
+        qgm_fail_in(err, "%s", path);
+        err->kind = QGM_INPUT; /* the names and options are the file's, not the command's */
+    }
     for (size_t p = 0; p < g.points; p++) size = fmax(size, fabs(g.point[p].x));
     double share = size > 0 ? worst / size : worst;
     if (result == 0 && !r->print) printf("%s %s %.3g\n", path, g.algo, share);
@@ -149,7 +152,7 @@ static int replay_main(int argc, const char **argv, struct qgm_error *err)
     int n = qgm_parse(&program, argc, argv, &options, words, 1, err);
     if (n < 0) return -1;
     if (n == 0) return qgm_fail(err, QGM_USAGE, "no file given: expected a golden CSV (see --help)");
-    QGM_TRY(qgm_kernels_use(r.isa, err));
+    QGM_TRY(qgm_kernels_use(*r.isa ? r.isa : NULL, err));
     return replay(&r, words[0], err);
 }
 

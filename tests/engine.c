@@ -1,0 +1,270 @@
+/* The engine: the same bits for every instruction set and number of threads, telemetry against plain sums, bytes,
+ * refusals. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above */
+#include "engine.h"
+#include "kernels.h"
+#include "random.h"
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct qgm_topology *open_graph(const char *spec, int n)
+{
+    struct qgm_error err = { 0 };
+    struct qgm_topology *t = NULL;
+    if (qgm_topology_open(&t, spec, n, false, 7, &err) < 0) fail_msg("%s", err.text);
+    return t;
+}
+
+static struct qgm_engine *open_engine(const struct qgm_engine_config *config)
+{
+    struct qgm_error err = { 0 };
+    struct qgm_engine *e = NULL;
+    if (qgm_engine_open(&e, config, &err) < 0) fail_msg("%s", err.text);
+    return e;
+}
+
+static void fill(struct qgm_engine *e, bool start)
+{
+    struct qgm_random r = qgm_random(3, QGM_RANDOM_TEST, 0, (uint32_t)qgm_engine_steps(e) + !start);
+    for (int i = 0; i < qgm_engine_clients(e); i++) {
+        float *row = start ? qgm_engine_params(e, i) : qgm_engine_grad(e, i);
+        for (size_t k = 0; k < qgm_engine_dim(e); k++) row[k] = qgm_random_float(&r) - 0.5f;
+    }
+}
+
+struct outcome {
+    uint64_t digest;
+    struct qgm_telemetry telemetry;
+};
+static struct outcome run(const struct qgm_engine_config *config, int steps)
+{
+    struct qgm_engine *e = open_engine(config);
+    struct outcome o;
+    fill(e, true);
+    for (int t = 0; t < steps; t++) {
+        fill(e, false);
+        assert_int_equal(qgm_engine_step(e, 0.1 / (1 + t), &o.telemetry, NULL), 0);
+    }
+    o.digest = qgm_engine_digest(e);
+    qgm_engine_close(&e);
+    return o;
+}
+
+/* A graph on which the algorithm runs as it should. */
+static const char *graph_for(const char *algo) { return strncmp(algo, "relay", 5) == 0 ? "binary-tree" : "ring"; }
+
+static void same_bits_everywhere(void **state)
+{
+    (void)state;
+    static const int threads[] = { 1, 2, 3, 8 };
+    for (const char *const *algo = qgm_algo_names(); *algo; algo++) {
+        struct qgm_topology *t = open_graph(graph_for(*algo), 5);
+        struct outcome want = { 0 };
+        bool first = true;
+        for (const char *const *isa = qgm_isas_usable(); *isa; isa++)
+            for (size_t k = 0; k < QGM_COUNT(threads); k++) {
+                if (k && strcmp(*isa, "scalar") == 0) continue; /* slow, and threads do not see the instruction set */
+                assert_int_equal(qgm_kernels_use(*isa, NULL), 0);
+                struct qgm_engine_config config = { .algo = *algo,
+                                                    .topology = t,
+                                                    .dim = 3 * 1024 + 37,
+                                                    .momentum = 0.9,
+                                                    .weight_decay = 1e-4,
+                                                    .threads = threads[k],
+                                                    .telemetry = true,
+                                                    .force_pairing = true };
+                struct outcome got = run(&config, 4);
+                if (first) want = got;
+                first = false;
+                if (got.digest != want.digest || memcmp(&got.telemetry, &want.telemetry, sizeof got.telemetry))
+                    fail_msg("%s: other bits on %s with %d threads", *algo, *isa, threads[k]);
+            }
+        qgm_topology_close(&t);
+    }
+    assert_int_equal(qgm_kernels_use("auto", NULL), 0);
+}
+
+static double square(double x) { return x * x; }
+
+static void telemetry_is_what_it_says(void **state)
+{
+    (void)state;
+    enum { N = 5, DIM = 2500 };
+    struct qgm_topology *t = open_graph("ring", N);
+    struct qgm_engine_config config = {
+        .algo = "dsgdm", .topology = t, .dim = DIM, .momentum = 0.5, .telemetry = true
+    };
+    struct qgm_engine *e = open_engine(&config);
+    struct qgm_telemetry m;
+    fill(e, true);
+    fill(e, false);
+    assert_int_equal(qgm_engine_step(e, 0.1, &m, NULL), 0);
+    double apart = 0, mean_norm = 0, zeta = 0, grad_norm = 0;
+    for (int k = 0; k < DIM; k++) {
+        double x = 0, g = 0;
+        for (int i = 0; i < N; i++) {
+            x += (double)qgm_engine_params(e, i)[k] / N;
+            g += (double)qgm_engine_grad(e, i)[k] / N;
+        }
+        mean_norm += x * x;
+        grad_norm += g * g;
+        for (int i = 0; i < N; i++) {
+            apart += square((double)qgm_engine_params(e, i)[k] - x) / N;
+            zeta += square((double)qgm_engine_grad(e, i)[k] - g) / N;
+        }
+    }
+    assert_true(fabs(m.consensus / sqrt(apart) - 1) < 1e-5);
+    assert_true(fabs(m.mean_norm / sqrt(mean_norm) - 1) < 1e-5);
+    assert_true(fabs(m.zeta2 / zeta - 1) < 1e-5);
+    assert_true(fabs(m.grad_norm / sqrt(grad_norm) - 1) < 1e-5);
+    assert_true(fabs(m.cosine - 1) < 1e-5); /* after one step the momentum is the gradient */
+    qgm_engine_close(&e);
+    qgm_topology_close(&t);
+}
+
+static void average_and_digest(void **state)
+{
+    (void)state;
+    struct qgm_topology *t = open_graph("ring", 3);
+    struct qgm_engine_config config = { .algo = "dsgd", .topology = t, .dim = 1030 };
+    struct qgm_engine *e = open_engine(&config);
+    float mean[1030];
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 1030; k++) qgm_engine_params(e, i)[k] = (float)(k + i);
+    qgm_engine_average(e, mean);
+    for (int k = 0; k < 1030; k++) assert_true(mean[k] == (float)(k + 1));
+    uint64_t before = qgm_engine_digest(e);
+    const uint32_t nans[] = { 0x7fc00000, 0xffc00001 };
+    uint64_t digest[2];
+    for (int k = 0; k < 2; k++) {
+        memcpy(qgm_engine_params(e, 2) + 1029, &nans[k], sizeof nans[k]);
+        digest[k] = qgm_engine_digest(e);
+    }
+    assert_true(digest[0] == digest[1] && digest[0] != before);
+    assert_true((uintptr_t)qgm_engine_params(e, 1) % 64 == 0 && (uintptr_t)qgm_engine_grad(e, 2) % 64 == 0);
+    qgm_engine_close(&e);
+    qgm_topology_close(&t);
+}
+
+/* Vectors a client sends to others in one step on a ring of 8 (degree 2), as published for each method. */
+static void bytes_as_really_sent(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *algo;
+        int steps;
+        double vectors;
+    } table[] = {
+        { "dsgd", 3, 3 * 2 },
+        { "qg-dsgdm-n", 3, 3 * 2 },
+        { "gt", 2, 2 * 4 },
+        { "d2", 2, 2 * 2 },
+        { "dsgd:local=4", 9, 2 * 2 },
+        { "sgd-central", 1, 2.0 * 7 / 8 },
+        { "slowmo:tau=3", 4, 4 * 2 + 2 * 2.0 * 7 / 8 },
+    };
+    struct qgm_topology *t = open_graph("ring", 8);
+    for (size_t i = 0; i < QGM_COUNT(table); i++) {
+        struct qgm_engine_config config = { .algo = table[i].algo, .topology = t, .dim = 100, .force_pairing = true };
+        struct qgm_engine *e = open_engine(&config);
+        for (int s = 0; s < table[i].steps; s++) qgm_engine_step(e, 0.1, NULL, NULL);
+        double got = qgm_engine_bytes_sent(e);
+        if (fabs(got - 400 * table[i].vectors) > 1e-9) fail_msg("%s sent %g bytes", table[i].algo, got);
+        qgm_engine_close(&e);
+    }
+    qgm_topology_close(&t);
+}
+
+static void odd_shapes_run(void **state)
+{
+    (void)state;
+    static const size_t dims[] = { 1, 15, 16, 17, 1023, 1024, 1025, 4096 };
+    static const int clients[] = { 1, 2, 3 };
+    for (const char *const *algo = qgm_algo_names(); *algo; algo++)
+        for (size_t d = 0; d < QGM_COUNT(dims); d++)
+            for (size_t c = 0; c < QGM_COUNT(clients); c++) {
+                struct qgm_topology *t = open_graph(strncmp(*algo, "relay", 5) ? "ring" : "chain", clients[c]);
+                struct qgm_engine_config config = { .algo = *algo,
+                                                    .topology = t,
+                                                    .dim = dims[d],
+                                                    .momentum = 0.9,
+                                                    .threads = 2,
+                                                    .telemetry = true,
+                                                    .force_pairing = true };
+                struct outcome o = run(&config, 2);
+                if (!isfinite(o.telemetry.mean_norm) || !isfinite(o.telemetry.consensus))
+                    fail_msg("%s, dim %zu, %d clients: not finite", *algo, dims[d], clients[c]);
+                qgm_topology_close(&t);
+            }
+}
+
+static void learning_rate_zero(void **state)
+{
+    (void)state;
+    struct qgm_topology *t = open_graph("ring", 4);
+    for (const char *const *algo = qgm_algo_names(); *algo; algo++) {
+        struct qgm_engine_config config = {
+            .algo = *algo, .topology = t, .dim = 40, .momentum = 0.9, .force_pairing = true, .telemetry = true
+        };
+        struct qgm_engine *e = open_engine(&config);
+        struct qgm_telemetry m;
+        fill(e, true);
+        for (int s = 0; s < 4; s++) {
+            fill(e, false);
+            assert_int_equal(qgm_engine_step(e, s % 2 ? 0.1 : 0, &m, NULL), 0);
+            if (!isfinite(m.mean_norm)) fail_msg("%s: not finite after a step at learning rate 0", *algo);
+        }
+        qgm_engine_close(&e);
+    }
+    qgm_topology_close(&t);
+}
+
+static void refusals_name_reason_and_remedy(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *algo, *graph;
+        int n;
+        const char *says;
+    } table[] = {
+        { "qg-dgsdm", "ring", 4, "did you mean 'qg-dsgdm'" },
+        { "qg-dsgdm:mu=1.5", "ring", 4, "from 0 to 1" },
+        { "qg-dsgdm:tau=1.5", "ring", 4, "whole number" },
+        { "qg-dsgdm:my=0.5", "ring", 4, "did you mean 'mu'" },
+        { "d2", "ring", 16, "lambda_min > -1/3; ring on 16 clients has -0.333: use --lazy" },
+        { "d2", "davis", 32, "-0.434" },
+        { "dsgd", "star:weights=uniform", 4, "has other sums" },
+    };
+    for (size_t i = 0; i < QGM_COUNT(table); i++) {
+        struct qgm_topology *t = open_graph(table[i].graph, table[i].n);
+        struct qgm_engine_config config = { .algo = table[i].algo, .topology = t, .dim = 4 };
+        struct qgm_engine *e = NULL;
+        struct qgm_error err = { 0 };
+        assert_int_equal(qgm_engine_open(&e, &config, &err), -1);
+        if (!strstr(err.text, table[i].says)) fail_msg("'%s' does not say '%s'", err.text, table[i].says);
+        assert_int_equal(err.kind, QGM_USAGE);
+        assert_null(e);
+        qgm_topology_close(&t);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_bits_everywhere),
+        cmocka_unit_test(telemetry_is_what_it_says),
+        cmocka_unit_test(average_and_digest),
+        cmocka_unit_test(bytes_as_really_sent),
+        cmocka_unit_test(odd_shapes_run),
+        cmocka_unit_test(learning_rate_zero),
+        cmocka_unit_test(refusals_name_reason_and_remedy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,216 @@
+/* Graphs: tabulated spectral gaps, weights, properties of every graph, refusals. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above */
+#include "topology.h"
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct qgm_topology *open_graph(const char *spec, int n, bool lazy)
+{
+    struct qgm_error err = { 0 };
+    struct qgm_topology *t = NULL;
+    if (qgm_topology_open(&t, spec, n, lazy, 7, &err) < 0) fail_msg("%s on %d: %s", spec, n, err.text);
+    return t;
+}
+
+/* Lin et al.'s and the usual graphs; gaps to six digits from an independent eigenvalue solver. */
+static void gaps_as_tabulated(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        int n;
+        double gap;
+    } table[] = {
+        { "ring", 8, 0.195262 },        { "ring", 16, 0.050747 },
+        { "ring", 32, 0.012810 },       { "ring", 64, 0.003210 },
+        { "chain", 16, 0.012810 },      { "torus", 16, 0.4 },
+        { "torus", 32, 0.117157 },      { "torus:rows=4", 32, 0.117157 },
+        { "torus", 25, 0.276393 },      { "ring-extended", 16, 0.146447 },
+        { "hypercube", 8, 0.5 },        { "hypercube", 16, 0.4 },
+        { "hypercube", 32, 1.0 / 3 },   { "davis", 32, 0.082098 },
+        { "florentine", 15, 0.057441 }, { "karate", 34, 0.031236 },
+        { "complete", 7, 1 },           { "complete", 1, 1 },
+    };
+    for (size_t i = 0; i < QGM_COUNT(table); i++) {
+        struct qgm_topology *t = open_graph(table[i].spec, table[i].n, false);
+        double gap = qgm_topology_spectrum(t)->gap;
+        if (!(fabs(gap - table[i].gap) < 6e-7))
+            fail_msg("%s on %d: gap %.7f, expected %.6f", table[i].spec, table[i].n, gap, table[i].gap);
+        qgm_topology_close(&t);
+    }
+}
+
+static double weight(const struct qgm_row *rows, int i, int j)
+{
+    for (int k = 0; k < rows[i].n; k++)
+        if (rows[i].from[k] == j) return rows[i].w[k];
+    return 0;
+}
+
+static void davis_weights(void **state)
+{
+    (void)state;
+    struct qgm_topology *t = open_graph("davis", 32, false);
+    const struct qgm_row *rows = qgm_topology_rows(t, 0);
+    const struct qgm_spectrum *s = qgm_topology_spectrum(t);
+    assert_true(fabs(weight(rows, 0, 0) - 0.1897436) < 1e-7);
+    assert_true(weight(rows, 0, 18) == 1.0 / 9);
+    assert_true(fabs(weight(rows, 25, 25) - 1.0 / 15) < 1e-15);
+    assert_true(fabs(s->lambda2 - 0.9179025) < 1e-7 && fabs(s->lambda_min + 0.4342788) < 1e-7);
+    assert_int_equal(s->diameter, 4);
+    assert_true(s->degree_min == 2 && s->degree_max == 14 && fabs(s->degree_mean - 5.5625) < 1e-12);
+    qgm_topology_close(&t);
+}
+
+/* Rows ascending, self included, sums right, symmetric where edges are undirected: for every graph and several sizes.
+ */
+static void check_rows(const char *name, struct qgm_topology *t, int n)
+{
+    const struct qgm_spectrum *s = qgm_topology_facts(t);
+    for (long step = 0; step < 6; step++) {
+        const struct qgm_row *rows = qgm_topology_rows(t, step);
+        for (int i = 0; i < n; i++) {
+            double sum = 0;
+            bool self = false;
+            for (int k = 0; k < rows[i].n; k++) {
+                self = self || rows[i].from[k] == i;
+                if (k && rows[i].from[k] <= rows[i].from[k - 1]) fail_msg("%s: row %d is not ascending", name, i);
+                sum += rows[i].w[k];
+                double back = weight(rows, rows[i].from[k], i);
+                if (s->symmetric && fabs(rows[i].w[k] - back) > 1e-12) fail_msg("%s: not symmetric", name);
+            }
+            if (!self || (s->row_stochastic && fabs(sum - 1) > 1e-12)) fail_msg("%s: row %d sums to %g", name, i, sum);
+        }
+    }
+    if (!s->connected) fail_msg("%s on %d clients is not connected", name, n);
+}
+
+static void every_graph_is_sound(void **state)
+{
+    (void)state;
+    static const int sizes[] = { 1, 2, 3, 4, 5, 8, 12, 15, 16, 17, 32, 34, 77 };
+    for (const char *const *name = qgm_topology_names(); *name; name++) {
+        int opened = 0;
+        assert_non_null(qgm_topology_about(*name));
+        for (size_t i = 0; i < QGM_COUNT(sizes); i++) {
+            struct qgm_error err = { 0 };
+            struct qgm_topology *t = NULL;
+            if (qgm_topology_open(&t, *name, sizes[i], false, 7, &err) < 0) {
+                assert_true(err.kind == QGM_USAGE || err.kind == QGM_INPUT);
+                assert_non_null(strstr(err.text, *name));
+                assert_null(t);
+                continue;
+            }
+            opened++;
+            check_rows(*name, t, sizes[i]);
+            qgm_topology_close(&t);
+        }
+        if (!opened && strcmp(*name, "file") != 0) fail_msg("%s fits none of the sizes", *name);
+    }
+}
+
+static void two_clients_share_half(void **state)
+{
+    (void)state;
+    struct qgm_topology *t = open_graph("ring", 2, false);
+    const struct qgm_row *rows = qgm_topology_rows(t, 0);
+    assert_int_equal(rows[0].n, 2);
+    assert_true(rows[0].w[0] == 0.5 && rows[0].w[1] == 0.5);
+    qgm_topology_close(&t);
+    t = open_graph("ring", 1, false);
+    assert_true(qgm_topology_rows(t, 0)->n == 1 && *qgm_topology_rows(t, 0)->w == 1);
+    qgm_topology_close(&t);
+}
+
+static void lazy_halves(void **state)
+{
+    (void)state;
+    struct qgm_topology *t = open_graph("ring", 16, true);
+    const struct qgm_spectrum *s = qgm_topology_spectrum(t);
+    assert_true(fabs(s->lambda_min - 1.0 / 3) < 1e-12);
+    assert_true(fabs(s->lambda2 - (1 + 0.949253) / 2) < 1e-6);
+    assert_true(fabs(weight(qgm_topology_rows(t, 0), 3, 3) - 2.0 / 3) < 1e-15);
+    qgm_topology_close(&t);
+}
+
+static void weightings(void **state)
+{
+    (void)state;
+    struct qgm_topology *t = open_graph("star:weights=uniform", 5, false);
+    const struct qgm_spectrum *s = qgm_topology_facts(t);
+    assert_true(s->row_stochastic && !s->column_stochastic && !s->symmetric && s->tree);
+    qgm_topology_close(&t);
+    t = open_graph("star:weights=max-degree", 5, false);
+    s = qgm_topology_facts(t);
+    assert_true(s->row_stochastic && s->column_stochastic && s->symmetric);
+    assert_true(fabs(weight(qgm_topology_rows(t, 0), 1, 1) - 0.8) < 1e-15);
+    qgm_topology_close(&t);
+}
+
+static void refusals_say_what_would_work(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        int n;
+        const char *says;
+    } table[] = {
+        { "rimg", 8, "did you mean 'ring'" },
+        { "davis", 16, "--clients 32" },
+        { "torus", 7, "composite" },
+        { "torus:rows=5", 12, "divisor" },
+        { "torus:row=5", 12, "did you mean 'rows'" },
+        { "torus:rows=x", 12, "whole number from 0" },
+        { "ring:weights=metro", 12, "metropolis, uniform, max-degree" },
+        { "hypercube", 12, "8 and 16" },
+        { "ring", 0, "from 1 to" },
+        { "complete:x=1", 4, "no options" },
+        { "ring:lazy", 4, "expected key=value" },
+    };
+    for (size_t i = 0; i < QGM_COUNT(table); i++) {
+        struct qgm_error err = { 0 };
+        struct qgm_topology *t = NULL;
+        assert_int_equal(qgm_topology_open(&t, table[i].spec, table[i].n, false, 0, &err), -1);
+        if (!strstr(err.text, table[i].says))
+            fail_msg("%s: '%s' does not say '%s'", table[i].spec, err.text, table[i].says);
+        assert_int_equal(err.kind, QGM_USAGE);
+    }
+}
+
+static void weights_from_a_list(void **state)
+{
+    (void)state;
+    const struct qgm_weight list[] = { { 0, 1, 0, 0.25 }, { 0, 0, 1, 0.5 }, { 0, 0, 0, 0.5 }, { 0, 1, 0, 0.25 },
+                                       { 0, 1, 1, 0.5 },  { 1, 0, 0, 1 },   { 1, 1, 1, 1 } };
+    struct qgm_topology *t = NULL;
+    struct qgm_error err = { 0 };
+    assert_int_equal(qgm_topology_from(&t, "mine", 2, 2, list, QGM_COUNT(list), false, &err), 0);
+    assert_true(weight(qgm_topology_rows(t, 2), 1, 0) == 0.5 && weight(qgm_topology_rows(t, 1), 1, 0) == 0);
+    assert_true(qgm_topology_facts(t)->time_varying && qgm_topology_facts(t)->connected);
+    assert_string_equal(qgm_topology_spec(t), "mine");
+    qgm_topology_close(&t);
+    const struct qgm_weight wrong = { 0, 2, 0, 1 };
+    assert_int_equal(qgm_topology_from(&t, "mine", 2, 1, &wrong, 1, false, &err), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gaps_as_tabulated),
+        cmocka_unit_test(davis_weights),
+        cmocka_unit_test(every_graph_is_sound),
+        cmocka_unit_test(two_clients_share_half),
+        cmocka_unit_test(lazy_halves),
+        cmocka_unit_test(weightings),
+        cmocka_unit_test(refusals_say_what_would_work),
+        cmocka_unit_test(weights_from_a_list),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
