@@ -12,7 +12,8 @@ enum { NV = 2 };
 #else
 enum { NV = 1 };
 #endif
-enum { NR = VF * NV, ENOUGH = 8 }; /* rows that hide the latency of fma; longer tiles gain little */
+/* ENOUGH rows hide the latency of fma; longer tiles gain little. FEW pixels do not pay for packing. */
+enum { NR = VF * NV, ENOUGH = 8, FEW = 32 };
 
 void QGM_ISA(qgm_conv_forward)(const struct qgm_conv *c, const float *x, const float *w, const float *bias, bool relu,
                                float *y, void *scratch);
@@ -132,7 +133,8 @@ void QGM_ISA(qgm_conv_forward)(const struct qgm_conv *c, const float *x, const f
                                float *y, void *scratch)
 {
     int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c);
-    bool direct = c->co <= NR && c->co % VF == 0;
+    /* Packed weights pay when they would lie apart (more than one panel) and many pixels read them. */
+    bool direct = c->co % VF == 0 && (c->co <= NR || (ptrdiff_t)c->n * oh * ow <= FEW);
     if (!direct) pack_columns(w, (ptrdiff_t)c->kh * c->kw * c->ci, c->co, scratch);
     sweep(&(struct sweep){ .y = { oh, c->stride, -c->pad, c->kh, c->h, (ptrdiff_t)ow * c->co },
                            .x = { ow, c->stride, -c->pad, c->kw, c->w, c->co },
