@@ -1,14 +1,14 @@
 /* Flags and the learning-rate schedule. SPDX-License-Identifier: MIT */
-#include <cmocka.h>
+#include "flags.h"
+#include "schedule.h"
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "flags.h"
-#include "schedule.h"
-#include <math.h>
 #include <string.h>
+
+#include <cmocka.h> /* needs the headers above */
 
 static void every_flag_reads_back_what_it_prints(void **state)
 {
