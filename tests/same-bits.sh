@@ -6,7 +6,7 @@ set -eu
 golden=$1/golden/bits.txt
 program=$2
 emulator=${3:-}
-run() { $emulator "$program" --dataset synthetic --batch 8 --quiet "$@"; }
+run() { $emulator "$program" --dataset synthetic:n=480,test=16 --batch 8 --quiet "$@"; }
 isas=$($emulator "$program" --version | sed -n 's/.*this CPU runs: \([^;]*\);.*/\1/p')
 [ -n "$isas" ] || { echo "same-bits: no instruction sets listed"; exit 1; }
 
