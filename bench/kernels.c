@@ -15,6 +15,9 @@
 #ifdef QGM_HAVE_OPENBLAS
 #include <cblas-openblas.h>
 #endif
+#ifdef QGM_HAVE_ONEDNN
+#include "onednn.h"
+#endif
 
 static const char usage[] =
     "usage: qgm-bench-kernels [--no-check] [--list] [--benchmark_filter=REGEX] [--benchmark_...]\n"
@@ -154,13 +157,18 @@ static void add_rows(void)
     for (; isas[isa_count]; isa_count++) peaks[isa_count] = qgm_roof_flops(isas[isa_count]);
 #ifdef QGM_HAVE_OPENBLAS
     static struct qgm_kernels openblas = { .isa = "openblas", .gemm = gemm_openblas };
-    double best = peaks[isa_count - 1];
+#endif
+#if defined(QGM_HAVE_OPENBLAS) || defined(QGM_HAVE_ONEDNN)
+    double best = peaks[isa_count - 1]; /* the peers choose the widest registers too, unless told otherwise */
 #endif
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < isa_count; j++)
             if (worth_timing(isas[j], &cases[i])) add_row(&cases[i], qgm_kernels_named(isas[j]), isas[j], peaks[j]);
 #ifdef QGM_HAVE_OPENBLAS
         if (strcmp(cases[i].kernel, "gemm") == 0) add_row(&cases[i], &openblas, "openblas", best);
+#endif
+#ifdef QGM_HAVE_ONEDNN
+        if (strncmp(cases[i].kernel, "conv", 4) == 0) add_row(&cases[i], bench_onednn(), "onednn", best);
 #endif
     }
     for (size_t j = 0; j < isa_count; j++) {
