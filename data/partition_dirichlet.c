@@ -7,7 +7,7 @@
 
 enum {
     GROUP = 10,               /* clients that share a draw in the paper's code */
-    MOST_VARIATES = 20000000, /* gamma variates before a draw is given up: two or three seconds */
+    MOST_VARIATES = 5000000, /* gamma variates before a draw is given up: about a second */
 };
 
 /* p ~ Dirichlet(alpha 1) over m bins, in logarithms: gamma variates of a small shape underflow. */
