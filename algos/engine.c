@@ -75,14 +75,17 @@ static int open_memory(struct qgm_engine *e, struct qgm_error *err)
 static void clear(struct qgm_engine *e)
 {
     const struct qgm_pass *p = &e->pass;
-    size_t real = e->table->real, rows = (size_t)e->exchange->clients * (p->client / p->stride);
+    size_t real = e->table->real, rows = (size_t)(2 + p->states), clients = (size_t)e->exchange->clients;
 #pragma omp parallel for schedule(static, 1) num_threads(p->threads)
     for (int thread = 0; thread < p->threads; thread++) {
         size_t panels = (p->padded + e->exchange->panel - 1) / e->exchange->panel;
         size_t begin = panels * (size_t)thread / (size_t)p->threads * e->exchange->panel;
         size_t end = panels * (size_t)(thread + 1) / (size_t)p->threads * e->exchange->panel;
         if (end >= p->padded) end = p->stride;
-        for (size_t r = 0; r < rows; r++) memset(p->x + (r * p->stride + begin) * real, 0, (end - begin) * real);
+        for (size_t r = 0; r < clients * rows; r++) {
+            size_t at = r / rows * p->client + r % rows * p->stride + begin;
+            memset(p->x + at * real, 0, (end - begin) * real);
+        }
     }
 }
 
@@ -136,7 +139,7 @@ static int open_all(struct qgm_engine *e, const struct qgm_engine_config *config
     p->padded = qgm_pad16(config->dim);
     p->stride = skewed(p->padded, e->table->real);
     p->states = e->algo->states_of ? e->algo->states_of(e->knob) : e->algo->states;
-    p->client = p->stride * (size_t)(2 + p->states);
+    p->client = skewed(p->stride * (size_t)(2 + p->states), e->table->real);
     e->blocks = (p->padded + QGM_BLOCK - 1) / QGM_BLOCK;
     p->threads = (size_t)threads < e->blocks ? threads : (int)e->blocks;
     e->topology = config->topology;

@@ -42,6 +42,9 @@ const char *const *qgm_algo_names(void);
 const char *qgm_algo_about(const char *name);  /* one line: what it is, options with defaults */
 const char *qgm_algo_source(const char *name); /* paper and equation */
 bool qgm_algo_uses_momentum(const char *name);
+/* Compulsory memory traffic of a step with default options: bytes a parameter a client, each vector that must be read
+ * or written counted once. */
+int qgm_algo_traffic(const char *name);
 
 /* Rows of one client, 64-byte aligned; zero after opening. Write the start before step 0 and a gradient before each
  * step. Pointers stay valid until the engine is closed. */

@@ -132,14 +132,15 @@ static void run_part(const struct place *w)
  * client, so equal vectors give exactly 0. */
 static void spread(const struct qgm_pass *p, int row, size_t at, size_t len, double out[2])
 {
-    int n = p->exchange->count;
-    vf count = vf_of(n), apart = vf_zero(), together = vf_zero();
+    size_t n = (size_t)p->exchange->count, step = p->client;
+    vf count = vf_of((double)n), apart = vf_zero(), together = vf_zero();
     for (size_t k = at; k < at + len; k += VF) {
-        vf first = vf_load(row_of(p, 0, row) + k), sum = vf_zero();
-        for (int i = 1; i < n; i++) sum = vf_add(sum, vf_sub(vf_load(row_of(p, i, row) + k), first));
+        const real *v = row_of(p, 0, row) + k;
+        vf first = vf_load(v), sum = vf_zero();
+        for (size_t i = 1; i < n; i++) sum = vf_add(sum, vf_sub(vf_load(v + i * step), first));
         vf offset = vf_div(sum, count), centre = vf_add(first, offset);
-        for (int i = 0; i < n; i++) {
-            vf d = vf_sub(vf_sub(vf_load(row_of(p, i, row) + k), first), offset);
+        for (size_t i = 0; i < n; i++) {
+            vf d = vf_sub(vf_sub(vf_load(v + i * step), first), offset);
             apart = vf_fma(d, d, apart);
         }
         together = vf_fma(centre, centre, together);
