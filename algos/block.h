@@ -11,6 +11,7 @@
  * start and is never read by anyone. */
 struct qgm_block {
     size_t len, at;
+    size_t used; /* of len, those that are not padding */
     int client;
     real *x;
     const real *g;

@@ -18,6 +18,8 @@ static real *row_of(const struct qgm_pass *p, int local, int row) /* row: 0 x, 1
     return (real *)p->x + (size_t)local * p->client + (size_t)row * p->stride;
 }
 
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
 /* ---- Exchanges ---- */
 
 /* out = sum_j w_j in_j[at ...]. Forced inline so that the usual numbers of neighbours become constants. */
@@ -103,7 +105,7 @@ static void run_part(const struct place *w)
     const struct qgm_pass *p = w->pass;
     const struct qgm_exchange *ex = p->exchange;
     size_t blocks = (p->padded + QGM_BLOCK - 1) / QGM_BLOCK;
-    struct qgm_block b = { .len = w->len, .at = w->at };
+    struct qgm_block b = { .len = w->len, .at = w->at, .used = least(p->dim - w->at, w->len) };
     receive_shared(w);
     for (int i = 0; i < ex->count; i++) {
         b.client = ex->first + i;
@@ -175,7 +177,6 @@ static void observe(const struct qgm_pass *p, size_t at, size_t len)
 /* ---- The walk ---- */
 
 static bool is_exchange(enum qgm_op op) { return op == QGM_OP_MIX || op == QGM_OP_MEAN; }
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /* All parts of the segment on one panel. */
 static int run_panel(const struct qgm_pass *p, int thread, size_t at, size_t len)

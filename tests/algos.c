@@ -95,6 +95,9 @@ static void trajectories_on_the_quadratic(void **state)
         { "qg-dsgdm-n",
           0.01,
           { { 50, 1.0736, 1.24 }, { 100, 9.1568e-1, 0.783 }, { 200, 9.2266e-1, -1 }, { 5000, 9.2250e-1, 0 } } },
+        { "dsgdm-sync",
+          0.01,
+          { { 50, 4.2704, 0.438 }, { 100, 4.2113, 1.98e-2 }, { 200, 4.2112, 3.2e-5 }, { 5000, 4.2112, 0 } } },
         { "d2", 0.1, { { 50, 1.0949e-3, 3.87e-2 }, { 100, 1.1563e-8, 1.99e-4 }, { 200, 0, 5e-9 }, { 5000, 0, 0 } } },
         { "gt",
           0.1,
@@ -127,8 +130,9 @@ static void fixed_points_in_closed_form(void **state)
     static const struct {
         const char *algo;
         double lr, like; /* ends where DSGD with this learning rate ends */
-    } table[] = { { "dsgd", 0.01, 0.01 },   { "dsgd", 0.1, 0.1 },       { "dsgdm", 0.01, 0.1 },
-                  { "dsgdm-n", 0.01, 0.1 }, { "qg-dsgdm", 0.01, 0.01 }, { "qg-dsgdm-n", 0.01, 0.019 } };
+    } table[] = { { "dsgd", 0.01, 0.01 },     { "dsgd", 0.1, 0.1 },       { "dsgdm", 0.01, 0.1 },
+                  { "dsgdm-n", 0.01, 0.1 },   { "qg-dsgdm", 0.01, 0.01 }, { "qg-dsgdm-n", 0.01, 0.019 },
+                  { "decentlam", 0.01, 0.01 } };
     assert_true(fabs(fixed_point(0.01) - 3.3191e-1) < 1e-5 && fabs(fixed_point(0.1) - 5.8974) < 1e-4);
     for (size_t i = 0; i < QGM_COUNT(table); i++)
         check_quadratic(table[i].algo, false, table[i].lr, 1e-11,
@@ -139,9 +143,36 @@ static void fixed_points_in_closed_form(void **state)
 static void unbiased_methods_reach_consensus(void **state)
 {
     (void)state;
-    static const char *const algos[] = { "d2", "d2-plus", "gt", "gtm", "gtm-n" };
+    static const char *const algos[] = {
+        "d2", "d2-plus", "gt", "gtm", "gtm-n", "momentum-tracking", "edm", "beer:compressor=none", "beer:ratio=0.5"
+    };
     for (size_t i = 0; i < QGM_COUNT(algos); i++)
         check_quadratic(algos[i], true, 0.01, 0, &(struct anchor){ 9000, 0, 0 }, 1);
+}
+
+/* One worker's quasi-global momentum is quasi-hyperbolic momentum: discount mu + (1 - mu) beta, nu = beta / discount,
+ * learning rate lr / (1 - beta). */
+static void quasi_global_alone_is_quasi_hyperbolic(void **state)
+{
+    (void)state;
+    enum { DIM = 20 };
+    struct qgm_topology *one = open_graph("ring", 1, false);
+    char spec[100];
+    snprintf(spec, sizeof spec, "qhm:discount=%.17g,nu=%.17g", 0.99, 0.9 / 0.99);
+    struct qgm_engine *e = open_engine("qg-dsgdm", one, DIM, 0.9), *f = open_engine(spec, one, DIM, 0);
+    for (int t = 0; t < 500; t++) {
+        for (int k = 0; k < DIM; k++) {
+            g_of(e, 0)[k] = (x_of(e, 0)[k] - k) * (1 + k % 3) + sin(t + k);
+            g_of(f, 0)[k] = (x_of(f, 0)[k] - k) * (1 + k % 3) + sin(t + k);
+        }
+        qgm_engine_step(e, 0.01, NULL, NULL);
+        qgm_engine_step(f, 0.1, NULL, NULL);
+        for (int k = 0; k < DIM; k++)
+            if (fabs(x_of(e, 0)[k] - x_of(f, 0)[k]) > 1e-11) fail_msg("apart at step %d", t);
+    }
+    qgm_engine_close(&e);
+    qgm_engine_close(&f);
+    qgm_topology_close(&one);
 }
 
 /* ---- Averaging alone: x <- W (x + beta m), m <- mu m + (1 - mu) (x' - x), from a flat spectrum ---- */
@@ -305,10 +336,15 @@ static void mixing_keeps_the_mean(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trajectories_on_the_quadratic),    cmocka_unit_test(fixed_points_in_closed_form),
-        cmocka_unit_test(unbiased_methods_reach_consensus), cmocka_unit_test(averaging_as_tabulated),
-        cmocka_unit_test(agreement_without_gradient_stays), cmocka_unit_test(equal_clients_act_as_one),
-        cmocka_unit_test(names_of_clients_do_not_matter),   cmocka_unit_test(mixing_keeps_the_mean),
+        cmocka_unit_test(trajectories_on_the_quadratic),
+        cmocka_unit_test(fixed_points_in_closed_form),
+        cmocka_unit_test(unbiased_methods_reach_consensus),
+        cmocka_unit_test(quasi_global_alone_is_quasi_hyperbolic),
+        cmocka_unit_test(averaging_as_tabulated),
+        cmocka_unit_test(agreement_without_gradient_stays),
+        cmocka_unit_test(equal_clients_act_as_one),
+        cmocka_unit_test(names_of_clients_do_not_matter),
+        cmocka_unit_test(mixing_keeps_the_mean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

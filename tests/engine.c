@@ -168,6 +168,10 @@ static void bytes_as_really_sent(void **state)
         { "d2", 2, 2 * 2 },
         { "dsgd:local=4", 9, 2 * 2 },
         { "sgd-central", 1, 2.0 * 7 / 8 },
+        { "choco:compressor=none", 2, 2 * 2 },
+        { "choco:ratio=0.0625", 2, 2 * 2 * 64 / 1024.0 * 42 / 32 },
+        { "choco:compressor=sign", 2, 2 * 2 * (1 + 1 / 32.0) / 32 },
+        { "motef:compressor=none", 1, 4 },
         { "slowmo:tau=3", 4, 4 * 2 + 2 * 2.0 * 7 / 8 },
     };
     struct qgm_topology *t = open_graph("ring", 8);

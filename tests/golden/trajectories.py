@@ -141,6 +141,143 @@ def qg_dadam(p, version, b1=0.9, b2=0.999, eps=1e-8, norm_eps=1e-8):
         yield x
 
 
+def dsgdm_sync(p, nesterov=False):
+    x, m = p.x0, 0 * p.x0
+    for t in range(p.T):
+        m, d = momentum(m, p.g(x), p.beta, nesterov)
+        x, m = mix(p.W(t), x - p.lr[t] * d), mix(p.W(t), m)
+        yield x
+
+
+def dmsgd_first(p):
+    x, m = p.x0, 0 * p.x0
+    for t in range(p.T):
+        m = p.beta * mix(p.W(t), m) + p.g(x)
+        x = mix(p.W(t), x) - p.lr[t] * m
+        yield x
+
+
+def qhm(p, nu, discount):
+    x, m = p.x0, 0 * p.x0
+    for t in range(p.T):
+        g = p.g(x)
+        m = discount * m + (1 - discount) * g
+        x = mix(p.W(t), x - p.lr[t] * ((1 - nu) * g + nu * m))
+        yield x
+
+
+def qg_ars(p, nesterov, rate, growth, period, mu=0.9):
+    x, m = p.x0, 0 * p.x0
+    for t in range(p.T):
+        _, d = momentum(m, p.g(x), p.beta, nesterov)
+        h = x - p.lr[t] * d
+        new = h + min(1, rate * growth ** (t // period)) * (mix(p.W(t), h) - h)
+        m, x = mu * m + (1 - mu) * (x - new) / p.lr[t], new
+        yield x
+
+
+def decentlam(p):
+    x, m = p.x0, 0 * p.x0
+    for t in range(p.T):
+        m = p.beta * m + (x - mix(p.W(t), x - p.lr[t] * p.g(x))) / p.lr[t]
+        x = x - p.lr[t] * m
+        yield x
+
+
+def momentum_tracking(p):
+    x = p.x0
+    u = c = (p.g(x) - mean(p.g(x))) / (1 - p.beta)
+    for t in range(p.T):
+        u = p.beta * u + p.g(x)
+        x = mix(p.W(t), x) - p.lr[t] * (u - c)
+        c = mix(p.W(t), c - u) + u
+        yield x
+
+
+def edm(p):
+    """x(t+2) = W (2 x(t+1) - x(t) - lr (m(t+1) - m(t))), displacements rescaled as in D2+."""
+    x, m, last, lr_last = p.x0, 0 * p.x0, None, None
+    for t in range(p.T):
+        new_m, lr = p.beta * m + p.g(x), p.lr[t]
+        y = x - lr * new_m if t == 0 else x - lr * ((last - x) / lr_last + new_m - m)
+        last, lr_last, m, x = x, lr, new_m, mix(p.W(t), y)
+        yield x
+
+
+def gut(p, mu, beta=0.0, nesterov=False):
+    z = z_last = x_last = x = p.x0  # x: the mixed model, where gradients are taken
+    delta_last, v = 0 * z, 0 * z
+    b = 1 + beta + (beta ** 2 if nesterov else 0)
+    for t in range(p.T):
+        lr = p.lr[t]
+        delta = p.g(x) - (x - z) / lr
+        y = delta - mu * delta_last - (mu / lr) * ((x - x_last) + b * (x_last - z_last))
+        v, d = momentum(v, y, beta, nesterov)
+        delta_last, z_last, x_last = delta, z, x
+        z = z - lr * d
+        x = mix(p.W(t), z)
+        yield x
+
+
+def gt_nsgdm(p):
+    x, v, y = p.x0, 0 * p.x0, 0 * p.x0
+    for t in range(p.T):
+        new = p.beta * v + (1 - p.beta) * p.g(x)
+        y, v = mix(p.W(t), y + new - v), new
+        x = mix(p.W(t), x - p.lr[t] * y.each([1 / s for s in y.norms()]))
+        yield x
+
+
+def sgp(p, beta=0.0, nesterov=False, mu=None):
+    """Push-sum; with mu a quasi-global buffer, which follows the displacement of z."""
+    n = p.n
+    x, w, z, m = p.x0, [1.0] * n, p.x0, 0 * p.x0
+    for t in range(p.T):
+        kept, d = momentum(m, p.g(z), beta, nesterov)
+        x = mix(p.W(t), x - p.lr[t] * d)
+        new_w = [sum(p.W(t)[i][j] * w[j] for j in range(n)) for i in range(n)]
+        new = x.each([1 / a for a in new_w])
+        m = kept if mu is None else mu * m + (1 - mu) * ((z - new) / p.lr[t]).each(w)
+        z, w = new, new_w
+        yield z
+
+
+def top(z, ratio):
+    """The largest magnitudes of each row; ties to the lower index."""
+    k = max(1, int(len(z.r[0]) * ratio + 0.5))
+    keep = [sorted(range(len(u)), key=lambda i: (-abs(u[i]), i))[:k] for u in z.r]
+    return Rows([[a if i in kept else 0.0 for i, a in enumerate(u)] for u, kept in zip(z.r, keep)])
+
+
+def sign(z):
+    return Rows([[(1 if a >= 0 else -1) * sum(map(abs, u)) / len(u) for a in u] for u in z.r])
+
+
+def choco(p, compress, gamma, quasi_global=False, nesterov=False, mu=0.9):
+    x, copy, m = p.x0, 0 * p.x0, 0 * p.x0
+    for t in range(p.T):
+        d = momentum(m, p.g(x), p.beta, nesterov)[1] if quasi_global else p.g(x)
+        h = x - p.lr[t] * d
+        copy = copy + compress(h - copy)
+        new = h + gamma * (mix(p.W(t), copy) - copy)
+        m, x = mu * m + (1 - mu) * (x - new) / p.lr[t], new
+        yield x
+
+
+def motef(p, compress, gamma, lam):
+    """X' = X + gamma (W - I) H - lr V;  H' = H + C(X' - H);  V' = V + gamma (W - I) K + M' - M;  K' = K + C(V' - K)."""
+    x, h, k = p.x0, 0 * p.x0, 0 * p.x0
+    m = v = p.g(x)
+    k = compress(v)
+    for t in range(p.T):
+        x = x + gamma * (mix(p.W(t), h) - h) - p.lr[t] * v
+        h = h + compress(x - h)
+        yield x
+        new = (1 - lam) * m + lam * p.g(x)
+        v, m = v + gamma * (mix(p.W(t), k) - k) + new - m, new
+        k = k + compress(v - k)
+
+
 # ---- Problems ----
 
 def ring(n):
@@ -169,7 +306,18 @@ def one_peer(n, t):
     return w
 
 
+def one_way(n, t):
+    """Client i sends to i + 1 and, if even, to i + 2: columns sum to 1, rows do not."""
+    w = [[0.0] * n for _ in range(n)]
+    for i in range(n):
+        to = [i, (i + 1) % n] + ([(i + 2) % n] if i % 2 == 0 else [])
+        for j in to:
+            w[j][i] = 1 / len(to)
+    return w
+
+
 GRAPHS = {
+    "one-way": one_way,
     "ring": lambda n, t: ring(n),
     "lazy-ring": lambda n, t: lazy(ring(n)),
     "house": lambda n, t: metropolis(n, [(0, 1), (1, 2), (2, 3), (3, 0), (0, 4), (1, 4)]),
@@ -240,6 +388,30 @@ CASES = [
     ("dadam", "dadam:beta2=0.99", "house", 0.0, lambda p: adam(p, False, b2=0.99)),
     ("qg-dadam-original", "qg-dadam:version=original", "house", 0.0, lambda p: qg_dadam(p, "original")),
     ("qg-dadam-v1", "qg-dadam:version=v1", "house", 0.0, lambda p: qg_dadam(p, "v1")),
+    ("dsgdm-sync", "dsgdm-sync", "house", 0.8, dsgdm_sync),
+    ("dsgdm-n-sync", "dsgdm-n-sync", "one-peer", 0.8, lambda p: dsgdm_sync(p, True)),
+    ("dmsgd-1", "dmsgd", "house", 0.8, dmsgd_first),
+    ("dmsgd-2", "dmsgd:option=2", "house", 0.8, dsgdm_sync),
+    ("qhm", "qhm:nu=0.6,discount=0.95", "house", 0.0, lambda p: qhm(p, 0.6, 0.95)),
+    ("qg-ars", "qg-ars:rate=0.2,growth=1.5,period=2", "house", 0.9, lambda p: qg_ars(p, False, 0.2, 1.5, 2)),
+    ("qg-ars-n", "qg-ars-n:mu=0.8,period=3", "ring", 0.9, lambda p: qg_ars(p, True, 0.09, 1.01, 3, 0.8)),
+    ("decentlam", "decentlam", "lazy-ring", 0.7, decentlam),
+    ("momentum-tracking", "momentum-tracking", "house", 0.8, momentum_tracking),
+    ("edm", "edm", "lazy-ring", 0.7, edm),
+    ("gut", "gut:mu=0.5", "house", 0.0, lambda p: gut(p, 0.5)),
+    ("qg-gut", "qg-gut", "ring", 0.8, lambda p: gut(p, 0.06, p.beta)),
+    ("qg-gut-n", "qg-gut-n:mu=0.1", "house", 0.8, lambda p: gut(p, 0.1, p.beta, True)),
+    ("gt-nsgdm", "gt-nsgdm", "one-peer", 0.8, gt_nsgdm),
+    ("sgp", "sgp", "one-way", 0.0, sgp),
+    ("sgpm-n", "sgpm-n", "one-way", 0.8, lambda p: sgp(p, p.beta, True)),
+    ("qg-sgp", "qg-sgp:mu=0.7", "one-way", 0.8, lambda p: sgp(p, p.beta, True, 0.7)),
+    ("choco-top", "choco:ratio=0.67", "house", 0.0, lambda p: choco(p, lambda z: top(z, 0.67), 0.3)),
+    ("choco-sign", "choco:compressor=sign,gamma=0.2", "ring", 0.0, lambda p: choco(p, sign, 0.2)),
+    ("qg-choco", "qg-choco:compressor=none,gamma=0.5", "house", 0.8,
+     lambda p: choco(p, lambda z: z, 0.5, True)),
+    ("qg-choco-n", "qg-choco-n:ratio=0.3", "house", 0.8, lambda p: choco(p, lambda z: top(z, 0.3), 0.3, True, True)),
+    ("motef", "motef:ratio=0.67,lambda=0.3", "house", 0.0, lambda p: motef(p, lambda z: top(z, 0.67), 0.3, 0.3)),
+    ("beer", "beer:compressor=none", "house", 0.0, lambda p: motef(p, lambda z: z, 0.3, 1.0)),
     ("qg-dadam-v2", "qg-dadam", "one-peer", 0.0, lambda p: qg_dadam(p, "v2")),
 ]
 

@@ -1,0 +1,66 @@
+/* MoTEF: momentum tracking with error feedback: gradient tracking over compressed messages; BEER is its form without
+ * momentum. Written so that a step begins with the gradient at x. SPDX-License-Identifier: MIT */
+#include "compress.h"
+
+enum { M, V, H, H_SUM, K, K_SUM }; /* momentum, tracker; public copies of x and of V, and W times them */
+enum { GAMMA = COMPRESS_OWN_KNOBS, LAMBDA };
+
+/* M' = (1 - lambda) M + lambda g (M' = g at first);  V <- V + gamma (K_sum - K) + M' - M;  x <- x + gamma (H_sum - H)
+ * - lr V;  send C(x - H) and C(V - K), and add them to H and K */
+static void step(const struct qgm_step *s, struct qgm_block *b)
+{
+    double lambda = s->t ? s->knob[LAMBDA] : 1;
+    vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), gamma = vf_of(s->knob[GAMMA]);
+    vf fresh = vf_of(lambda), keep = vf_of(1 - lambda);
+    EACH(b, k)
+    {
+        vf x = vf_load(b->x + k), old = vf_load(b->state[M] + k), h = vf_load(b->state[H] + k);
+        vf copy = vf_load(b->state[K] + k), m = vf_fma(fresh, decayed(b, wd, k), vf_mul(keep, old));
+        vf v = vf_fma(gamma, vf_sub(vf_load(b->state[K_SUM] + k), copy), vf_load(b->state[V] + k));
+        v = vf_add(v, vf_sub(m, old));
+        x = vf_fnma(lr, v, vf_fma(gamma, vf_sub(vf_load(b->state[H_SUM] + k), h), x));
+        vf_store(b->state[M] + k, m);
+        vf_store(b->state[V] + k, v);
+        vf_store(b->x + k, x);
+        vf_store(b->out[0] + k, vf_sub(x, h));
+        vf_store(b->out[1] + k, vf_sub(v, copy));
+    }
+    compress(s, b, b->out[0], 0);
+    compress(s, b, b->out[1], 1);
+    EACH(b, k)
+    {
+        vf_store(b->state[H] + k, vf_add(vf_load(b->state[H] + k), vf_load(b->out[0] + k)));
+        vf_store(b->state[K] + k, vf_add(vf_load(b->state[K] + k), vf_load(b->out[1] + k)));
+    }
+}
+
+static void take(const struct qgm_step *s, struct qgm_block *b)
+{
+    (void)s;
+    EACH(b, k)
+    {
+        vf_store(b->state[H_SUM] + k, vf_add(vf_load(b->state[H_SUM] + k), vf_load(b->in[0] + k)));
+        vf_store(b->state[K_SUM] + k, vf_add(vf_load(b->state[K_SUM] + k), vf_load(b->in[1] + k)));
+    }
+}
+
+#define COMMON                                                                                                         \
+    .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_STATIC, .states = 6, .messages = 2, .bytes = 60,                  \
+    .velocity = 1 + V, .fraction = compress_fraction, .stage = { QGM_MAP(step), QGM_MIX(2), QGM_MAP(take) }
+#define GAMMA_KNOB                                                                                                     \
+    {                                                                                                                  \
+        "gamma", "consensus step size", 0.3, 0, 1                                                                      \
+    }
+QGM_FAMILY(motef) = {
+    { .name = "motef",
+      .source = "Islamov, Gao and Stich 2025, Algorithm 1",
+      .about = "momentum and gradient tracking over compressed messages: two a link",
+      .knob = { COMPRESS_KNOBS, GAMMA_KNOB, { "lambda", "weight of a fresh gradient", 0.1, 1e-6, 1 } },
+      COMMON },
+    { .name = "beer",
+      .source = "Zhao et al. 2022, Algorithm 1",
+      .about = "gradient tracking over compressed messages: two a link",
+      .knob = { COMPRESS_KNOBS, GAMMA_KNOB, { "lambda", "weight of a fresh gradient; 1 is BEER", 1, 1, 1 } },
+      COMMON },
+    { 0 },
+};
