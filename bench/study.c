@@ -4,6 +4,7 @@
 #include "progress.h"
 #include "run.h"
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -57,7 +58,8 @@ static int set_own(int val, const char *argument, void *user, struct qgm_error *
 
 static const struct poptOption own_flags[] = {
     { "scale", 0, POPT_ARG_STRING, NULL, FLAG_SCALE, "size of the study: smoke, laptop [laptop] or paper", "NAME" },
-    { "jobs", 0, POPT_ARG_STRING, NULL, FLAG_JOBS, "runs at once; each gets its share of the cores [1]", "N" },
+    { "jobs", 0, POPT_ARG_STRING, NULL, FLAG_JOBS,
+      "runs at once; each gets its share of the cores [the number of cores, at most 4]", "N" },
     { "out", 0, POPT_ARG_STRING, NULL, FLAG_OUT, "folder of the results [paper/out/<study>]", "DIR" },
     { "plots", 0, POPT_ARG_STRING, NULL, FLAG_PLOTS, "folder of the gnuplot scripts [plots]", "DIR" },
     { "dry-run", 0, POPT_ARG_NONE, NULL, FLAG_DRY_RUN, "print the plan and stop", NULL },
@@ -108,6 +110,14 @@ static void print_paths(const struct qgm_grid *grid)
         printf("figure   %s/%s.svg .png\n", grid->out, grid->study->figures[i].plot);
 }
 
+/* Runs side by side waste nothing at the ends of steps; more than a few of them would fill the memory. */
+static int usual_jobs(void)
+{
+    cpu_set_t mask;
+    int cores = sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 1;
+    return cores < 4 ? cores : 4;
+}
+
 static int carry_out(struct qgm_grid *grid, const struct command *c, struct qgm_error *err)
 {
     char runs[QGM_TEXT + 8];
@@ -115,7 +125,7 @@ static int carry_out(struct qgm_grid *grid, const struct command *c, struct qgm_
     double begin = qgm_seconds();
     snprintf(runs, sizeof runs, "%s/runs", grid->out);
     QGM_TRY(qgm_make_folder(runs, err));
-    struct qgm_work work = { .jobs = c->jobs, .quiet = c->quiet };
+    struct qgm_work work = { .jobs = c->jobs ? c->jobs : usual_jobs(), .quiet = c->quiet };
     QGM_TRY(qgm_work_do(&work, grid, err));
     fprintf(stderr, "time    %s\n", qgm_duration(qgm_seconds() - begin, seconds));
     QGM_TRY(qgm_tables_write(grid, stdout, err));
@@ -151,7 +161,7 @@ static int study(int argc, const char **argv, const struct qgm_program *program,
 
 int main(int argc, const char **argv)
 {
-    struct command command = { .scale = 1, .jobs = 1, .plots = "plots" };
+    struct command command = { .scale = 1, .plots = "plots" };
     const struct qgm_program program = {
         .name = "qgm-study",
         .usage = "STUDY.yaml [FLAG]...",
