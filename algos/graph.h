@@ -14,7 +14,9 @@ struct qgm_links {
         int to, from;
         double w;
     } * link, *sorted;
-    size_t *start; /* n + 1 numbers for sorting */
+    size_t *start;     /* n + 1 numbers for sorting */
+    uint32_t *scratch; /* 2 n numbers for generators */
+    bool weighted;     /* links carry weights; otherwise they are edges */
     bool out_of_memory;
 };
 
@@ -38,7 +40,8 @@ struct qgm_graph {
     /* Draw `draw` = 0, 1, ...; a pure function of the request and the draw. */
     int (*draw)(const struct qgm_request *request, long draw, struct qgm_links *links, struct qgm_error *err);
 };
-extern const struct qgm_graph qgm_graphs_static[], qgm_graphs_social[];
+extern const struct qgm_graph qgm_graphs_static[], qgm_graphs_algebraic[], qgm_graphs_social[], qgm_graphs_periodic[],
+    qgm_graphs_base[], qgm_graphs_random[], qgm_graphs_file[];
 
 void qgm_edge(struct qgm_links *links, int a, int b);                   /* both ways; a == b is ignored */
 void qgm_link_add(struct qgm_links *links, int to, int from, double w); /* one way */
@@ -56,6 +59,11 @@ struct qgm_rows {
 int qgm_rows_make(struct qgm_rows *rows, struct qgm_links *links, enum qgm_weighting weighting, bool lazy,
                   struct qgm_error *err);
 void qgm_rows_close(struct qgm_rows *rows);
+
+/* The period of graphs that do not change and that any number of clients can have. */
+int qgm_graph_any(const struct qgm_request *request, struct qgm_error *err);
+/* ceil(log2 n), at least 1: draws of the exponential graphs. */
+int qgm_graph_log2(int n);
 
 /* Eigenvalues and norms of the product of the draws' matrices: fills gap, lambda2, lambda_min. */
 int qgm_spectrum_solve(struct qgm_topology *topology, struct qgm_spectrum *spectrum);

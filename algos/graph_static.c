@@ -1,10 +1,17 @@
 /* Graphs that do not change, from a rule. SPDX-License-Identifier: MIT */
 #include "graph.h"
 
-static int any(const struct qgm_request *r, struct qgm_error *err)
+int qgm_graph_any(const struct qgm_request *r, struct qgm_error *err)
 {
     (void)r, (void)err;
     return 1;
+}
+
+int qgm_graph_log2(int n)
+{
+    int rounds = 1;
+    while (rounds < 30 && 1 << rounds < n) rounds++;
+    return rounds;
 }
 
 static int complete(const struct qgm_request *r, long draw, struct qgm_links *l, struct qgm_error *err)
@@ -112,12 +119,12 @@ static int hypercube(const struct qgm_request *r, long draw, struct qgm_links *l
 const struct qgm_graph qgm_graphs_static[] = {
     { .name = "ring",
       .about = "each client and its two neighbours (two clients: one pair)",
-      .period = any,
+      .period = qgm_graph_any,
       .draw = ring },
     { .name = "complete",
       .about = "every client with every other, weights 1/n",
       .weighted = true,
-      .period = any,
+      .period = qgm_graph_any,
       .draw = complete },
     { .name = "torus",
       .about = "a grid with wrapped borders",
@@ -128,11 +135,11 @@ const struct qgm_graph qgm_graphs_static[] = {
       .about = "a ring plus links between opposite clients",
       .period = even,
       .draw = ring_extended },
-    { .name = "chain", .about = "a path", .period = any, .draw = chain },
-    { .name = "star", .about = "client 0 with every other", .period = any, .draw = star },
+    { .name = "chain", .about = "a path", .period = qgm_graph_any, .draw = chain },
+    { .name = "star", .about = "client 0 with every other", .period = qgm_graph_any, .draw = star },
     { .name = "binary-tree",
       .about = "client v above 2v and 2v + 1 (Vogels et al. 2021)",
-      .period = any,
+      .period = qgm_graph_any,
       .draw = binary_tree },
     { .name = "hypercube",
       .about = "clients whose numbers differ in one bit",

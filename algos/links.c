@@ -36,6 +36,9 @@ void qgm_edge(struct qgm_links *l, int a, int b)
 void qgm_links_clear(struct qgm_links *l)
 {
     l->count = 0;
+    if (!l->start) l->start = calloc((size_t)l->n + 1, sizeof *l->start);
+    if (!l->scratch) l->scratch = calloc((size_t)l->n, 2 * sizeof *l->scratch);
+    if (!l->start || !l->scratch) l->out_of_memory = true;
     for (int i = 0; i < l->n; i++) qgm_link_add(l, i, i, 0); /* every row has its own client, even with weight 0 */
 }
 
@@ -44,6 +47,7 @@ void qgm_links_close(struct qgm_links *l)
     free(l->link);
     free(l->sorted);
     free(l->start);
+    free(l->scratch);
     *l = (struct qgm_links){ 0 };
 }
 
@@ -103,8 +107,7 @@ static void weigh(struct qgm_rows *r, int n, enum qgm_weighting weighting)
 int qgm_rows_make(struct qgm_rows *r, struct qgm_links *l, enum qgm_weighting weighting, bool lazy,
                   struct qgm_error *err)
 {
-    if (!l->out_of_memory && !l->start) l->start = calloc((size_t)l->n + 1, sizeof *l->start);
-    if (l->out_of_memory || !l->start) return qgm_fail(err, QGM_SYSTEM, "out of memory for a graph's links");
+    if (l->out_of_memory) return qgm_fail(err, QGM_SYSTEM, "out of memory for a graph's links");
     sort_by(l, l->link, l->sorted, false);
     sort_by(l, l->sorted, l->link, true);
     merge(l, weighting == QGM_EXPLICIT);

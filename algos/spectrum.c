@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLED_DRAWS = 64 }; /* of a graph without a period: what counts is the mean of W'W over draws */
+enum { SAMPLED_DRAWS = 64 }; /* of a graph without a period */
 
 /* out = W in, for dense n x n matrices in and out and W given by rows. */
 static void multiply(const struct qgm_row *rows, size_t n, const double *in, double *out)
@@ -34,6 +34,25 @@ static double *product(struct qgm_topology *t, double *a, double *b)
     return a;
 }
 
+/* mean <- mean of W and square <- mean of W'W over draws: E || (W - 11'/n) x ||^2 <= p || x ||^2 with p the largest
+ * eigenvalue of E[W'W] - 11'/n. */
+static void moments(struct qgm_topology *t, double *mean, double *square)
+{
+    size_t n = (size_t)qgm_topology_clients(t);
+    memset(mean, 0, n * n * sizeof *mean);
+    memset(square, 0, n * n * sizeof *square);
+    for (long d = 0; d < SAMPLED_DRAWS; d++) {
+        const struct qgm_row *rows = qgm_topology_rows(t, d);
+        for (size_t i = 0; i < n; i++)
+            for (int k = 0; k < rows[i].n; k++) {
+                mean[i * n + (size_t)rows[i].from[k]] += rows[i].w[k] / SAMPLED_DRAWS;
+                for (int j = 0; j < rows[i].n; j++)
+                    square[(size_t)rows[i].from[k] * n + (size_t)rows[i].from[j]] +=
+                        rows[i].w[k] * rows[i].w[j] / SAMPLED_DRAWS;
+            }
+    }
+}
+
 /* Second largest and smallest eigenvalue of the symmetric part of a. */
 static int eigenvalues(const double *a, double *work, double *values, size_t n, struct qgm_spectrum *s)
 {
@@ -57,18 +76,35 @@ static int norm_off_consensus(double *a, double *work, double *values, size_t n,
     return 0;
 }
 
+/* room: n x n numbers three times, and n. */
+static int solve(struct qgm_topology *t, double *room, struct qgm_spectrum *s)
+{
+    size_t n = (size_t)qgm_topology_clients(t);
+    double *a = room, *work = room + n * n, *square = room + 2 * n * n, *values = room + 3 * n * n, norm = 0;
+    if (!qgm_topology_period(t)) {
+        moments(t, a, square);
+        QGM_TRY(eigenvalues(a, work, values, n, s));
+        QGM_TRY(norm_off_consensus(square, work, values, n, &norm));
+        s->gap = 1 - sqrt(norm);
+        return 0;
+    }
+    double *result = product(t, a, work);
+    work = result == a ? work : a;
+    QGM_TRY(eigenvalues(result, work, values, n, s));
+    if (s->symmetric && !s->time_varying)
+        norm = n > 1 ? fmax(fabs(s->lambda2), fabs(s->lambda_min)) : 0;
+    else
+        QGM_TRY(norm_off_consensus(result, work, values, n, &norm));
+    s->gap = 1 - norm;
+    return 0;
+}
+
 int qgm_spectrum_solve(struct qgm_topology *t, struct qgm_spectrum *s)
 {
     size_t n = (size_t)qgm_topology_clients(t);
-    double *room = malloc((2 * n * n + n) * sizeof *room), norm = 0;
+    double *room = malloc((3 * n * n + n) * sizeof *room);
     if (!room) return -1;
-    double *a = product(t, room, room + n * n), *other = a == room ? room + n * n : room, *values = room + 2 * n * n;
-    int result = eigenvalues(a, other, values, n, s);
-    if (result == 0 && s->symmetric && !s->time_varying)
-        norm = n > 1 ? fmax(fabs(s->lambda2), fabs(s->lambda_min)) : 0;
-    else if (result == 0)
-        result = norm_off_consensus(a, other, values, n, &norm);
-    s->gap = 1 - norm;
+    int result = solve(t, room, s);
     free(room);
     return result;
 }

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct qgm_graph *const groups[] = { qgm_graphs_static, qgm_graphs_social };
+static const struct qgm_graph *const groups[] = { qgm_graphs_static,   qgm_graphs_algebraic, qgm_graphs_social,
+                                                  qgm_graphs_periodic, qgm_graphs_base,      qgm_graphs_random,
+                                                  qgm_graphs_file };
 enum { MAX_GRAPHS = 64, MAX_PERIOD = 4096, SAMPLED_DRAWS = 64 };
 
 static const char *const weightings[] = { "metropolis", "uniform", "max-degree", NULL };
@@ -84,6 +86,12 @@ static int read_options(struct qgm_topology *t, struct qgm_error *err)
 {
     struct qgm_knob knobs[QGM_MAX_KNOBS];
     all_knobs(t->graph, knobs);
+    if (t->graph == qgm_graphs_file) { /* the rest of the spec is a path */
+        t->request.file = t->spec + qgm_spec_name(t->spec);
+        t->request.file += *t->request.file == ':';
+        t->weighting = QGM_METROPOLIS;
+        return 0;
+    }
     QGM_TRY(qgm_spec_read(t->spec, "topology", knobs, t->knob, err));
     int n = 0;
     while (n < QGM_MAX_KNOBS && knobs[n].name) n++;
@@ -94,8 +102,10 @@ static int read_options(struct qgm_topology *t, struct qgm_error *err)
 static int make(struct qgm_topology *t, struct qgm_rows *rows, long draw, struct qgm_error *err)
 {
     qgm_links_clear(&t->links);
+    if (t->links.out_of_memory) return qgm_fail(err, QGM_SYSTEM, "out of memory for a graph's links");
+    t->links.weighted = t->graph->weighted;
     QGM_TRY(t->graph->draw(&t->request, draw, &t->links, err));
-    return qgm_rows_make(rows, &t->links, t->weighting, t->lazy, err);
+    return qgm_rows_make(rows, &t->links, t->links.weighted ? QGM_EXPLICIT : t->weighting, t->lazy, err);
 }
 
 static int open_all(struct qgm_topology *t, const char *spec, int clients, struct qgm_error *err)

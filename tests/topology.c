@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct qgm_topology *open_graph(const char *spec, int n, bool lazy)
 {
@@ -28,15 +29,37 @@ static void gaps_as_tabulated(void **state)
         int n;
         double gap;
     } table[] = {
-        { "ring", 8, 0.195262 },        { "ring", 16, 0.050747 },
-        { "ring", 32, 0.012810 },       { "ring", 64, 0.003210 },
-        { "chain", 16, 0.012810 },      { "torus", 16, 0.4 },
-        { "torus", 32, 0.117157 },      { "torus:rows=4", 32, 0.117157 },
-        { "torus", 25, 0.276393 },      { "ring-extended", 16, 0.146447 },
-        { "hypercube", 8, 0.5 },        { "hypercube", 16, 0.4 },
-        { "hypercube", 32, 1.0 / 3 },   { "davis", 32, 0.082098 },
-        { "florentine", 15, 0.057441 }, { "karate", 34, 0.031236 },
-        { "complete", 7, 1 },           { "complete", 1, 1 },
+        { "ring", 8, 0.195262 },
+        { "ring", 16, 0.050747 },
+        { "ring", 32, 0.012810 },
+        { "ring", 64, 0.003210 },
+        { "chain", 16, 0.012810 },
+        { "torus", 16, 0.4 },
+        { "torus", 32, 0.117157 },
+        { "torus:rows=4", 32, 0.117157 },
+        { "torus", 25, 0.276393 },
+        { "ring-extended", 16, 0.146447 },
+        { "hypercube", 8, 0.5 },
+        { "hypercube", 16, 0.4 },
+        { "hypercube", 32, 1.0 / 3 },
+        { "davis", 32, 0.082098 },
+        { "florentine", 15, 0.057441 },
+        { "karate", 34, 0.031236 },
+        { "exponential", 8, 0.5 },
+        { "exponential", 16, 0.4 },
+        { "exponential", 17, 0.452379 },
+        { "exponential", 32, 1.0 / 3 },
+        { "petersen", 10, 0.5 },
+        { "dyck", 32, 0.190983 },
+        { "margulis", 16, 0.460655 },
+        { "expander", 17, 0.144743 },
+        { "one-peer-exponential", 16, 1 },
+        { "one-peer-exponential", 32, 1 },
+        { "one-peer-hypercube", 32, 1 },
+        { "two-sided-exponential", 16, 2.0 / 3 },
+        { "two-sided-exponential", 32, 2.0 / 3 },
+        { "complete", 7, 1 },
+        { "complete", 1, 1 },
     };
     for (size_t i = 0; i < QGM_COUNT(table); i++) {
         struct qgm_topology *t = open_graph(table[i].spec, table[i].n, false);
@@ -95,7 +118,7 @@ static void check_rows(const char *name, struct qgm_topology *t, int n)
 static void every_graph_is_sound(void **state)
 {
     (void)state;
-    static const int sizes[] = { 1, 2, 3, 4, 5, 8, 12, 15, 16, 17, 32, 34, 77 };
+    static const int sizes[] = { 1, 2, 3, 4, 5, 8, 10, 12, 15, 16, 17, 32, 34, 77 };
     for (const char *const *name = qgm_topology_names(); *name; name++) {
         int opened = 0;
         assert_non_null(qgm_topology_about(*name));
@@ -114,6 +137,100 @@ static void every_graph_is_sound(void **state)
         }
         if (!opened && strcmp(*name, "file") != 0) fail_msg("%s fits none of the sizes", *name);
     }
+}
+
+/* Base-(k+1) graphs: symmetric, at most k neighbours in a draw, exact after a period. */
+static void base_graphs_average_exactly(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "base", "simple-base" };
+    for (int name = 0; name < 2; name++)
+        for (int k = 1; k <= 4; k++)
+            for (int n = 1; n <= 40; n++) {
+                char spec[40];
+                snprintf(spec, sizeof spec, "%s:k=%d", names[name], k);
+                struct qgm_topology *t = open_graph(spec, n, false);
+                const struct qgm_spectrum *s = qgm_topology_spectrum(t);
+                if (!(fabs(s->gap - 1) < 1e-12) || !s->row_stochastic || !s->symmetric)
+                    fail_msg("%s on %d clients: gap %.15f", spec, n, s->gap);
+                for (int d = 0; d < qgm_topology_period(t); d++)
+                    for (int i = 0; i < n; i++)
+                        if (qgm_topology_rows(t, d)[i].n > k + 1) fail_msg("%s on %d: too many neighbours", spec, n);
+                qgm_topology_close(&t);
+            }
+    static const struct {
+        int n, draws;
+    } periods[] = { { 15, 4 }, { 17, 5 }, { 30, 5 } };
+    for (size_t i = 0; i < QGM_COUNT(periods); i++) {
+        struct qgm_topology *t = open_graph("base:k=2", periods[i].n, false);
+        assert_int_equal(qgm_topology_period(t), periods[i].draws);
+        qgm_topology_close(&t);
+    }
+}
+
+/* Norms of one period of the released code's bipartite graph, to the four digits on record. */
+static void bipartite_period(void **state)
+{
+    (void)state;
+    struct qgm_topology *t = open_graph("bipartite-exponential", 16, false);
+    assert_true(fabs(1 - qgm_topology_spectrum(t)->gap - 0.6533) < 5e-5);
+    qgm_topology_close(&t);
+    t = open_graph("bipartite-exponential", 32, false);
+    assert_true(fabs(1 - qgm_topology_spectrum(t)->gap - 0.6407) < 5e-5);
+    qgm_topology_close(&t);
+}
+
+/* A draw is a function of seed and step, whatever was drawn before. */
+static void random_graphs_are_functions_of_the_step(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "random-matching", "random-ring", "equi-dyn", "equi-dyn-directed" };
+    for (size_t k = 0; k < QGM_COUNT(names); k++) {
+        struct qgm_topology *a = open_graph(names[k], 9, false), *b = open_graph(names[k], 9, false);
+        bool moved = false;
+        double first = weight(qgm_topology_rows(a, 0), 2, 3);
+        for (long step = 20; step-- > 0;) {
+            double w = weight(qgm_topology_rows(a, step), 2, 3);
+            moved = moved || w != first;
+            assert_true(weight(qgm_topology_rows(b, 19 - step), 2, 3) == weight(qgm_topology_rows(a, 19 - step), 2, 3));
+        }
+        assert_true(moved && qgm_topology_facts(a)->column_stochastic && qgm_topology_spectrum(a)->gap > 0.01);
+        qgm_topology_close(&a);
+        qgm_topology_close(&b);
+    }
+    struct qgm_topology *t = open_graph("random-regular:degree=5", 20, false);
+    assert_true(qgm_topology_facts(t)->degree_min == 5 && qgm_topology_facts(t)->degree_max == 5);
+    qgm_topology_close(&t);
+}
+
+static void graph_from_a_file(void **state)
+{
+    (void)state;
+    char path[] = "edges-XXXXXX", spec[40];
+    int file = mkstemp(path);
+    FILE *f = fdopen(file, "w");
+    fputs("# a square\n0 1\n1 2\n2 3\n3 0\n", f);
+    fclose(f);
+    snprintf(spec, sizeof spec, "file:%s", path);
+    struct qgm_topology *t = open_graph(spec, 4, false);
+    assert_true(weight(qgm_topology_rows(t, 0), 0, 1) == 1.0 / 3 && weight(qgm_topology_rows(t, 0), 0, 2) == 0);
+    qgm_topology_close(&t);
+    f = fopen(path, "w");
+    fputs("to,from,weight\n0,0,0.25\n0,1,0.75\n1,1,1\n", f);
+    fclose(f);
+    t = open_graph(spec, 2, false);
+    assert_true(weight(qgm_topology_rows(t, 0), 0, 1) == 0.75 && !qgm_topology_facts(t)->column_stochastic);
+    qgm_topology_close(&t);
+    static const char *const wrong[] = { "0 7\n", "0 x\n", "0 1\n0 1 2\n", "0\n", "0,1,inf\n", "" };
+    for (size_t i = 0; i < QGM_COUNT(wrong); i++) {
+        struct qgm_error err = { 0 };
+        f = fopen(path, "w");
+        fputs(wrong[i], f);
+        fclose(f);
+        assert_int_equal(qgm_topology_open(&t, spec, 4, false, 0, &err), -1);
+        assert_non_null(strstr(err.text, path));
+    }
+    remove(path);
 }
 
 static void two_clients_share_half(void **state)
@@ -206,6 +323,10 @@ int main(void)
         cmocka_unit_test(gaps_as_tabulated),
         cmocka_unit_test(davis_weights),
         cmocka_unit_test(every_graph_is_sound),
+        cmocka_unit_test(base_graphs_average_exactly),
+        cmocka_unit_test(bipartite_period),
+        cmocka_unit_test(random_graphs_are_functions_of_the_step),
+        cmocka_unit_test(graph_from_a_file),
         cmocka_unit_test(two_clients_share_half),
         cmocka_unit_test(lazy_halves),
         cmocka_unit_test(weightings),
