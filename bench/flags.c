@@ -59,7 +59,7 @@ const struct qgm_flag qgm_flags[] = {
     REAL("label-smoothing", label_smoothing, "0", 0, 0.999999, "share of the target spread evenly over the classes"),
     SWITCH("shared-order", shared_order, "all clients draw batches and augmentation with one seed, as the released code does"),
     WHOLE("seed", seed, "1", 0, 9007199254740992.0, "seed of everything random"),
-    WHOLE("eval-every", eval_every, "1", 0, 1e9, "epochs between evaluations (0: only at the end)"),
+    REAL("eval-every", eval_every, "1", 0, 1e9, "epochs between evaluations, fractions too (0: only at the end)"),
     WHOLE("eval-subset", eval_subset, "-1", -1, 1e9, "test images of the evaluations before the last (-1: as many as cost 10 % of the run; 0: all)"),
     HOW("threads", QGM_FLAG_WHOLE, threads, "0", 0, 4096, "N", "threads (0: OMP_NUM_THREADS, else every core it may use)"),
     HOW("isa", QGM_FLAG_TEXT, isa, "", 0, 0, "NAME", "vector instructions: auto, or one of --version's (default: $QGM_ISA, else auto)"),

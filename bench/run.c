@@ -77,11 +77,10 @@ static int evaluate(struct qgm_trainer *t, const struct qgm_telemetry *telemetry
 static int train(struct qgm_trainer *t, struct qgm_record *record, FILE *table, qgm_watch *watch, void *user,
                  struct qgm_outcome *outcome, struct qgm_error *err)
 {
-    long every = t->options.eval_every * t->per_epoch;
     QGM_TRY(qgm_record_object(record, head(t), err));
     for (long step = 1; step <= t->total && !outcome->diverged; step++) {
         struct qgm_telemetry telemetry = { 0 };
-        bool due = step == t->total || (every && step % every == 0);
+        bool due = step == t->total || (t->every && step % t->every == 0);
         QGM_TRY(qgm_trainer_step(t, due ? &telemetry : NULL, &outcome->diverged, err));
         if (qgm_interrupted)
             return qgm_fail(err, QGM_SYSTEM, "interrupted at step %ld of %ld: nothing was written", step, t->total);

@@ -52,8 +52,7 @@ static long choose_subset(const struct qgm_trainer *t)
     const struct qgm_options *o = &t->options;
     long all = t->data->test.n;
     if (o->eval_subset >= 0) return o->eval_subset && o->eval_subset < all ? o->eval_subset : all;
-    double every = (double)(o->eval_every * t->per_epoch);
-    double evaluations = every > 0 ? ceil((double)t->total / every) - 1 : 0;
+    double evaluations = t->every ? ceil((double)t->total / (double)t->every) - 1 : 0;
     if (evaluations < 1) return all;
     double training = 3.0 * (double)t->total * (double)o->batch * (double)o->clients;
     long subset = (long)(0.10 * training / (evaluations * (double)(o->clients + 1)));
@@ -125,6 +124,8 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
     QGM_TRY(qgm_schedule_open(&t->schedule, o, t->per_epoch, t->total, err));
     QGM_TRY(qgm_topology_open(&t->topology, o->topology, (int)o->clients, o->lazy, (uint64_t)o->seed, err));
     t->threads = o->threads ? (int)o->threads : omp_get_max_threads();
+    long every = lround(o->eval_every * (double)t->per_epoch);
+    t->every = o->eval_every > 0 && every < 1 ? 1 : every;
     t->subset = choose_subset(t);
     t->test_batch = 100;
     t->augment = augment_of(o, t->data);

@@ -32,8 +32,8 @@ struct qgm_trainer {
     uint32_t *test_order;             /* a fixed permutation of the test set: a subset is a prefix */
     struct qgm_worker *workers;
     int threads;
-    long per_epoch, total; /* steps */
-    long subset;           /* test images of the evaluations before the last */
+    long per_epoch, total, every; /* steps: of an epoch, of the run, between evaluations (0: only the last) */
+    long subset;                  /* test images of the evaluations before the last */
     int test_batch;
     long images; /* trained on so far */
     double train_s, update_s, eval_s;
