@@ -37,7 +37,7 @@ enum qgm_op {
     QGM_OP_MAP,   /* call map on every client's block */
     QGM_OP_MIX,   /* arg messages: in[m] = sum_j W_ij out_j[m], j ascending, self included in its place */
     QGM_OP_MEAN,  /* arg messages: in[m] = (sum_j out_j[m]) / n, j ascending, one division: the all-reduce */
-    QGM_OP_RELAY, /* in[0] = sum over neighbours of what they relay on a tree (relay.c); keeps a row per edge */
+    QGM_OP_RELAY, /* arg 1: in[0] = sum over neighbours of what they relay on a tree, of out[0] and what they got */
     QGM_OP_NORM,  /* norm = || state[arg] || over the client's whole vector: a barrier, messages do not outlive it */
 };
 struct qgm_stage {
@@ -94,6 +94,10 @@ struct qgm_algo {
 #define QGM_MEAN_WHEN(n, test)                                                                                         \
     {                                                                                                                  \
         .op = QGM_OP_MEAN, .arg = (n), .when = (test)                                                                  \
+    }
+#define QGM_RELAY()                                                                                                    \
+    {                                                                                                                  \
+        .op = QGM_OP_RELAY, .arg = 1                                                                                   \
     }
 #define QGM_NORM(state)                                                                                                \
     {                                                                                                                  \

@@ -20,7 +20,7 @@ struct qgm_block {
     const real *in[QGM_MAX_MESSAGES];
     double norm;            /* result of the last NORM stage */
     double mass, mass_next; /* push-sum: this client's weight before and after this step's mixing */
-    double own;             /* RELAY: share of the mean that has not arrived yet and that this client fills in */
+    double own, share;      /* RELAY: x' = own x + share in[0]; own is what has not arrived yet, share is 1/n */
 };
 
 /* One statement over all vectors of a block: EACH(b, k) vf_store(b->x + k, ...); */

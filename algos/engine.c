@@ -5,6 +5,7 @@
 #include "needs.h"
 #include "pass.h"
 #include "registry.h"
+#include "relay_counts.h"
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -31,7 +32,8 @@ struct qgm_engine {
     int local; /* gradient steps per exchange */
     double *norm, *mass, *mass_next, *telemetry;
     double vectors_sent; /* of dim elements, summed over clients */
-    bool telemetry_wanted;
+    bool telemetry_wanted, relays;
+    struct qgm_relay relay;
 };
 
 /* ---- Memory ---- */
@@ -52,7 +54,7 @@ static size_t arena_bytes(const struct qgm_engine *e)
     return qgm_piece(clients * p->client, real) +
            qgm_piece((size_t)p->threads * (size_t)e->algo->messages * QGM_BLOCK, real) +
            qgm_piece(clients * e->blocks, sizeof(double)) + 3 * qgm_piece(clients, sizeof(double)) +
-           qgm_piece(e->blocks * 2 * QGM_SPREADS, sizeof(double));
+           qgm_piece(e->blocks * 2 * QGM_SPREADS, sizeof(double)) + qgm_piece(2 * e->relay.edges * p->stride, real);
 }
 
 static int open_memory(struct qgm_engine *e, struct qgm_error *err)
@@ -68,6 +70,12 @@ static int open_memory(struct qgm_engine *e, struct qgm_error *err)
     e->mass_next = qgm_take(&e->arena, clients, sizeof(double));
     e->telemetry = qgm_take(&e->arena, e->blocks * 2 * QGM_SPREADS, sizeof(double));
     for (size_t i = 0; i < clients; i++) e->norm[i] = 0, e->mass[i] = 1;
+    if (e->relays) {
+        p->edges = qgm_take(&e->arena, 2 * e->relay.edges * p->stride, real);
+        p->first_edge = e->relay.first_edge;
+        p->own = e->relay.own;
+        memset(p->edges, 0, 2 * e->relay.edges * p->stride * real);
+    }
     return 0;
 }
 
@@ -90,6 +98,17 @@ static void clear(struct qgm_engine *e)
 }
 
 /* ---- Opening ---- */
+
+/* Memory of edges goes with edges that stay: this no --force-pairing can change. */
+static int open_relay(struct qgm_engine *e, struct qgm_error *err)
+{
+    for (const struct qgm_stage *s = e->algo->stage; s->op; s++) e->relays = e->relays || s->op == QGM_OP_RELAY;
+    if (!e->relays) return 0;
+    if (qgm_topology_period(e->topology) != 1)
+        return qgm_fail(err, QGM_USAGE, "%s keeps a memory of each link; %s changes from step to step: take a tree",
+                        e->algo->name, qgm_topology_spec(e->topology));
+    return qgm_relay_open(&e->relay, qgm_topology_rows(e->topology, 0), qgm_topology_clients(e->topology), err);
+}
 
 /* The common option local=K, of the algorithms that admit it, is read along with their own. */
 static int read_knobs(struct qgm_engine *e, const char *spec, struct qgm_error *err)
@@ -145,6 +164,7 @@ static int open_all(struct qgm_engine *e, const struct qgm_engine_config *config
     e->topology = config->topology;
     e->telemetry_wanted = config->telemetry;
     int clients = qgm_topology_clients(e->topology);
+    QGM_TRY(open_relay(e, err));
     QGM_TRY(qgm_exchange_local(&e->exchange, clients, p->threads, e->algo->messages, e->table->real, err));
     p->exchange = e->exchange;
     e->bytes =
@@ -169,6 +189,7 @@ void qgm_engine_close(struct qgm_engine **engine)
     if (!e) return;
     if (e->exchange) e->exchange->op->close(&e->exchange);
     qgm_arena_close(&e->arena);
+    qgm_relay_close(&e->relay);
     free(e);
     *engine = NULL;
 }
@@ -212,7 +233,7 @@ static int select_stages(struct qgm_engine *e)
     for (const struct qgm_stage *s = e->algo->stage; s < e->algo->stage + QGM_MAX_STAGES && s->op; s++) {
         if (s->when && !s->when(&e->step)) continue;
         e->active[n++] = *s;
-        if (s->op == QGM_OP_MIX && e->step.exchanges)
+        if (s->op == QGM_OP_RELAY || (s->op == QGM_OP_MIX && e->step.exchanges))
             e->vectors_sent += fraction * s->arg * edges(e->pass.rows, clients);
         if (s->op == QGM_OP_MEAN) e->vectors_sent += 2.0 * (clients - 1) * s->arg;
     }
@@ -239,6 +260,7 @@ static void begin_step(struct qgm_engine *e, double lr)
     s->exchanges = (s->t + 1) % e->local == 0;
     e->pass.rows = qgm_topology_rows(e->topology, s->t);
     if (e->algo->push_sum) mix_mass(e);
+    if (e->relays) qgm_relay_step(&e->relay, e->pass.rows);
     if (e->algo->prepare) e->algo->prepare(s);
 }
 

@@ -9,6 +9,7 @@ struct place {
     const struct qgm_pass *pass;
     const struct qgm_stage *before;      /* the exchange that precedes this part; NULL for the first */
     const struct qgm_stage *begin, *end; /* maps of this part */
+    bool relays;                         /* the exchange that follows is a RELAY */
     int thread, buffer;                  /* buffer: where this part's messages go; the other one holds what arrived */
     size_t at, in_panel, len;            /* index in the vector and in the panel, elements */
 };
@@ -61,18 +62,61 @@ static void mean(real *out, char *const *in, int clients, size_t at, size_t len)
     }
 }
 
+/* ---- Relaying on a tree (Vogels et al. 2021): i sends to j what it has and what came to it from elsewhere ----
+ * Client i publishes T_i = out_i + sum over neighbours of what came last. What j is meant to get is T_i less what i had
+ * from j, which j knows, for j sent it: so a message to each neighbour is one message to all. */
+
+static real *edge_row(const struct qgm_pass *p, int local, size_t neighbour, int sent)
+{
+    return (real *)p->edges + (2 * (p->first_edge[local] + neighbour) + (size_t)sent) * p->stride;
+}
+
+/* out <- T */
+static void publish(const struct place *w, int local, real *out)
+{
+    const struct qgm_pass *p = w->pass;
+    size_t neighbours = p->first_edge[local + 1] - p->first_edge[local];
+    for (size_t e = 0; e < neighbours; e++) {
+        const real *came = edge_row(p, local, e, 0) + w->at;
+        for (size_t k = 0; k < w->len; k += VF) vf_store(out + k, vf_add(vf_load(out + k), vf_load(came + k)));
+    }
+}
+
+/* in <- sum over neighbours of T_j - (what went to j); remember it, and what goes to j now */
+static void collect(const struct place *w, int local, int client, char *const *panel, real *in)
+{
+    const struct qgm_pass *p = w->pass;
+    const struct qgm_row *row = &p->rows[client];
+    const real *mine = (const real *)panel[client] + w->in_panel;
+    for (size_t k = 0; k < w->len; k += VF) vf_store(in + k, vf_zero());
+    size_t e = 0;
+    for (int j = 0; j < row->n; j++) {
+        if (row->from[j] == client) continue;
+        const real *theirs = (const real *)panel[row->from[j]] + w->in_panel;
+        real *came = edge_row(p, local, e, 0) + w->at, *went = edge_row(p, local, e, 1) + w->at;
+        e++;
+        for (size_t k = 0; k < w->len; k += VF) {
+            vf now = vf_sub(vf_load(theirs + k), vf_load(went + k));
+            vf_store(went + k, vf_sub(vf_load(mine + k), vf_load(came + k)));
+            vf_store(came + k, now);
+            vf_store(in + k, vf_add(vf_load(in + k), now));
+        }
+    }
+}
+
 static real *in_buffer(const struct place *w, int message)
 {
     return (real *)w->pass->in + ((size_t)w->thread * (size_t)w->pass->algo->messages + (size_t)message) * QGM_BLOCK;
 }
 
 /* Set b->in for one client. What does not depend on the client was made by `receive_shared`. */
-static void receive(const struct place *w, int client, struct qgm_block *b)
+static void receive(const struct place *w, int local, int client, struct qgm_block *b)
 {
     const struct qgm_pass *p = w->pass;
     for (int m = 0; m < w->before->arg; m++) {
         char *const *from = p->exchange->op->panels(p->exchange, w->thread, !w->buffer, m);
         b->in[m] = in_buffer(w, m);
+        if (w->before->op == QGM_OP_RELAY) collect(w, local, client, from, in_buffer(w, m));
         if (w->before->op != QGM_OP_MIX) continue;
         if (p->step->exchanges)
             mix(in_buffer(w, m), from, &p->rows[client], w->in_panel, w->len);
@@ -119,12 +163,17 @@ static void run_part(const struct place *w)
             b.mass = p->mass[b.client];
             b.mass_next = p->mass_next[b.client];
         }
-        if (w->before) receive(w, b.client, &b);
+        if (p->edges) {
+            b.own = p->own[i];
+            b.share = 1.0 / ex->clients;
+        }
+        if (w->before) receive(w, i, b.client, &b);
         for (const struct qgm_stage *s = w->begin; s < w->end; s++)
             if (s->op == QGM_OP_MAP)
                 s->map(p->step, &b);
             else /* NORM, the last of a segment */
                 p->partial[(size_t)i * blocks + w->at / QGM_BLOCK] = square(b.state[s->arg], w->len);
+        if (w->relays) publish(w, i, b.out[0]);
     }
 }
 
@@ -176,7 +225,7 @@ static void observe(const struct qgm_pass *p, size_t at, size_t len)
 
 /* ---- The walk ---- */
 
-static bool is_exchange(enum qgm_op op) { return op == QGM_OP_MIX || op == QGM_OP_MEAN; }
+static bool is_exchange(enum qgm_op op) { return op == QGM_OP_MIX || op == QGM_OP_MEAN || op == QGM_OP_RELAY; }
 
 /* All parts of the segment on one panel. */
 static int run_panel(const struct qgm_pass *p, int thread, size_t at, size_t len)
@@ -185,13 +234,14 @@ static int run_panel(const struct qgm_pass *p, int thread, size_t at, size_t len
     struct place w = { .pass = p, .begin = p->stage, .thread = thread };
     for (;; w.begin = w.end + 1, w.buffer = !w.buffer) {
         for (w.end = w.begin; w.end < stop && !is_exchange(w.end->op); w.end++) continue;
+        w.relays = w.end < stop && w.end->op == QGM_OP_RELAY;
         for (w.in_panel = 0; w.in_panel < len; w.in_panel += QGM_BLOCK) {
             w.at = at + w.in_panel;
             w.len = least(len - w.in_panel, QGM_BLOCK);
             run_part(&w);
         }
         if (w.end == stop) break;
-        const struct qgm_row *listeners = w.end->op == QGM_OP_MIX ? p->rows : NULL;
+        const struct qgm_row *listeners = w.end->op == QGM_OP_MEAN ? NULL : p->rows;
         if ((p->step->exchanges || w.end->op != QGM_OP_MIX) &&
             p->exchange->op->trade(p->exchange, thread, w.buffer, w.end->arg, len, listeners) < 0)
             return -1;

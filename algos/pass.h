@@ -23,6 +23,9 @@ struct qgm_pass {
     double *partial;                /* NORM: sums of squares, [local client][block] */
     const double *norm;             /* [local client] */
     const double *mass, *mass_next; /* push-sum: [client]; NULL otherwise */
+    char *edges;                    /* RELAY: what came last and what went last, two rows an edge; else NULL */
+    const size_t *first_edge;       /* of each local client */
+    const double *own;              /* RELAY: block.own of each local client */
     double *telemetry;              /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
 };
 

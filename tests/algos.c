@@ -259,7 +259,8 @@ static void equal_clients_act_as_one(void **state)
     (void)state;
     static const int data[6] = { 3, 3, 3, 3, 3, 3 };
     for (const char *const *algo = qgm_algo_names(); *algo; algo++) {
-        if (compresses(*algo)) continue;
+        if (compresses(*algo) || strncmp(*algo, "relay", 5) == 0)
+            continue; /* relayed models are older than one's own */
         struct qgm_topology *many = open_graph(graph_for(*algo), 6, false),
                             *one = open_graph(graph_for(*algo), 1, false);
         struct qgm_engine *e = open_engine(*algo, many, 20, 0.8), *alone = open_engine(*algo, one, 20, 0.8);

@@ -278,6 +278,26 @@ def motef(p, compress, gamma, lam):
         k = k + compress(v - k)
 
 
+def relaysgd(p, beta=0.0, nesterov=False):
+    """Messages (model sums, counts) on directed edges of a tree, as in the paper's pseudo-code."""
+    n, x, m = p.n, p.x0, 0 * p.x0
+    near = [[j for j in range(n) if j != i and p.W(0)[i][j]] for i in range(n)]
+    sums, counts = {}, {}
+    for t in range(p.T):
+        m, d = momentum(m, p.g(x), beta, nesterov)
+        x = x - p.lr[t] * d
+        new, number = {}, {}
+        for i in range(n):
+            for j in near[i]:
+                others = [k for k in near[i] if k != j and (k, i) in sums]
+                new[i, j] = [sum([a] + [sums[k, i][c] for k in others]) for c, a in enumerate(x.r[i])]
+                number[i, j] = 1 + sum(counts[k, i] for k in others)
+        sums, counts = new, number
+        x = Rows([[(sum(sums[k, i][c] for k in near[i]) + (n - sum(counts[k, i] for k in near[i])) * a) / n
+                   for c, a in enumerate(x.r[i])] for i in range(n)])
+        yield x
+
+
 # ---- Problems ----
 
 def ring(n):
@@ -320,6 +340,7 @@ GRAPHS = {
     "one-way": one_way,
     "ring": lambda n, t: ring(n),
     "lazy-ring": lambda n, t: lazy(ring(n)),
+    "tree": lambda n, t: metropolis(n, [(0, 1), (1, 2), (1, 3), (3, 4)]),
     "house": lambda n, t: metropolis(n, [(0, 1), (1, 2), (2, 3), (3, 0), (0, 4), (1, 4)]),
     "one-peer": one_peer,
     "alternating": lambda n, t: metropolis(n, [(0, 1), (2, 3)] if t % 2 else [(1, 2), (3, 4)]),
@@ -412,6 +433,9 @@ CASES = [
     ("qg-choco-n", "qg-choco-n:ratio=0.3", "house", 0.8, lambda p: choco(p, lambda z: top(z, 0.3), 0.3, True, True)),
     ("motef", "motef:ratio=0.67,lambda=0.3", "house", 0.0, lambda p: motef(p, lambda z: top(z, 0.67), 0.3, 0.3)),
     ("beer", "beer:compressor=none", "house", 0.0, lambda p: motef(p, lambda z: z, 0.3, 1.0)),
+    ("relaysgd", "relaysgd", "tree", 0.0, relaysgd),
+    ("relaysgdm", "relaysgdm", "tree", 0.8, lambda p: relaysgd(p, p.beta)),
+    ("relaysgdm-n", "relaysgdm-n", "tree", 0.8, lambda p: relaysgd(p, p.beta, True)),
     ("qg-dadam-v2", "qg-dadam", "one-peer", 0.0, lambda p: qg_dadam(p, "v2")),
 ]
 
