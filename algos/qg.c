@@ -2,13 +2,22 @@
  * estimates the global direction without any extra message. SPDX-License-Identifier: MIT */
 #include "block.h"
 
-enum { M, V };    /* quasi-global buffer; displacements since it was last updated (tau > 1 only) */
-enum { MU, TAU }; /* knobs */
+enum { M, V };             /* quasi-global buffer; displacements since it was last updated (tau > 1 only) */
+enum { MU, TAU, DIALECT }; /* knobs */
+
+/* How much of d is stepped: RelaySGD's code divides by 1 + beta. */
+enum { LIN2021, RELAYSGD };
+static const char *const dialects[] = { "lin2021", "relaysgd", NULL };
+enum { STEP }; /* derived */
+static void prepare(struct qgm_step *s)
+{
+    s->derived[STEP] = s->knob[DIALECT] == RELAYSGD ? s->lr / (1 + s->momentum) : s->lr;
+}
 
 /* send x - lr d,  u = beta M + g,  d = nesterov ? g + beta u : u */
 static void half(const struct qgm_step *s, struct qgm_block *b)
 {
-    vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
+    vf lr = vf_of(s->derived[STEP]), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)
     {
         vf g = decayed(b, wd, k), u = vf_fma(beta, vf_load(b->state[M] + k), g);
@@ -57,15 +66,45 @@ static bool seldom(const struct qgm_step *s) { return s->knob[TAU] > 1; }
 static bool flushes(const struct qgm_step *s) { return s->knob[TAU] > 1 && s->t % (long)s->knob[TAU] == 0; }
 static int states_of(const double *knob) { return knob[TAU] > 1 ? 2 : 1; }
 
+/* The baseline of the GUT code: x' = W x - lr g + beta (x - x_last). M holds x - x_last. */
+static void send_x(const struct qgm_step *s, struct qgm_block *b)
+{
+    (void)s;
+    EACH(b, k) vf_store(b->out[0] + k, vf_load(b->x + k));
+}
+static void inertia(const struct qgm_step *s, struct qgm_block *b)
+{
+    vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
+    EACH(b, k)
+    {
+        vf kept = vf_fma(beta, vf_load(b->state[M] + k), vf_load(b->in[0] + k));
+        vf next = vf_fnma(lr, decayed(b, wd, k), kept);
+        vf_store(b->state[M] + k, vf_sub(next, vf_load(b->x + k)));
+        vf_store(b->x + k, next);
+    }
+}
+
 #define COMMON                                                                                                         \
     .source = "Lin et al. 2021, Algorithm 1 and released code", .needs = QGM_NEEDS_DOUBLY_STOCHASTIC, .states = 2,     \
     .messages = 1, .bytes = 20, .momentum = true, .local_steps = true, .velocity = 1 + M, .states_of = states_of,      \
+    .prepare = prepare,                                                                                                \
     .knob = { { "mu", "memory of the buffer; the released code's 'factor' is 1 - mu", 0.9, 0, 1 },                     \
-              { "tau", "steps between updates of the buffer", 1, 1, 1e6, true } },                                     \
+              { "tau", "steps between updates of the buffer", 1, 1, 1e6, true },                                       \
+              { "dialect", "relaysgd: steps divided by 1 + beta", LIN2021, .choices = dialects } },                    \
     .stage = { QGM_MAP(half), QGM_MIX(1), QGM_MAP_WHEN(follow, each_step), QGM_MAP_WHEN(collect, seldom),              \
                QGM_MAP_WHEN(flush, flushes) }
 QGM_FAMILY(qg) = {
     { .name = "qg-dsgdm", .about = "quasi-global momentum, heavy-ball form", COMMON },
     { .name = "qg-dsgdm-n", .about = "quasi-global momentum, Nesterov form", .nesterov = true, COMMON },
+    { .name = "qg-dsgdm-gut",
+      .source = "Aketi, Hashemi and Roy 2023, released code",
+      .about = "what the GUT code calls quasi-global: heavy ball over the unmixed displacement",
+      .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,
+      .states = 1,
+      .messages = 1,
+      .bytes = 20,
+      .momentum = true,
+      .velocity = 1 + M,
+      .stage = { QGM_MAP(send_x), QGM_MIX(1), QGM_MAP(inertia) } },
     { 0 },
 };

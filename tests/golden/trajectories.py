@@ -91,6 +91,13 @@ def qg(p, nesterov=False, mu=0.9, tau=1, local=1, dialect="paper"):
         yield x
 
 
+def qg_gut(p):
+    x = last = p.x0
+    for t in range(p.T):
+        x, last = mix(p.W(t), x) - p.lr[t] * p.g(x) + p.beta * (x - last), x
+        yield x
+
+
 def d2(p, plus=False):
     x, last, g_last, lr_last = p.x0, None, None, None
     for t in range(p.T):
@@ -409,6 +416,8 @@ CASES = [
     ("dadam", "dadam:beta2=0.99", "house", 0.0, lambda p: adam(p, False, b2=0.99)),
     ("qg-dadam-original", "qg-dadam:version=original", "house", 0.0, lambda p: qg_dadam(p, "original")),
     ("qg-dadam-v1", "qg-dadam:version=v1", "house", 0.0, lambda p: qg_dadam(p, "v1")),
+    ("qg-dsgdm-n-relaysgd", "qg-dsgdm-n:dialect=relaysgd", "house", 0.9, lambda p: qg(p, True, dialect="relaysgd")),
+    ("qg-dsgdm-gut", "qg-dsgdm-gut", "house", 0.8, qg_gut),
     ("dsgdm-sync", "dsgdm-sync", "house", 0.8, dsgdm_sync),
     ("dsgdm-n-sync", "dsgdm-n-sync", "one-peer", 0.8, lambda p: dsgdm_sync(p, True)),
     ("dmsgd-1", "dmsgd", "house", 0.8, dmsgd_first),
