@@ -63,14 +63,18 @@ struct qgm_heterogeneity {
 void qgm_partition_measure(const struct qgm_partition *partition, const int32_t *labels, int classes,
                            struct qgm_heterogeneity *out, long *counts);
 
-/* ---- Sampling: every epoch a fresh permutation of a client's examples; the last short batch is kept ---- */
+/* ---- Sampling: every epoch a fresh permutation of a client's examples; the last short batch is kept ----
+ * With `starts`, batches are of examples of like lengths, so that little padding is computed: the permutation is sorted
+ * by length within windows of QGM_WINDOW batches, and a window's full batches are shuffled. */
+enum { QGM_WINDOW = 32 };
 struct qgm_sampler {
     const struct qgm_partition *partition; /* borrowed */
     uint64_t seed;
     int batch;
-    bool shared_order; /* all clients permute alike, as the released code does (reference-spec 3) */
-    uint32_t *order;   /* concatenated permutations of local positions */
-    long *epoch;       /* of which epoch a client's permutation is */
+    bool shared_order;      /* all clients permute alike, as the released code does (reference-spec 3) */
+    const uint32_t *starts; /* NULL, or the start of struct qgm_tokens, set after opening: see below */
+    uint32_t *order;        /* concatenated permutations of local positions */
+    long *epoch;            /* of which epoch a client's permutation is */
 };
 int qgm_sampler_open(struct qgm_sampler *sampler, const struct qgm_partition *partition, int batch, bool shared_order,
                      uint64_t seed, struct qgm_error *err);
@@ -81,7 +85,7 @@ long qgm_sampler_batches(const struct qgm_sampler *sampler, int client);
  * function of (seed, client, step). index: batch entries; returns how many. Different clients may call at once. */
 int qgm_sampler_next(struct qgm_sampler *sampler, int client, long step, uint32_t *index);
 
-/* ---- Batches ---- */
+/* ---- Batches of images ---- */
 struct qgm_augment {
     bool flip; /* horizontally, probability 1/2 */
     int crop;  /* zero-pad the raw pixels by this many on each side and cut a random window back out; 0: none */
@@ -91,6 +95,46 @@ struct qgm_augment {
 /* x: n * h * w * c normalised floats ((byte/255 - mean) / std); labels: n. augment NULL: none (evaluation). */
 void qgm_batch_fill(const struct qgm_dataset *dataset, const struct qgm_images *from, const uint32_t *index, int n,
                     const struct qgm_augment *augment, float *x, int32_t *labels);
+
+/* ---- Texts as tokens ---- */
+struct qgm_tokens {
+    long n;
+    int classes;
+    const uint32_t *start; /* n + 1: example i is token[start[i]] .. token[start[i + 1] - 1] */
+    const int32_t *token;  /* [CLS] ... [SEP], without padding */
+    const int32_t *labels; /* n, each in 0..classes-1 */
+};
+struct qgm_text_dataset {
+    const char *name;
+    struct qgm_tokens train, test;
+    int vocabulary, longest; /* tokens there are; the longest example */
+    const char *const *class_names;
+};
+/* spec: "ag-news" (train.csv, test.csv and vocab.txt are looked for as images are), or "csv:TRAIN,TEST" for anyone's
+ * own texts: rows of a class, counted from 1, and one or more columns of text. vocab: a WordPiece vocabulary, one token
+ * a line, or NULL: vocab.txt or bert-base-uncased-vocab.txt of the folder. length: examples are cut to this many
+ * tokens, [CLS] and [SEP] included (3 to 512; 128 in the paper's code). Errors name file and line. */
+int qgm_text_open(struct qgm_text_dataset *dataset, const char *spec, const char *dir, const char *vocab, int length,
+                  struct qgm_error *err);
+void qgm_text_close(struct qgm_text_dataset *dataset); /* safe on a zeroed struct */
+const char *const *qgm_text_names(void);
+const char *qgm_text_about(const char *name);
+
+/* Tokens of the examples, each padded with 0 to `width` (as qgm_tokens_width says, or wider): n * width ids. lengths:
+ * n, the tokens that are not padding. */
+void qgm_tokens_fill(const struct qgm_tokens *from, const uint32_t *index, int n, int width, int32_t *ids,
+                     int32_t *lengths, int32_t *labels);
+int qgm_tokens_width(const struct qgm_tokens *from, const uint32_t *index, int n); /* the longest of the batch */
+
+/* WordPiece as in uncased BERT (Devlin et al. 2019): decomposed, without accents, lower case; split at spaces,
+ * punctuation and ideographs; then the longest matching pieces. */
+struct qgm_vocab; /* opaque */
+int qgm_vocab_open(struct qgm_vocab **vocab, const char *path, struct qgm_error *err);
+void qgm_vocab_close(struct qgm_vocab **vocab);
+int qgm_vocab_size(const struct qgm_vocab *vocab);
+int qgm_vocab_id(const struct qgm_vocab *vocab, const char *token); /* -1: not there */
+/* ids of the text (UTF-8; other bytes are skipped) between [CLS] and [SEP]: at most `most` >= 2; returns how many. */
+int qgm_wordpiece(const struct qgm_vocab *vocab, const char *text, size_t size, int32_t *ids, int most);
 
 #ifdef __cplusplus
 }

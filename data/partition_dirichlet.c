@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-    GROUP = 10,               /* clients that share a draw in the paper's code */
+    GROUP = 10,              /* clients that share a draw in the paper's code */
     MOST_VARIATES = 5000000, /* gamma variates before a draw is given up: about a second */
 };
 

@@ -108,6 +108,45 @@ static void shared_order_is_of_positions(void **state)
     qgm_partition_close(&p);
 }
 
+/* Like lengths together: still a permutation an epoch, and far less padding than shuffled batches have. */
+static void batches_of_like_lengths(void **state)
+{
+    (void)state;
+    enum { ROWS = 3001 };
+    static uint32_t starts[ROWS + 1];
+    static int32_t labels[ROWS];
+    struct qgm_random r = qgm_random(5, QGM_RANDOM_TEST, 0, 0);
+    for (int k = 0; k < ROWS; k++) starts[k + 1] = starts[k] + 3 + qgm_random_below(&r, 126);
+    struct qgm_partition p;
+    struct qgm_sampler s;
+    long padding[2] = { 0 };
+    assert_int_equal(qgm_partition_open(&p, "iid", 0, 1, labels, ROWS, 1, 1, NULL), 0);
+    assert_int_equal(qgm_sampler_open(&s, &p, BATCH, false, 1, NULL), 0);
+    for (int bucketed = 0; bucketed <= 1; bucketed++) {
+        s.starts = bucketed ? starts : NULL;
+        for (long epoch = 2 * bucketed, t = 0; epoch < 2 * bucketed + 2; epoch++) {
+            static int seen[ROWS];
+            memset(seen, 0, sizeof seen);
+            long batches = qgm_sampler_batches(&s, 0);
+            for (t = 0; t < batches; t++) {
+                uint32_t index[BATCH], longest = 0, sum = 0;
+                int n = qgm_sampler_next(&s, 0, epoch * batches + t, index);
+                assert_int_equal(n, t < batches - 1 ? BATCH : ROWS % BATCH);
+                for (int k = 0; k < n; k++) {
+                    uint32_t length = starts[index[k] + 1] - starts[index[k]];
+                    sum += length;
+                    longest = length > longest ? length : longest;
+                    assert_int_equal(seen[index[k]]++, 0);
+                }
+                padding[bucketed] += (long)longest * n - sum;
+            }
+        }
+    }
+    assert_true(padding[1] * 10 < padding[0]);
+    qgm_sampler_close(&s);
+    qgm_partition_close(&p);
+}
+
 /* What the contract says, a pixel at a time: pad, cut the window, mirror it, normalise. (The reference mirrors first:
  * as the shifts are symmetric, the distribution is the same.) */
 static void fill_plainly(const struct qgm_dataset *d, const struct qgm_images *from, uint32_t example, int position,
@@ -215,6 +254,7 @@ int main(void)
         cmocka_unit_test(shared_order_is_of_positions),
         cmocka_unit_test(batches_match_a_plain_fill),
         cmocka_unit_test(views_are_uniform),
+        cmocka_unit_test(batches_of_like_lengths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,249 @@
+/* Texts: the CSV reader, the tokenizer and the data sets made of them. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above */
+#include "text.h"
+#include <cmocka.h>
+#include <xxhash.h>
+
+#include "scratch_dir.h"
+
+#define AG_NEWS_TEST UINT64_C(0x78ba381a09f965fd)
+
+static void csv_rows(void **state)
+{
+    (void)state;
+    static const char file[] = "\"3\",\"Title\",\"He said \"\"no\"\", twice\"\r\n"
+                               "1,plain text, two\n"
+                               "\n"
+                               "\"2\",\"a\\b\",\"over\ntwo lines\"\n"
+                               "4,\"\",only";
+    static const struct {
+        int label;
+        const char *text;
+    } want[] = {
+        { 2, "Title He said \"no\", twice" }, { 0, "plain text  two" }, { 1, "a\nb over\ntwo lines" }, { 3, " only" }
+    };
+    struct qgm_texts t;
+    struct qgm_error err;
+    if (qgm_read_csv(scratch_write("t", file, sizeof file - 1), 4, &t, &err) < 0) fail_msg("%s", err.text);
+    assert_int_equal(t.n, QGM_COUNT(want));
+    for (long i = 0; i < t.n; i++) {
+        assert_int_equal(t.label[i], want[i].label);
+        assert_int_equal(t.start[i + 1] - t.start[i], strlen(want[i].text));
+        assert_memory_equal(t.byte + t.start[i], want[i].text, strlen(want[i].text));
+    }
+    qgm_texts_close(&t);
+}
+
+static void csv_damage(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        { "", "no rows" },
+        { "\n\n", "no rows" },
+        { "1,a\n\"5\",b\n", "line 2: found class '5', expected a number from 1 to 4" },
+        { "0,a\n", "line 1: found class '0'" },
+        { "Class,Title\n", "line 1: found class 'Class'" },
+        { "1,a\n2\n", "line 2: 1 column" },
+        { "1,a\n2,\"b\nc\n", "line 2: the quote that opens here is never closed" },
+        { "1,\"a\"b\n", "line 1: found 'b' behind a closing quote" },
+        { "1,\"a\n\"\n3,\xc3(\n", "line 3: byte 0xc3 is not UTF-8" },
+        { "1,\xed\xa0\x80\n", "line 1: byte 0xed is not UTF-8" },
+        { "1,\xc0\x80\n", "byte 0xc0" },
+        { "99999999999999999999,a\n", "line 1: found class '99999999999999999999'" },
+    };
+    struct qgm_texts t;
+    struct qgm_error err;
+    for (size_t i = 0; i < QGM_COUNT(cases); i++) {
+        const char *path = scratch_write("t", cases[i].text, strlen(cases[i].text));
+        if (qgm_read_csv(path, 4, &t, &err) == 0 || !strstr(err.text, cases[i].says) || !strstr(err.text, path))
+            fail_msg("case %zu: '%s' lacks '%s'", i, err.text, cases[i].says);
+        assert_null(t.byte);
+    }
+}
+
+/* Every code point there and back; shorter, cut and impossible forms are refused. */
+static void utf8(void **state)
+{
+    (void)state;
+    for (uint32_t c = 0; c < 0x110000; c++) {
+        if (c >= 0xd800 && c < 0xe000) continue;
+        char bytes[4];
+        int n = qgm_utf8_put(c, bytes);
+        for (int cut = 0; cut < n; cut++) {
+            const char *at = bytes;
+            if (cut) assert_int_equal(qgm_utf8_next(&at, bytes + cut), -1);
+        }
+        const char *at = bytes;
+        assert_int_equal(qgm_utf8_next(&at, bytes + n), c);
+        assert_ptr_equal(at, bytes + n);
+    }
+    static const char *const wrong[] = {
+        "\x80", "\xbf\x80", "\xc1\xbf",     "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80",
+        "\xff", "\xc3\x28", "\xe2\x28\xa1", "\xed\xbf\xbf"
+    };
+    for (size_t i = 0; i < QGM_COUNT(wrong); i++) {
+        const char *at = wrong[i];
+        assert_int_equal(qgm_utf8_next(&at, at + strlen(at)), -1);
+        assert_ptr_equal(at, wrong[i]);
+    }
+}
+
+static void folding(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t from, to[4];
+        int n;
+    } cases[] = {
+        { 'Q', { 'q' }, 1 },
+        { '[', { '[' }, 1 },
+        { 0xe9, { 'e' }, 1 },
+        { 0xc5, { 'a' }, 1 },
+        { 0x130, { 'i' }, 1 },
+        { 0x131, { 0x131 }, 1 },
+        { 0xdf, { 0xdf }, 1 },
+        { 0x301, { 0 }, 0 },
+        { 0x1e9e, { 0xdf }, 1 },
+        { 0x3a9, { 0x3c9 }, 1 },
+        { 0x419, { 0x438 }, 1 },
+        { 0x212b, { 'a' }, 1 },
+        { 0xac01, { 0x1100, 0x1161, 0x11a8 }, 3 },
+        { 0xac00, { 0x1100, 0x1161 }, 2 },
+        { 0x9cb, { 0x9c7, 0x9be }, 2 },
+        { 0xf900, { 0x8c48 }, 1 },
+        { 0x10400, { 0x10428 }, 1 },
+        { 0x2126, { 0x3c9 }, 1 },
+        { 0x1fa2, { 0x3c9 }, 1 },
+        { 0x24b6, { 0x24d0 }, 1 },
+        { 0xd7, { 0xd7 }, 1 },
+    };
+    for (size_t i = 0; i < QGM_COUNT(cases); i++) {
+        uint32_t to[4] = { 0 };
+        int n = qgm_unicode_fold(cases[i].from, to);
+        if (n != cases[i].n || memcmp(to, cases[i].to, (size_t)n * sizeof *to) != 0)
+            fail_msg("U+%04X: %d, U+%04X", cases[i].from, n, to[0]);
+    }
+    assert_true(qgm_unicode_is_space(0x2003) && qgm_unicode_is_space('\n') && !qgm_unicode_is_space(0x200b));
+    assert_true(qgm_unicode_is_other(0x200b) && qgm_unicode_is_other(0) && !qgm_unicode_is_other('\t'));
+    assert_true(qgm_unicode_is_punctuation('$') && qgm_unicode_is_punctuation(0x2014) &&
+                !qgm_unicode_is_punctuation('z') && !qgm_unicode_is_punctuation(0x20ac));
+    assert_true(qgm_unicode_is_ideograph(0x4e2d) && !qgm_unicode_is_ideograph(0x3042));
+}
+
+/* A vocabulary small enough to know the answers by heart. */
+enum { PAD, UNK, CLS, SEP, UN, AFF, ABLE, RUN, NING, COMMA, A, ZH, E, EURO };
+static const char small_vocab[] =
+    "[PAD]\n[UNK]\n[CLS]\n[SEP]\nun\n##aff\n##able\nrun\n##ning\n,\na\n\xe4\xb8\xad\ne\n\xe2\x82\xac\n";
+
+static void check_ids(const struct qgm_vocab *v, const char *text, int most, int n, const int32_t *want)
+{
+    int32_t got[32];
+    int found = qgm_wordpiece(v, text, strlen(text), got, most);
+    bool same = found == n + 2 && got[0] == CLS && got[n + 1] == SEP;
+    for (int k = 0; same && k < n; k++) same = got[k + 1] == want[k];
+    if (!same) fail_msg("'%s': %d ids, %d %d %d %d", text, found, got[0], got[1], got[2], got[3]);
+}
+#define IDS(text, most, ...)                                                                                           \
+    check_ids(v, text, most, (int)QGM_COUNT(((int32_t[]){ __VA_ARGS__ })), (int32_t[]){ __VA_ARGS__ })
+
+static void wordpieces(void **state)
+{
+    (void)state;
+    struct qgm_vocab *v;
+    struct qgm_error err;
+    assert_int_equal(qgm_vocab_open(&v, scratch_write("v", small_vocab, sizeof small_vocab - 1), &err), 0);
+    assert_int_equal(qgm_vocab_size(v), 14);
+    assert_int_equal(qgm_vocab_id(v, "##aff"), AFF);
+    assert_int_equal(qgm_vocab_id(v, "aff"), -1);
+    IDS("UNaffable,running", 32, UN, AFF, ABLE, COMMA, RUN, NING);
+    IDS("\t un \n\xc3\xa0\r\xc3\x89 ", 32, UN, A, E);
+    IDS("runs affable", 32, UNK, UNK);
+    IDS("a\xe4\xb8\xad"
+        "a",
+        32, A, ZH, A);
+    IDS("a\xe2\x82\xac \xe2\x82\xac", 32, UNK, EURO); /* a currency sign is no punctuation */
+    IDS("r\xcc\x81u\xe2\x80\x8bn", 32, RUN);          /* accent and zero-width space vanish */
+    IDS("a\xff\xc3(", 32, A, UNK);                  /* damaged bytes are skipped: "a", "(" is not in the vocabulary */
+    IDS("unaffable a", 5, UN, AFF, ABLE);             /* cut, with [SEP] kept */
+    IDS("unaffable a", 3, UN);
+    char word[300];
+    memset(word, 'a', 299);
+    word[299] = 0;
+    IDS(word, 32, UNK);
+    assert_int_equal(qgm_wordpiece(v, "", 0, (int32_t[2]){ 0 }, 2), 2);
+    qgm_vocab_close(&v);
+    assert_null(v);
+    static const char *const wrong[] = { "", "a\nb\n", "[UNK]\n[CLS]\n", "[UNK]\n[CLS]\n[SEP]\nx\ry\n" };
+    for (size_t i = 0; i < QGM_COUNT(wrong); i++) {
+        assert_int_equal(qgm_vocab_open(&v, scratch_write("v", wrong[i], strlen(wrong[i])), &err), -1);
+        assert_non_null(strstr(err.text, "/v"));
+    }
+    assert_int_equal(qgm_vocab_open(&v, scratch_write("v", "[UNK]\n[CLS]\n[SEP]\na\0b\n", 22), &err), -1);
+    assert_int_equal(qgm_vocab_open(&v, "nowhere", &err), -1);
+}
+
+static void own_texts(void **state)
+{
+    (void)state;
+    static const char train[] = "2,a un\n1,running\n3,a\n", test[] = "3,un a e\n1,a\n";
+    struct qgm_text_dataset d;
+    struct qgm_error err;
+    scratch_write("vocab.txt", small_vocab, sizeof small_vocab - 1);
+    scratch_write("train.csv", train, sizeof train - 1);
+    scratch_write("test.csv", test, sizeof test - 1);
+    if (qgm_text_open(&d, "csv:train.csv,test.csv", scratch_dir, NULL, 128, &err) < 0) fail_msg("%s", err.text);
+    assert_true(d.train.n == 3 && d.test.n == 2 && d.train.classes == 3 && d.vocabulary == 14 && d.longest == 5);
+    int32_t ids[3][6], lengths[3], labels[3];
+    static const int32_t want[3][6] = { { CLS, A, SEP }, { CLS, A, UN, SEP }, { CLS, RUN, NING, SEP } };
+    const uint32_t index[] = { 2, 0, 1 };
+    assert_int_equal(qgm_tokens_width(&d.train, index, 3), 4);
+    qgm_tokens_fill(&d.train, index, 3, 6, ids[0], lengths, labels);
+    assert_memory_equal(ids, want, sizeof want);
+    assert_true(lengths[0] == 3 && lengths[1] == 4 && lengths[2] == 4);
+    assert_true(labels[0] == 2 && labels[1] == 1 && labels[2] == 0);
+    qgm_text_close(&d);
+    scratch_write("test.csv", "4,a\n", 4); /* a class that training does not have */
+    assert_int_equal(qgm_text_open(&d, "csv:train.csv,test.csv", scratch_dir, NULL, 128, &err), -1);
+    assert_non_null(strstr(err.text, "expected a number from 1 to 3"));
+    assert_int_equal(qgm_text_open(&d, "ag-new", scratch_dir, NULL, 128, &err), -1);
+    assert_non_null(strstr(err.text, "did you mean 'ag-news'"));
+    assert_int_equal(qgm_text_open(&d, "csv:train.csv", scratch_dir, NULL, 128, &err), -1);
+    assert_int_equal(qgm_text_open(&d, "csv:train.csv,test.csv", scratch_dir, NULL, 2, &err), -1);
+    assert_int_equal(qgm_text_open(&d, "ag-news", "nowhere", NULL, 128, &err), -1);
+    assert_non_null(strstr(err.text, "get-data ag-news"));
+}
+
+/* Ids of the AG News test set with uncased BERT's vocabulary, as the Rust tokenizers library 0.23 gives them. */
+static void ag_news_as_the_reference_cuts_it(void **state)
+{
+    (void)state;
+    struct qgm_text_dataset d;
+    if (qgm_text_open(&d, "ag-news", NULL, NULL, 128, NULL) < 0) skip(); /* name its folder in $QGM_DATA */
+    assert_true(d.test.n == 7600 && d.train.classes == 4 && d.vocabulary == 30522);
+    uint64_t digest = XXH3_64bits(d.test.token, d.test.start[d.test.n] * sizeof *d.test.token);
+    if (digest != AG_NEWS_TEST) fail_msg("digest %016llx", (unsigned long long)digest);
+    long count[4] = { 0 };
+    for (long i = 0; i < d.test.n; i++) count[d.test.labels[i]]++;
+    for (int c = 0; c < 4; c++) assert_int_equal(count[c], 1900);
+    qgm_text_close(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(csv_rows),
+        cmocka_unit_test(csv_damage),
+        cmocka_unit_test(utf8),
+        cmocka_unit_test(folding),
+        cmocka_unit_test(wordpieces),
+        cmocka_unit_test(own_texts),
+        cmocka_unit_test(ag_news_as_the_reference_cuts_it),
+    };
+    return cmocka_run_group_tests(tests, scratch_open, scratch_close);
+}
