@@ -1,4 +1,5 @@
 /* Testing every client's own model and the averaged one. SPDX-License-Identifier: MIT */
+#include "feed.h"
 #include "progress.h"
 #include "trainer.h"
 #include <stdlib.h>
@@ -23,12 +24,8 @@ static void average_buffers(struct qgm_trainer *t)
 static void score_chunk(struct qgm_trainer *t, const float *params, const float *buffers, long first, int n,
                         struct qgm_score *score, struct qgm_worker *w)
 {
-    const struct qgm_images *test = &t->data->test;
-    size_t pixels = (size_t)test->h * (size_t)test->w * (size_t)test->c, mark = qgm_mark(&w->arena);
-    float *x = qgm_take(&w->arena, (size_t)n * pixels, sizeof *x);
-    int32_t *labels = qgm_take(&w->arena, (size_t)n, sizeof *labels);
-    qgm_batch_fill(t->data, test, t->test_order + first, n, NULL, x, labels);
-    struct qgm_batch batch = { .n = n, .x = x, .labels = labels };
+    size_t mark = qgm_mark(&w->arena);
+    struct qgm_batch batch = qgm_feed(t->data, &t->data->test, t->test_order + first, n, NULL, &w->arena);
     qgm_model_eval(t->model, params, buffers, &batch, NULL, score, &w->arena);
     qgm_release(&w->arena, mark);
 }

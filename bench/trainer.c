@@ -1,5 +1,6 @@
 /* Opening a run, and its steps. SPDX-License-Identifier: MIT */
 #include "trainer.h"
+#include "feed.h"
 #include "progress.h"
 #include "random.h"
 #include <math.h>
@@ -12,11 +13,6 @@ static int omp_get_max_threads(void) { return 1; }
 static int omp_get_thread_num(void) { return 0; }
 #endif
 
-static struct qgm_input input_of(const struct qgm_images *images)
-{
-    return (struct qgm_input){ .h = images->h, .w = images->w, .c = images->c, .classes = images->classes };
-}
-
 static struct qgm_augment augment_of(const struct qgm_options *o, const struct qgm_dataset *data)
 {
     bool usual = strcmp(o->augment, "auto") == 0;
@@ -28,7 +24,7 @@ static struct qgm_augment augment_of(const struct qgm_options *o, const struct q
 static int open_partition(struct qgm_trainer *t, struct qgm_error *err)
 {
     const struct qgm_options *o = &t->options;
-    const struct qgm_images *train = &t->data->train;
+    const struct qgm_examples *train = &t->data->train;
     QGM_TRY(qgm_partition_open(&t->partition, o->partition, o->alpha, (int)o->clients, train->labels, train->n,
                                train->classes, (uint64_t)o->seed, err));
     qgm_partition_measure(&t->partition, train->labels, train->classes, &t->heterogeneity, NULL);
@@ -37,6 +33,7 @@ static int open_partition(struct qgm_trainer *t, struct qgm_error *err)
                         "--batch %ld: larger than a client's data (%ld examples): use a smaller batch or fewer clients",
                         o->batch, t->heterogeneity.size_min);
     QGM_TRY(qgm_sampler_open(&t->sampler, &t->partition, (int)o->batch, o->shared_order, (uint64_t)o->seed, err));
+    t->sampler.starts = train->start;
     long batches = 0;
     for (int i = 0; i < t->partition.clients; i++) batches += qgm_sampler_batches(&t->sampler, i);
     t->per_epoch = lround((double)batches / t->partition.clients); /* sizes may differ: an epoch is the mean pass */
@@ -62,12 +59,11 @@ static long choose_subset(const struct qgm_trainer *t)
 
 static size_t worker_bytes(const struct qgm_trainer *t)
 {
-    const struct qgm_images *train = &t->data->train;
-    size_t pixels = (size_t)train->h * (size_t)train->w * (size_t)train->c;
-    size_t n = (size_t)(t->options.batch > t->test_batch ? t->options.batch : t->test_batch);
-    size_t grad = qgm_model_arena(t->model, (int)t->options.batch, true),
-           eval = qgm_model_arena(t->model, t->test_batch, false);
-    return (grad > eval ? grad : eval) + qgm_piece(n * pixels, sizeof(float)) + 2 * qgm_piece(n, sizeof(int32_t));
+    int batch = (int)t->options.batch;
+    size_t grad = qgm_model_arena(t->model, batch, true), eval = qgm_model_arena(t->model, t->test_batch, false);
+    return (grad > eval ? grad : eval) +
+           qgm_feed_bytes(&t->data->train, batch > t->test_batch ? batch : t->test_batch) +
+           qgm_piece((size_t)batch, sizeof(uint32_t));
 }
 
 static size_t memory_bytes(const struct qgm_trainer *t)
@@ -112,13 +108,16 @@ static void start(struct qgm_trainer *t)
     for (uint32_t i = 0; i < n; i++) t->test_order[i] = i;
     struct qgm_random r = qgm_random(0, QGM_RANDOM_SAMPLE, UINT32_MAX, 0);
     qgm_random_shuffle(&r, t->test_order, n);
+    if (!t->data->test.start) return;
+    qgm_tokens_sort(&t->data->test, t->test_order, t->subset); /* the subset stays a prefix */
+    qgm_tokens_sort(&t->data->test, t->test_order + t->subset, n - t->subset);
 }
 
 static int open_all(struct qgm_trainer *t, struct qgm_error *err)
 {
     const struct qgm_options *o = &t->options;
     QGM_TRY(qgm_options_check(o, err));
-    struct qgm_input input = input_of(&t->data->train);
+    struct qgm_input input = qgm_feed_input(&t->data->train);
     QGM_TRY(qgm_model_open(&t->model, o->model, &input, err));
     QGM_TRY(open_partition(t, err));
     QGM_TRY(qgm_schedule_open(&t->schedule, o, t->per_epoch, t->total, err));
@@ -169,20 +168,18 @@ void qgm_trainer_close(struct qgm_trainer *t)
 /* Client i's gradient at its own parameters, on its own next batch. */
 static void client_gradient(struct qgm_trainer *t, int i, long step, struct qgm_worker *w)
 {
-    const struct qgm_images *train = &t->data->train;
-    size_t pixels = (size_t)train->h * (size_t)train->w * (size_t)train->c, mark = qgm_mark(&w->arena);
-    size_t batch = (size_t)t->options.batch;
+    size_t mark = qgm_mark(&w->arena);
     double begin = qgm_seconds();
-    float *x = qgm_take(&w->arena, batch * pixels, sizeof *x);
-    int32_t *labels = qgm_take(&w->arena, batch, sizeof *labels);
-    uint32_t *index = qgm_take(&w->arena, batch, sizeof *index);
+    uint32_t *index = qgm_take(&w->arena, (size_t)t->options.batch, sizeof *index);
     int n = qgm_sampler_next(&t->sampler, i, step, index);
     struct qgm_augment augment = t->augment;
     augment.client = t->options.shared_order ? 0 : (uint32_t)i;
     augment.step = (uint32_t)step;
-    qgm_batch_fill(t->data, train, index, n, &augment, x, labels);
+    struct qgm_batch examples = qgm_feed(t->data, &t->data->train, index, n, &augment, &w->arena);
+    examples.seed = augment.seed;
+    examples.client = augment.client;
+    examples.step = augment.step;
     double filled = qgm_seconds();
-    struct qgm_batch examples = { .n = n, .x = x, .labels = labels };
     t->losses[i] =
         qgm_model_grad(t->model, qgm_engine_params(t->engine, i), t->buffers + (size_t)i * qgm_model_buffers(t->model),
                        &examples, (float)t->options.label_smoothing, qgm_engine_grad(t->engine, i), NULL, &w->arena);

@@ -29,7 +29,7 @@ struct qgm_trainer {
     float *buffers;                   /* clients * qgm_model_buffers */
     float *average, *average_buffers; /* the averaged model */
     double *losses;                   /* a client's mean loss of the last step */
-    uint32_t *test_order;             /* a fixed permutation of the test set: a subset is a prefix */
+    uint32_t *test_order; /* of the test set: a fixed permutation, then texts by length; a subset is a prefix */
     struct qgm_worker *workers;
     int threads;
     long per_epoch, total, every; /* steps: of an epoch, of the run, between evaluations (0: only the last) */

@@ -64,7 +64,7 @@ static inline __attribute__((always_inline)) void fill(float *x, const uint8_t *
     }
 }
 
-void qgm_batch_fill(const struct qgm_dataset *d, const struct qgm_images *from, const uint32_t *index, int n,
+void qgm_batch_fill(const struct qgm_dataset *d, const struct qgm_examples *from, const uint32_t *index, int n,
                     const struct qgm_augment *augment, float *x, int32_t *labels)
 {
     float value[4][256]; /* a byte's normalised value, a channel */

@@ -56,13 +56,13 @@ struct family {
     const char *train[5], *test;
 };
 
-static int read_files(struct qgm_images *to, const struct family *f, const char *folder, const char *const *files,
+static int read_files(struct qgm_examples *to, const struct family *f, const char *folder, const char *const *files,
                       int count, long records, struct qgm_error *err)
 {
     size_t n = (size_t)count * (size_t)records;
     uint8_t *pixels = malloc(n * 3 * PIXELS);
     int32_t *labels = malloc(n * sizeof *labels);
-    *to = (struct qgm_images){
+    *to = (struct qgm_examples){
         .h = SIDE, .w = SIDE, .c = 3, .classes = f->format.classes, .pixels = pixels, .labels = labels
     };
     if (!pixels || !labels) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", f->place.name);

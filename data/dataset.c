@@ -17,6 +17,12 @@ static const struct entry {
     { "synthetic",
       "generated patterns, needs no files; synthetic:n=4000,test=1000,classes=10,size=16,channels=1,seed=0",
       qgm_open_synthetic },
+    { "ag-news",
+      "120,000 + 7,600 news in 4 classes (Zhang, Zhao, LeCun 2015); CSV files in --data-dir; length=128: tokens, "
+      "vocab=FILE",
+      qgm_open_ag_news },
+    { "csv", "csv:TRAIN,TEST: your own texts: rows of a class, counted from 1, and columns of text; length=, vocab=",
+      qgm_open_csv },
 };
 
 static const struct entry *find(const char *spec)
@@ -29,7 +35,8 @@ static const struct entry *find(const char *spec)
 
 const char *const *qgm_dataset_names(void)
 {
-    static const char *const names[] = { "fashion-mnist", "mnist", "cifar10", "cifar100", "synthetic", NULL };
+    static const char *const names[] = { "fashion-mnist", "mnist",   "cifar10", "cifar100",
+                                         "synthetic",     "ag-news", "csv",     NULL };
     _Static_assert(QGM_COUNT(names) == QGM_COUNT(table) + 1, "every data set has a name");
     return names;
 }
@@ -56,10 +63,12 @@ int qgm_dataset_open(struct qgm_dataset *d, const char *spec, const char *dir, s
 
 void qgm_dataset_close(struct qgm_dataset *d)
 {
-    const struct qgm_images *all[] = { &d->train, &d->test };
+    const struct qgm_examples *all[] = { &d->train, &d->test };
     for (size_t i = 0; i < QGM_COUNT(all); i++) {
         free((void *)all[i]->pixels);
         free((void *)all[i]->labels);
+        free((void *)all[i]->start);
+        free((void *)all[i]->token);
     }
     memset(d, 0, sizeof *d);
 }

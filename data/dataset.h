@@ -7,24 +7,28 @@
 extern "C" {
 #endif
 
-/* ---- Data sets: labelled images as bytes, n,h,w,c ---- */
-struct qgm_images {
+/* ---- Data sets: labelled examples, which are images as bytes (n,h,w,c) or texts as tokens ---- */
+struct qgm_examples {
     long n;
+    /* Of a text: the tokens of the longest, 1, the size of the vocabulary, as struct qgm_input counts them. */
     int h, w, c, classes;
-    const uint8_t *pixels; /* n * h * w * c */
     const int32_t *labels; /* n, each in 0..classes-1 */
+    const uint8_t *pixels; /* images: n * h * w * c */
+    const uint32_t *start; /* texts: n + 1; example i is token[start[i]] .. token[start[i + 1] - 1]. NULL: images */
+    const int32_t *token;  /* [CLS] ... [SEP], without padding */
 };
 struct qgm_dataset {
     const char *name;
-    struct qgm_images train, test;
-    float mean[4], std[4];          /* of x / 255, a channel */
+    struct qgm_examples train, test;
+    float mean[4], std[4];          /* of images: of x / 255, a channel */
     bool crop, flip;                /* what the reference's training transform does */
     const char *const *class_names; /* NULL, or one a class */
     void *impl;
 };
-/* Load a data set. spec: a name, for some with options: "synthetic:classes=4". dir NULL: the places where it is usually
- * found ($QGM_DATA, the Debian package's folder, ./data). A file that is missing, truncated, too long or has a wrong
- * magic number is an error that names the file, the offset, what was found and expected, and how to get the data. */
+/* Load a data set. spec: a name, for some with files and options: "synthetic:classes=4", "ag-news:length=64",
+ * "csv:train.csv,test.csv". dir NULL: the places where it is usually found ($QGM_DATA, the Debian package's folder,
+ * ./data). A file that is missing, truncated, too long or has a wrong magic number is an error that names the file, the
+ * offset or line, what was found and expected, and how to get the data. */
 int qgm_dataset_open(struct qgm_dataset *dataset, const char *spec, const char *dir, struct qgm_error *err);
 void qgm_dataset_close(struct qgm_dataset *dataset); /* safe on a zeroed struct */
 const char *const *qgm_dataset_names(void);
@@ -72,7 +76,7 @@ struct qgm_sampler {
     uint64_t seed;
     int batch;
     bool shared_order;      /* all clients permute alike, as the released code does (reference-spec 3) */
-    const uint32_t *starts; /* NULL, or the start of struct qgm_tokens, set after opening: see below */
+    const uint32_t *starts; /* NULL, or the start of texts, set after opening */
     uint32_t *order;        /* concatenated permutations of local positions */
     long *epoch;            /* of which epoch a client's permutation is */
 };
@@ -93,38 +97,17 @@ struct qgm_augment {
     uint32_t client, step;
 };
 /* x: n * h * w * c normalised floats ((byte/255 - mean) / std); labels: n. augment NULL: none (evaluation). */
-void qgm_batch_fill(const struct qgm_dataset *dataset, const struct qgm_images *from, const uint32_t *index, int n,
+void qgm_batch_fill(const struct qgm_dataset *dataset, const struct qgm_examples *from, const uint32_t *index, int n,
                     const struct qgm_augment *augment, float *x, int32_t *labels);
 
-/* ---- Texts as tokens ---- */
-struct qgm_tokens {
-    long n;
-    int classes;
-    const uint32_t *start; /* n + 1: example i is token[start[i]] .. token[start[i + 1] - 1] */
-    const int32_t *token;  /* [CLS] ... [SEP], without padding */
-    const int32_t *labels; /* n, each in 0..classes-1 */
-};
-struct qgm_text_dataset {
-    const char *name;
-    struct qgm_tokens train, test;
-    int vocabulary, longest; /* tokens there are; the longest example */
-    const char *const *class_names;
-};
-/* spec: "ag-news" (train.csv, test.csv and vocab.txt are looked for as images are), or "csv:TRAIN,TEST" for anyone's
- * own texts: rows of a class, counted from 1, and one or more columns of text. vocab: a WordPiece vocabulary, one token
- * a line, or NULL: vocab.txt or bert-base-uncased-vocab.txt of the folder. length: examples are cut to this many
- * tokens, [CLS] and [SEP] included (3 to 512; 128 in the paper's code). Errors name file and line. */
-int qgm_text_open(struct qgm_text_dataset *dataset, const char *spec, const char *dir, const char *vocab, int length,
-                  struct qgm_error *err);
-void qgm_text_close(struct qgm_text_dataset *dataset); /* safe on a zeroed struct */
-const char *const *qgm_text_names(void);
-const char *qgm_text_about(const char *name);
-
+/* ---- Batches of texts ---- */
 /* Tokens of the examples, each padded with 0 to `width` (as qgm_tokens_width says, or wider): n * width ids. lengths:
  * n, the tokens that are not padding. */
-void qgm_tokens_fill(const struct qgm_tokens *from, const uint32_t *index, int n, int width, int32_t *ids,
+void qgm_tokens_fill(const struct qgm_examples *from, const uint32_t *index, int n, int width, int32_t *ids,
                      int32_t *lengths, int32_t *labels);
-int qgm_tokens_width(const struct qgm_tokens *from, const uint32_t *index, int n); /* the longest of the batch */
+int qgm_tokens_width(const struct qgm_examples *from, const uint32_t *index, int n); /* the longest of the batch */
+/* Sort by length, the shortest first and equal ones by index, so that neighbours need little padding. */
+void qgm_tokens_sort(const struct qgm_examples *from, uint32_t *index, long n);
 
 /* WordPiece as in uncased BERT (Devlin et al. 2019): decomposed, without accents, lower case; split at spaces,
  * punctuation and ideographs; then the longest matching pieces. */

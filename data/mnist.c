@@ -26,7 +26,7 @@ static int32_t *widen(const char *path, const uint8_t *bytes, uint32_t count, ui
     return labels;
 }
 
-static int read_split(struct qgm_images *to, const struct qgm_place *place, const char *folder, const char *split,
+static int read_split(struct qgm_examples *to, const struct qgm_place *place, const char *folder, const char *split,
                       struct qgm_error *err)
 {
     char path[QGM_PATH], file[64];

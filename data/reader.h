@@ -21,10 +21,12 @@ int qgm_find_folder(char path[QGM_PATH], const struct qgm_place *place, const ch
 int qgm_find_file(char path[QGM_PATH], const char *folder, const char *file, const struct qgm_place *place,
                   struct qgm_error *err);
 
-/* Whole numbers behind a name: "synthetic:size=32,classes=4". value: the default, then what is written. */
+/* What stands behind a name: "synthetic:size=32,classes=4", "csv:train.csv,test.csv,length=64". Options without a key
+ * come first and take the words without "=". value: the default, then what is written. */
 struct qgm_option {
     const char *key;
     long low, high, value;
+    char *text; /* QGM_PATH bytes; NULL: a whole number */
 };
 int qgm_read_options(const char *spec, struct qgm_option *options, int count, struct qgm_error *err);
 
@@ -45,5 +47,7 @@ int qgm_open_mnist(struct qgm_dataset *d, const char *spec, const char *dir, str
 int qgm_open_cifar10(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err);
 int qgm_open_cifar100(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err);
 int qgm_open_synthetic(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err);
+int qgm_open_ag_news(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err);
+int qgm_open_csv(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err);
 
 #endif

@@ -42,19 +42,19 @@ static void make_image(const struct recipe *s, const float *pattern, struct qgm_
         }
 }
 
-static int make_split(struct qgm_images *to, const struct recipe *s, const float *patterns, long n, uint32_t split,
+static int make_split(struct qgm_examples *to, const struct recipe *s, const float *patterns, long n, uint32_t split,
                       struct qgm_error *err)
 {
     size_t bytes = (size_t)(s->size * s->size * s->channels);
     uint8_t *pixels = malloc((size_t)n * bytes);
     int32_t *labels = malloc((size_t)n * sizeof *labels);
-    *to = (struct qgm_images){ .n = n,
-                               .h = (int)s->size,
-                               .w = (int)s->size,
-                               .c = (int)s->channels,
-                               .classes = (int)s->classes,
-                               .pixels = pixels,
-                               .labels = labels };
+    *to = (struct qgm_examples){ .n = n,
+                                 .h = (int)s->size,
+                                 .w = (int)s->size,
+                                 .c = (int)s->channels,
+                                 .classes = (int)s->classes,
+                                 .pixels = pixels,
+                                 .labels = labels };
     if (!pixels || !labels) return qgm_fail(err, QGM_SYSTEM, "synthetic: out of memory for %ld images", n);
     for (long i = 0; i < n; i++) {
         struct qgm_random r = qgm_random((uint64_t)s->seed << 1 | split, QGM_RANDOM_TEST, (uint32_t)i, 2);
@@ -68,8 +68,10 @@ int qgm_open_synthetic(struct qgm_dataset *d, const char *spec, const char *dir,
 {
     (void)dir; /* a generated data set has no files */
     enum { N, TEST, CLASSES, SIZE, CHANNELS, SEED };
-    struct qgm_option o[] = { { "n", 1, 10000000, 4000 }, { "test", 1, 10000000, 1000 }, { "classes", 2, 1000, 10 },
-                              { "size", 4, 256, 16 },     { "channels", 1, 4, 1 },       { "seed", 0, 1000000000, 0 } };
+    struct qgm_option o[] = {
+        { "n", 1, 10000000, 4000, NULL }, { "test", 1, 10000000, 1000, NULL }, { "classes", 2, 1000, 10, NULL },
+        { "size", 4, 256, 16, NULL },     { "channels", 1, 4, 1, NULL },       { "seed", 0, 1000000000, 0, NULL },
+    };
     QGM_TRY(qgm_read_options(spec, o, (int)QGM_COUNT(o), err));
     struct recipe s = { o[CLASSES].value, o[SIZE].value, o[CHANNELS].value, o[SEED].value };
     *d = (struct qgm_dataset){ .name = "synthetic" };

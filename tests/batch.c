@@ -149,7 +149,7 @@ static void batches_of_like_lengths(void **state)
 
 /* What the contract says, a pixel at a time: pad, cut the window, mirror it, normalise. (The reference mirrors first:
  * as the shifts are symmetric, the distribution is the same.) */
-static void fill_plainly(const struct qgm_dataset *d, const struct qgm_images *from, uint32_t example, int position,
+static void fill_plainly(const struct qgm_dataset *d, const struct qgm_examples *from, uint32_t example, int position,
                          const struct qgm_augment *a, float *x)
 {
     int dx = 0, dy = 0, pad = a ? a->crop : 0, side = 2 * pad + 1;
@@ -195,7 +195,7 @@ static void batches_match_a_plain_fill(void **state)
     for (int k = 0; k < SHOWN; k++) index[k] = (uint32_t)(k * 4 % N);
     struct qgm_dataset d = { .mean = { .1f, .2f, .3f, .4f }, .std = { .5f, .6f, .7f, .8f } };
     for (size_t i = 0; i < QGM_COUNT(cases); i++) {
-        struct qgm_images from = {
+        struct qgm_examples from = {
             .n = N, .h = cases[i].h, .w = cases[i].w, .c = cases[i].c, .pixels = pixels, .labels = labels
         };
         struct qgm_augment a = { .flip = cases[i].flip, .crop = cases[i].crop, .seed = 4, .client = 2, .step = 9 };
@@ -225,7 +225,7 @@ static void views_are_uniform(void **state)
     int seen[2][9][9] = { 0 }, mirrored = 0;
     pixels[10 * SIDE + 5] = 255; /* where this spot lands tells the view */
     struct qgm_dataset d = { .std = { 1 } };
-    struct qgm_images from = { .n = 1, .h = SIDE, .w = SIDE, .c = 1, .pixels = pixels, .labels = &label };
+    struct qgm_examples from = { .n = 1, .h = SIDE, .w = SIDE, .c = 1, .pixels = pixels, .labels = &label };
     for (uint32_t step = 0; step < STEPS; step++) {
         struct qgm_augment a = { .flip = true, .crop = 4, .seed = 1, .client = step % 3, .step = step };
         qgm_batch_fill(&d, &from, index, N, &a, x, labels);

@@ -233,8 +233,8 @@ static void refusals_say_what_to_do(void **state)
     check_refused("synthetic:classes=3x", NULL, QGM_USAGE, "classes=3x");
     check_refused("synthetic:classes=", NULL, QGM_USAGE, "whole number");
     check_refused("synthetic:n=99999999999999999999", NULL, QGM_USAGE, "whole number");
-    check_refused("synthetic:classes", NULL, QGM_USAGE, "key=number");
-    check_refused("synthetic:,", NULL, QGM_USAGE, "key=number");
+    check_refused("synthetic:classes", NULL, QGM_USAGE, "key=value");
+    check_refused("synthetic:,", NULL, QGM_USAGE, "key=value");
     unsetenv("QGM_DATA");
     if (kept) setenv("QGM_DATA", kept, 1);
     free(kept);
@@ -272,7 +272,7 @@ static void synthetic_keeps_its_bits(void **state)
 }
 
 /* Mean and standard deviation of a channel of x / 255. */
-static void moments(const struct qgm_images *images, int channel, double *mean, double *std)
+static void moments(const struct qgm_examples *images, int channel, double *mean, double *std)
 {
     long count[256] = { 0 }, n = images->n * images->h * images->w;
     for (long p = 0; p < n; p++) count[images->pixels[p * images->c + channel]]++;

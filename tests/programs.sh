@@ -41,6 +41,15 @@ accept 'lambda_min +-0.434279' "$bin/qgm-inspect" topology davis --clients 32
 accept 'total variation' "$bin/qgm-inspect" partition iid --dataset synthetic --clients 4
 accept 'MFLOP' "$bin/qgm-train" $small --dry-run
 
+# Texts of one's own: a class and columns a row, a vocabulary.
+printf '[UNK]\n[CLS]\n[SEP]\ngood\nbad\nvery\n' >vocab.txt
+for i in 1 2 3 4 5 6 7 8; do printf '1,good,very good\n2,bad\n'; done >texts.csv
+encoder="--model bert-tiny:width=16,heads=2,inner=32 --clients 2 --batch 4 --steps 3 --lr 0.01 --threads 1"
+accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv,length=4 $encoder --algo qg-dadam
+accept '16 training and 16 test' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --dry-run
+refuse 1 'short.csv: line 2' sh -c 'printf "1,a\n2\n" >short.csv; "$0" --dataset csv:short.csv,texts.csv' "$bin/qgm-train"
+rm -f short.csv
+
 refuse 2 'unknown flag --algi: did you mean --algo' "$bin/qgm-train" $small --algi dsgd
 refuse 2 "did you mean 'qg-dsgdm'" "$bin/qgm-train" $small --algo qg-dgsdm
 refuse 2 "did you mean 'ring'" "$bin/qgm-train" $small --topology rimg

@@ -169,7 +169,7 @@ static void wordpieces(void **state)
         32, A, ZH, A);
     IDS("a\xe2\x82\xac \xe2\x82\xac", 32, UNK, EURO); /* a currency sign is no punctuation */
     IDS("r\xcc\x81u\xe2\x80\x8bn", 32, RUN);          /* accent and zero-width space vanish */
-    IDS("a\xff\xc3(", 32, A, UNK);                  /* damaged bytes are skipped: "a", "(" is not in the vocabulary */
+    IDS("a\xff\xc3(", 32, A, UNK);                    /* damaged bytes are skipped: "a", "(" is not in the vocabulary */
     IDS("unaffable a", 5, UN, AFF, ABLE);             /* cut, with [SEP] kept */
     IDS("unaffable a", 3, UN);
     char word[300];
@@ -192,13 +192,13 @@ static void own_texts(void **state)
 {
     (void)state;
     static const char train[] = "2,a un\n1,running\n3,a\n", test[] = "3,un a e\n1,a\n";
-    struct qgm_text_dataset d;
+    struct qgm_dataset d;
     struct qgm_error err;
     scratch_write("vocab.txt", small_vocab, sizeof small_vocab - 1);
     scratch_write("train.csv", train, sizeof train - 1);
     scratch_write("test.csv", test, sizeof test - 1);
-    if (qgm_text_open(&d, "csv:train.csv,test.csv", scratch_dir, NULL, 128, &err) < 0) fail_msg("%s", err.text);
-    assert_true(d.train.n == 3 && d.test.n == 2 && d.train.classes == 3 && d.vocabulary == 14 && d.longest == 5);
+    if (qgm_dataset_open(&d, "csv:train.csv,test.csv", scratch_dir, &err) < 0) fail_msg("%s", err.text);
+    assert_true(d.train.n == 3 && d.test.n == 2 && d.train.classes == 3 && d.train.c == 14 && d.test.h == 5);
     int32_t ids[3][6], lengths[3], labels[3];
     static const int32_t want[3][6] = { { CLS, A, SEP }, { CLS, A, UN, SEP }, { CLS, RUN, NING, SEP } };
     const uint32_t index[] = { 2, 0, 1 };
@@ -207,15 +207,22 @@ static void own_texts(void **state)
     assert_memory_equal(ids, want, sizeof want);
     assert_true(lengths[0] == 3 && lengths[1] == 4 && lengths[2] == 4);
     assert_true(labels[0] == 2 && labels[1] == 1 && labels[2] == 0);
-    qgm_text_close(&d);
+    uint32_t order[] = { 1, 2, 0 };
+    qgm_tokens_sort(&d.train, order, 3);
+    assert_true(order[0] == 2 && order[1] == 0 && order[2] == 1);
+    qgm_dataset_close(&d);
     scratch_write("test.csv", "4,a\n", 4); /* a class that training does not have */
-    assert_int_equal(qgm_text_open(&d, "csv:train.csv,test.csv", scratch_dir, NULL, 128, &err), -1);
+    assert_int_equal(qgm_dataset_open(&d, "csv:train.csv,test.csv", scratch_dir, &err), -1);
     assert_non_null(strstr(err.text, "expected a number from 1 to 3"));
-    assert_int_equal(qgm_text_open(&d, "ag-new", scratch_dir, NULL, 128, &err), -1);
+    assert_int_equal(qgm_dataset_open(&d, "ag-new", scratch_dir, &err), -1);
     assert_non_null(strstr(err.text, "did you mean 'ag-news'"));
-    assert_int_equal(qgm_text_open(&d, "csv:train.csv", scratch_dir, NULL, 128, &err), -1);
-    assert_int_equal(qgm_text_open(&d, "csv:train.csv,test.csv", scratch_dir, NULL, 2, &err), -1);
-    assert_int_equal(qgm_text_open(&d, "ag-news", "nowhere", NULL, 128, &err), -1);
+    assert_int_equal(qgm_dataset_open(&d, "csv:train.csv", scratch_dir, &err), -1);
+    assert_int_equal(qgm_dataset_open(&d, "csv:train.csv,test.csv,length=2", scratch_dir, &err), -1);
+    assert_int_equal(qgm_dataset_open(&d, "csv:train.csv,test.csv,vocab=gone.txt", scratch_dir, &err), -1);
+    assert_non_null(strstr(err.text, "gone.txt"));
+    assert_int_equal(qgm_dataset_open(&d, "csv:a,b,c", scratch_dir, &err), -1);
+    assert_non_null(strstr(err.text, "found 'c'"));
+    assert_int_equal(qgm_dataset_open(&d, "ag-news", "nowhere", &err), -1);
     assert_non_null(strstr(err.text, "get-data ag-news"));
 }
 
@@ -223,15 +230,15 @@ static void own_texts(void **state)
 static void ag_news_as_the_reference_cuts_it(void **state)
 {
     (void)state;
-    struct qgm_text_dataset d;
-    if (qgm_text_open(&d, "ag-news", NULL, NULL, 128, NULL) < 0) skip(); /* name its folder in $QGM_DATA */
-    assert_true(d.test.n == 7600 && d.train.classes == 4 && d.vocabulary == 30522);
+    struct qgm_dataset d;
+    if (qgm_dataset_open(&d, "ag-news", NULL, NULL) < 0) skip(); /* name its folder in $QGM_DATA */
+    assert_true(d.test.n == 7600 && d.train.classes == 4 && d.train.c == 30522);
     uint64_t digest = XXH3_64bits(d.test.token, d.test.start[d.test.n] * sizeof *d.test.token);
     if (digest != AG_NEWS_TEST) fail_msg("digest %016llx", (unsigned long long)digest);
     long count[4] = { 0 };
     for (long i = 0; i < d.test.n; i++) count[d.test.labels[i]]++;
     for (int c = 0; c < 4; c++) assert_int_equal(count[c], 1900);
-    qgm_text_close(&d);
+    qgm_dataset_close(&d);
 }
 
 int main(void)
