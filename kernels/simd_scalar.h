@@ -10,6 +10,11 @@ typedef struct {
     unsigned char v[VF];
 } vm;
 
+#ifdef QGM_CHECKS /* under sanitizers every lane is many instructions */
+#define VF_LANES VF_INLINE
+#else
+#define VF_LANES static inline __attribute__((always_inline, unused))
+#endif
 #define VF_EACH_(type, expression)                                                                                     \
     type out_;                                                                                                         \
     for (int i = 0; i < VF; i++) out_.v[i] = (expression);                                                             \
@@ -27,41 +32,41 @@ typedef struct {
 #define VF_ABS_  fabsf
 #endif
 
-VF_INLINE vf vf_load(const real *p) { VF_EACH_(vf, p[i]); }
-VF_INLINE void vf_store(real *p, vf a)
+VF_LANES vf vf_load(const real *p) { VF_EACH_(vf, p[i]); }
+VF_LANES void vf_store(real *p, vf a)
 {
     for (int i = 0; i < VF; i++) p[i] = a.v[i];
 }
-VF_INLINE vf vf_load_n(const real *p, int n) { VF_EACH_(vf, i < n ? p[i] : 0); }
-VF_INLINE void vf_store_n(real *p, vf a, int n)
+VF_LANES vf vf_load_n(const real *p, int n) { VF_EACH_(vf, i < n ? p[i] : 0); }
+VF_LANES void vf_store_n(real *p, vf a, int n)
 {
     for (int i = 0; i < n; i++) p[i] = a.v[i];
 }
-VF_INLINE vf vf_set1(real a) { VF_EACH_(vf, a); }
-VF_INLINE vf vf_add(vf a, vf b) { VF_EACH_(vf, a.v[i] + b.v[i]); }
-VF_INLINE vf vf_sub(vf a, vf b) { VF_EACH_(vf, a.v[i] - b.v[i]); }
-VF_INLINE vf vf_mul(vf a, vf b) { VF_EACH_(vf, a.v[i] * b.v[i]); }
-VF_INLINE vf vf_div(vf a, vf b) { VF_EACH_(vf, a.v[i] / b.v[i]); }
-VF_INLINE vf vf_sqrt(vf a) { VF_EACH_(vf, VF_SQRT_(a.v[i])); }
-VF_INLINE vf vf_fma(vf a, vf b, vf c) { VF_EACH_(vf, VF_FMA_(a.v[i], b.v[i], c.v[i])); }
-VF_INLINE vf vf_fnma(vf a, vf b, vf c) { VF_EACH_(vf, VF_FMA_(-a.v[i], b.v[i], c.v[i])); }
-VF_INLINE vf vf_max(vf a, vf b) { VF_EACH_(vf, a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
-VF_INLINE vf vf_min(vf a, vf b) { VF_EACH_(vf, a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
-VF_INLINE vf vf_abs(vf a) { VF_EACH_(vf, VF_ABS_(a.v[i])); }
-VF_INLINE vf vf_neg(vf a) { VF_EACH_(vf, -a.v[i]); }
-VF_INLINE vm vf_gt(vf a, vf b) { VF_EACH_(vm, a.v[i] > b.v[i]); }
-VF_INLINE vm vf_ge(vf a, vf b) { VF_EACH_(vm, a.v[i] >= b.v[i]); }
-VF_INLINE vf vf_select(vm m, vf a, vf b) { VF_EACH_(vf, m.v[i] ? a.v[i] : b.v[i]); }
-VF_INLINE vf vf_round(vf a) { VF_EACH_(vf, VF_RINT_(a.v[i])); }
+VF_LANES vf vf_set1(real a) { VF_EACH_(vf, a); }
+VF_LANES vf vf_add(vf a, vf b) { VF_EACH_(vf, a.v[i] + b.v[i]); }
+VF_LANES vf vf_sub(vf a, vf b) { VF_EACH_(vf, a.v[i] - b.v[i]); }
+VF_LANES vf vf_mul(vf a, vf b) { VF_EACH_(vf, a.v[i] * b.v[i]); }
+VF_LANES vf vf_div(vf a, vf b) { VF_EACH_(vf, a.v[i] / b.v[i]); }
+VF_LANES vf vf_sqrt(vf a) { VF_EACH_(vf, VF_SQRT_(a.v[i])); }
+VF_LANES vf vf_fma(vf a, vf b, vf c) { VF_EACH_(vf, VF_FMA_(a.v[i], b.v[i], c.v[i])); }
+VF_LANES vf vf_fnma(vf a, vf b, vf c) { VF_EACH_(vf, VF_FMA_(-a.v[i], b.v[i], c.v[i])); }
+VF_LANES vf vf_max(vf a, vf b) { VF_EACH_(vf, a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
+VF_LANES vf vf_min(vf a, vf b) { VF_EACH_(vf, a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
+VF_LANES vf vf_abs(vf a) { VF_EACH_(vf, VF_ABS_(a.v[i])); }
+VF_LANES vf vf_neg(vf a) { VF_EACH_(vf, -a.v[i]); }
+VF_LANES vm vf_gt(vf a, vf b) { VF_EACH_(vm, a.v[i] > b.v[i]); }
+VF_LANES vm vf_ge(vf a, vf b) { VF_EACH_(vm, a.v[i] >= b.v[i]); }
+VF_LANES vf vf_select(vm m, vf a, vf b) { VF_EACH_(vf, m.v[i] ? a.v[i] : b.v[i]); }
+VF_LANES vf vf_round(vf a) { VF_EACH_(vf, VF_RINT_(a.v[i])); }
 
-VF_INLINE real vf_sum(vf a)
+VF_LANES real vf_sum(vf a)
 {
     for (int half = VF / 2; half; half /= 2)
         for (int i = 0; i < half; i++) a.v[i] += a.v[i + half];
     return a.v[0];
 }
 
-VF_INLINE void vf_transpose(vf r[16])
+VF_LANES void vf_transpose(vf r[16])
 {
     for (int i = 0; i < VF; i++)
         for (int j = 0; j < i; j++) {
@@ -72,19 +77,19 @@ VF_INLINE void vf_transpose(vf r[16])
 }
 
 #ifndef QGM_DOUBLE
-VF_INLINE uint32_t vf_bits_(float a)
+VF_LANES uint32_t vf_bits_(float a)
 {
     uint32_t u;
     memcpy(&u, &a, sizeof u);
     return u;
 }
-VF_INLINE float vf_from_bits_(uint32_t u)
+VF_LANES float vf_from_bits_(uint32_t u)
 {
     float a;
     memcpy(&a, &u, sizeof a);
     return a;
 }
-VF_INLINE vf vf_exp2i(vf k) { VF_EACH_(vf, vf_from_bits_((uint32_t)((int)k.v[i] + 127) << 23)); }
-VF_INLINE vf vf_exponent(vf a) { VF_EACH_(vf, (float)((int)(vf_bits_(a.v[i]) >> 23) - 127)); }
-VF_INLINE vf vf_mantissa(vf a) { VF_EACH_(vf, vf_from_bits_((vf_bits_(a.v[i]) & 0x007fffffu) | 0x3f800000u)); }
+VF_LANES vf vf_exp2i(vf k) { VF_EACH_(vf, vf_from_bits_((uint32_t)((int)k.v[i] + 127) << 23)); }
+VF_LANES vf vf_exponent(vf a) { VF_EACH_(vf, (float)((int)(vf_bits_(a.v[i]) >> 23) - 127)); }
+VF_LANES vf vf_mantissa(vf a) { VF_EACH_(vf, vf_from_bits_((vf_bits_(a.v[i]) & 0x007fffffu) | 0x3f800000u)); }
 #endif
