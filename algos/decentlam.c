@@ -33,6 +33,7 @@ QGM_FAMILY(decentlam) = {
       .messages = 1,
       .bytes = 20,
       .momentum = true,
+      .local_steps = true,
       .velocity = 1 + B,
       .stage = { QGM_MAP(half), QGM_MIX(1), QGM_MAP(move) } },
     { 0 },

@@ -52,7 +52,8 @@ static void combine_then_adapt(const struct qgm_step *s, struct qgm_block *b)
 }
 
 #define COMMON                                                                                                         \
-    .needs = QGM_NEEDS_DOUBLY_STOCHASTIC, .states = 1, .messages = 2, .bytes = 20, .momentum = true, .velocity = 1 + B
+    .needs = QGM_NEEDS_DOUBLY_STOCHASTIC, .states = 1, .messages = 2, .bytes = 20, .momentum = true,                   \
+    .local_steps = true, .velocity = 1 + B
 QGM_FAMILY(dmsgd) = {
     { .name = "dsgdm-sync",
       .source = "Yu, Jin and Yang 2019, Algorithm 3",

@@ -110,20 +110,12 @@ static int open_relay(struct qgm_engine *e, struct qgm_error *err)
     return qgm_relay_open(&e->relay, qgm_topology_rows(e->topology, 0), qgm_topology_clients(e->topology), err);
 }
 
-/* The common option local=K, of the algorithms that admit it, is read along with their own. */
 static int read_knobs(struct qgm_engine *e, const char *spec, struct qgm_error *err)
 {
     struct qgm_knob knobs[QGM_MAX_KNOBS];
-    memcpy(knobs, e->algo->knob, sizeof knobs);
-    int n = 0;
-    while (n < QGM_MAX_KNOBS && knobs[n].name) n++;
-    e->local = 1;
-    if (e->algo->local_steps) {
-        assert(n < QGM_MAX_KNOBS);
-        knobs[n] = qgm_knob_local;
-    }
+    int local = qgm_algo_knobs(e->algo, knobs);
     QGM_TRY(qgm_spec_read(spec, "algorithm", knobs, e->knob, err));
-    if (e->algo->local_steps) e->local = (int)e->knob[n];
+    e->local = local < 0 ? 1 : (int)e->knob[local];
     return 0;
 }
 
@@ -146,7 +138,8 @@ static int choose(struct qgm_engine *e, const struct qgm_engine_config *config, 
     return 0;
 }
 
-static int open_all(struct qgm_engine *e, const struct qgm_engine_config *config, struct qgm_error *err)
+/* All but the memory. */
+static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, struct qgm_error *err)
 {
     QGM_TRY(choose(e, config, err));
     struct qgm_pass *p = &e->pass;
@@ -169,8 +162,6 @@ static int open_all(struct qgm_engine *e, const struct qgm_engine_config *config
     p->exchange = e->exchange;
     e->bytes =
         arena_bytes(e) + sizeof *e + qgm_exchange_local_bytes(clients, p->threads, e->algo->messages, e->table->real);
-    QGM_TRY(open_memory(e, err));
-    clear(e);
     return 0;
 }
 
@@ -178,9 +169,22 @@ int qgm_engine_open(struct qgm_engine **engine, const struct qgm_engine_config *
 {
     struct qgm_engine *e = *engine = calloc(1, sizeof *e);
     if (!e) return qgm_fail(err, QGM_SYSTEM, "out of memory");
-    if (open_all(e, config, err) == 0) return 0;
-    qgm_engine_close(engine);
-    return -1;
+    if (plan(e, config, err) < 0 || open_memory(e, err) < 0) {
+        qgm_engine_close(engine);
+        return -1;
+    }
+    clear(e);
+    return 0;
+}
+
+int qgm_engine_measure(size_t *bytes, const struct qgm_engine_config *config, struct qgm_error *err)
+{
+    struct qgm_engine *e = calloc(1, sizeof *e);
+    if (!e) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    int result = plan(e, config, err);
+    *bytes = e->bytes;
+    qgm_engine_close(&e);
+    return result;
 }
 
 void qgm_engine_close(struct qgm_engine **engine)

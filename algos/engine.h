@@ -38,6 +38,8 @@ struct qgm_telemetry {
  * Uses the instruction set of qgm_kernels(). Results do not depend on it, nor on the number of threads. */
 int qgm_engine_open(struct qgm_engine **engine, const struct qgm_engine_config *config, struct qgm_error *err);
 void qgm_engine_close(struct qgm_engine **engine);
+/* Bytes it would hold: every check of qgm_engine_open, none of the memory. */
+int qgm_engine_measure(size_t *bytes, const struct qgm_engine_config *config, struct qgm_error *err);
 const char *const *qgm_algo_names(void);
 const char *qgm_algo_about(const char *name);  /* one line: what it is, options with defaults */
 const char *qgm_algo_source(const char *name); /* paper and equation */

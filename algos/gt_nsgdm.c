@@ -44,6 +44,7 @@ QGM_FAMILY(gt_nsgdm) = {
       .messages = 1,
       .bytes = 36, /* x g v y read, v y written; then x y read, x written */
       .momentum = true,
+      .local_steps = true,
       .velocity = 1 + Y,
       .stage = { QGM_MAP(track), QGM_MIX(1), QGM_MAP(keep), QGM_NORM(Y), QGM_MAP(half), QGM_MIX(1), QGM_MAP(take) } },
     { 0 },

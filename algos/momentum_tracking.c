@@ -58,6 +58,7 @@ QGM_FAMILY(momentum_tracking) = {
       .messages = 2,
       .bytes = 28,
       .momentum = true,
+      .local_steps = true,
       .velocity = 1 + U,
       .stage = { QGM_MAP_WHEN(offer, first), QGM_MEAN_WHEN(1, first), QGM_MAP_WHEN(start, first), QGM_MAP(send),
                  QGM_MIX(2), QGM_MAP(move) } },

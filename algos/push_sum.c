@@ -59,7 +59,7 @@ static void follow(const struct qgm_step *s, struct qgm_block *b)
     }
 }
 
-#define COMMON .needs = QGM_NEEDS_COLUMN_STOCHASTIC, .messages = 1, .push_sum = true
+#define COMMON .needs = QGM_NEEDS_COLUMN_STOCHASTIC, .messages = 1, .push_sum = true, .local_steps = true
 QGM_FAMILY(push_sum) = {
     { .name = "sgp",
       .source = "Assran et al. 2019, Algorithm 1",

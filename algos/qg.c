@@ -104,6 +104,7 @@ QGM_FAMILY(qg) = {
       .messages = 1,
       .bytes = 20,
       .momentum = true,
+      .local_steps = true,
       .velocity = 1 + M,
       .stage = { QGM_MAP(send_x), QGM_MIX(1), QGM_MAP(inertia) } },
     { 0 },

@@ -43,7 +43,8 @@ static void follow(const struct qgm_step *s, struct qgm_block *b)
 
 #define COMMON                                                                                                         \
     .source = "Aketi et al. 2024 (averaging-rate scheduler) on Lin et al. 2021", .needs = QGM_NEEDS_DOUBLY_STOCHASTIC, \
-    .states = 1, .messages = 1, .bytes = 20, .momentum = true, .velocity = 1 + M, .prepare = prepare,                  \
+    .states = 1, .messages = 1, .bytes = 20, .momentum = true, .local_steps = true, .velocity = 1 + M,                 \
+    .prepare = prepare,                                                                                                \
     .knob = { { "mu", "memory of the buffer", 0.9, 0, 1 },                                                             \
               { "rate", "averaging rate at the start", 0.09, 0, 1 },                                                   \
               { "growth", "factor at the end of a period", 1.01, 1, 1000 },                                            \

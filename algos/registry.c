@@ -1,6 +1,7 @@
 /* The lists of algorithms. SPDX-License-Identifier: MIT */
 #include "registry.h"
 #include "engine.h"
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,9 +29,20 @@ static const struct qgm_algo_table *const tables[] = {
 #endif
 };
 enum { MAX_ALGOS = 64 };
-const struct qgm_knob qgm_knob_local = {
+static const struct qgm_knob local = {
     .name = "local", .help = "gradient steps per exchange", .value = 1, .low = 1, .high = 1e6, .whole = true
 };
+
+int qgm_algo_knobs(const struct qgm_algo *algo, struct qgm_knob knobs[QGM_MAX_KNOBS])
+{
+    int n = 0;
+    memcpy(knobs, algo->knob, QGM_MAX_KNOBS * sizeof *knobs);
+    while (n < QGM_MAX_KNOBS && knobs[n].name) n++;
+    if (!algo->local_steps) return -1;
+    assert(n < QGM_MAX_KNOBS);
+    knobs[n] = local;
+    return n;
+}
 
 const struct qgm_algo_table *qgm_algo_table(const char *isa)
 {
@@ -77,7 +89,9 @@ const char *qgm_algo_about(const char *name)
     const struct qgm_algo *a;
     for (int i = 0; i < MAX_ALGOS && (a = nth(tables[0], i)); i++)
         if (qgm_spec_is(name, a->name)) {
-            qgm_spec_about(texts[i], sizeof texts[i], a->about, a->knob);
+            struct qgm_knob knobs[QGM_MAX_KNOBS];
+            qgm_algo_knobs(a, knobs);
+            qgm_spec_about(texts[i], sizeof texts[i], a->about, knobs);
             return texts[i];
         }
     return NULL;

@@ -9,7 +9,7 @@ extern const struct qgm_algo_table qgm_algo_table_double;
 /* The algorithm a spec names, or NULL with an error that suggests the nearest. */
 const struct qgm_algo *qgm_algo_find(const struct qgm_algo_table *table, const char *spec, struct qgm_error *err);
 
-/* The common option of algorithms that admit local steps. */
-extern const struct qgm_knob qgm_knob_local;
+/* All options of an algorithm: its own, then local=K where it admits local steps. Returns the index of that, or -1. */
+int qgm_algo_knobs(const struct qgm_algo *algo, struct qgm_knob knobs[QGM_MAX_KNOBS]);
 
 #endif

@@ -55,7 +55,7 @@ static void slow_step(const struct qgm_step *s, struct qgm_block *b)
 
 #define COMMON                                                                                                         \
     .source = "Wang et al. 2020, Algorithm 1; Lin et al. 2021, released code", .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,   \
-    .states = 3, .messages = 1, .bytes = 20, .momentum = true, .velocity = 1 + B,                                      \
+    .states = 3, .messages = 1, .bytes = 20, .momentum = true, .local_steps = true, .velocity = 1 + B,                 \
     .knob = { { "tau", "steps between averages", 12, 1, 1e6, true },                                                   \
               { "beta", "slow momentum", 0.7, 0, 0.999999 },                                                           \
               { "alpha", "slow learning rate", 1, 0, 100 } },                                                          \

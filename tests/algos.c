@@ -334,6 +334,43 @@ static void mixing_keeps_the_mean(void **state)
     }
 }
 
+/* local=3 is the same as a graph on which nobody has neighbours in two steps of three. */
+static void local_steps_are_steps_alone(void **state)
+{
+    (void)state;
+    enum { N = 5 };
+    static const int data[N] = { 0, 1, 2, 3, 4 };
+    struct qgm_topology *t = open_graph("ring", N, false), *sparse = NULL;
+    const struct qgm_row *rows = qgm_topology_rows(t, 0);
+    struct qgm_weight weights[3 * N * N];
+    size_t count = 0;
+    int tried = 0;
+    for (int i = 0; i < N; i++) {
+        for (long draw = 0; draw < 2; draw++) weights[count++] = (struct qgm_weight){ draw, i, i, 1 };
+        for (int k = 0; k < rows[i].n; k++)
+            weights[count++] = (struct qgm_weight){ 2, i, rows[i].from[k], rows[i].w[k] };
+    }
+    assert_int_equal(qgm_topology_from(&sparse, "sparse", N, 3, weights, count, false, NULL), 0);
+    for (const char *const *algo = qgm_algo_names(); *algo; algo++) {
+        if (!strstr(qgm_algo_about(*algo), "local=1")) continue;
+        char spec[100];
+        snprintf(spec, sizeof spec, "%s:local=3", *algo);
+        struct qgm_engine *e = open_engine(spec, t, 20, 0.8), *f = open_engine(*algo, sparse, 20, 0.8);
+        tried++;
+        run(e, 13, data);
+        run(f, 13, data);
+        for (int i = 0; i < N; i++)
+            for (int k = 0; k < 20; k++)
+                if (fabs(x_of(e, i)[k] - x_of(f, i)[k]) > 1e-12)
+                    fail_msg("%s: %g, expected %g", spec, x_of(e, i)[k], x_of(f, i)[k]);
+        qgm_engine_close(&e);
+        qgm_engine_close(&f);
+    }
+    assert_true(tried >= 20);
+    qgm_topology_close(&t);
+    qgm_topology_close(&sparse);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +383,7 @@ int main(void)
         cmocka_unit_test(equal_clients_act_as_one),
         cmocka_unit_test(names_of_clients_do_not_matter),
         cmocka_unit_test(mixing_keeps_the_mean),
+        cmocka_unit_test(local_steps_are_steps_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

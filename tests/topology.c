@@ -45,6 +45,7 @@ static void gaps_as_tabulated(void **state)
         { "davis", 32, 0.082098 },
         { "florentine", 15, 0.057441 },
         { "karate", 34, 0.031236 },
+        { "les-miserables", 77, 0.007287 },
         { "exponential", 8, 0.5 },
         { "exponential", 16, 0.4 },
         { "exponential", 17, 0.452379 },
