@@ -4,10 +4,12 @@
 #include "version.h"
 #include <hwloc.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
 
 static void set_text(json_t *object, const char *key, const char *text)
 {
@@ -55,6 +57,15 @@ static void add_first_line(json_t *c, const char *key, const char *path)
     if (f && fgets(line, sizeof line, f)) line[strcspn(line, "\n")] = 0;
     if (f) fclose(f);
     set_text(c, key, line[0] ? line : NULL);
+}
+
+double qgm_machine_memory(void)
+{
+    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE), limit;
+    FILE *f = fopen("/sys/fs/cgroup/memory.max", "r");
+    if (f && fscanf(f, "%lf", &limit) == 1 && limit < machine) machine = limit;
+    if (f) fclose(f);
+    return machine > 0 ? machine : 0;
 }
 
 json_t *qgm_context(int threads)

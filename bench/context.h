@@ -6,5 +6,7 @@
 /* CPU model, cores, caches, memory (hwloc); instruction sets built, usable and in use; threads, affinity, OpenMP
  * environment; load average, governor; kernel, compiler, flags, commit; date (UTC). */
 json_t *qgm_context(int threads);
+/* Bytes of memory this process may have: the machine's, or what its control group leaves it. 0: unknown. */
+double qgm_machine_memory(void);
 
 #endif

@@ -10,9 +10,10 @@
 static int omp_get_thread_num(void) { return 0; }
 #endif
 
-static void average_buffers(struct qgm_trainer *t)
+void qgm_trainer_average(struct qgm_trainer *t)
 {
     size_t buffers = qgm_model_buffers(t->model);
+    qgm_engine_average(t->engine, t->average);
     for (size_t k = 0; k < buffers; k++) {
         double sum = 0;
         for (long i = 0; i < t->options.clients; i++) sum += t->buffers[(size_t)i * buffers + k];
@@ -35,8 +36,7 @@ void qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluat
     double begin = qgm_seconds();
     int clients = (int)t->options.clients, chunks = (int)((images + t->test_batch - 1) / t->test_batch);
     size_t buffers = qgm_model_buffers(t->model);
-    qgm_engine_average(t->engine, t->average);
-    average_buffers(t);
+    qgm_trainer_average(t);
     /* (model, chunk) tasks, the averaged model last; scores are added in order, so threads change nothing. */
     long tasks = (long)(clients + 1) * chunks;
     struct qgm_score *scores = calloc((size_t)tasks, sizeof *scores);

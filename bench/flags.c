@@ -43,6 +43,7 @@ const struct qgm_flag qgm_flags[] = {
     TEXT("dataset", dataset, "fashion-mnist", "NAME", "training and test data"),
     HOW("data-dir", QGM_FLAG_TEXT, data_dir, "", 0, 0, "DIR", "folder of the data files (default: where they usually are)"),
     TEXT("model", model, "cnn", "NAME", "network, with its own options: cnn:width=32"),
+    TEXT("init", init, "", "FILE", "start from these weights (safetensors, names as in PyTorch and Hugging Face)"),
     TEXT("partition", partition, "lin2021", "NAME", "how training data are dealt to clients"),
     REAL("alpha", alpha, "1", 1e-6, 1e6, "Dirichlet concentration: small is heterogeneous (partitions that use it)"),
     TEXT("augment", augment, "auto", "HOW", "training augmentation: auto (the data set's usual), none, flip, crop, flip+crop"),
@@ -64,6 +65,7 @@ const struct qgm_flag qgm_flags[] = {
     HOW("threads", QGM_FLAG_WHOLE, threads, "0", 0, 4096, "N", "threads (0: OMP_NUM_THREADS, else every core it may use)"),
     HOW("isa", QGM_FLAG_TEXT, isa, "", 0, 0, "NAME", "vector instructions: auto, or one of --version's (default: $QGM_ISA, else auto)"),
     HOW("out", QGM_FLAG_TEXT, out, "", 0, 0, "DIR", "write run.jsonl and metrics.csv into this new folder"),
+    HOW("save", QGM_FLAG_TEXT, save, "none", 0, 0, "WHAT", "final weights in --out, as safetensors: none, average, clients (these and the average)"),
     HOW("force", QGM_FLAG_SWITCH, force, "0", 0, 1, NULL, "replace --out if it exists"),
     HOW("quiet", QGM_FLAG_SWITCH, quiet, "0", 0, 1, NULL, "no progress, no table: the digest alone"),
     HOW("dry-run", QGM_FLAG_SWITCH, dry_run, "0", 0, 1, NULL, "check everything, say what would run and how much memory it needs"),
@@ -177,6 +179,7 @@ static int check_name(const char *flag, const char *spec, const char *const *nam
 
 int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
 {
+    static const char *const savings[] = { "none", "average", "clients", NULL };
     static const char *const augmentations[] = { "auto", "none", "flip", "crop", "flip+crop", NULL };
     QGM_TRY(check_name("algo", o->algo, qgm_algo_names(), err));
     QGM_TRY(check_name("topology", o->topology, qgm_topology_names(), err));
@@ -184,6 +187,9 @@ int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
     QGM_TRY(check_name("model", o->model, qgm_model_names(), err));
     QGM_TRY(check_name("partition", o->partition, qgm_partition_names(), err));
     QGM_TRY(check_name("augment", o->augment, augmentations, err));
+    QGM_TRY(check_name("save", o->save, savings, err));
+    if (strcmp(o->save, "none") != 0 && !*o->out)
+        return qgm_fail(err, QGM_USAGE, "--save %s: needs a folder: give --out DIR", o->save);
     if (!o->steps && o->epochs <= 0)
         return qgm_fail(err, QGM_USAGE, "--epochs 0: nothing to train; give --epochs or --steps above 0");
     return 0;

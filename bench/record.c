@@ -1,6 +1,9 @@
 /* Run records. SPDX-License-Identifier: MIT */
 #include "record.h"
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,14 +71,21 @@ static void path_of(char *to, size_t size, const char *folder, const char *file)
     snprintf(to, size, "%s/%s", folder, file);
 }
 
-/* Remove a record folder: its two files and itself. A folder that holds anything else stays. */
+static bool is_ours(const char *name)
+{
+    for (size_t i = 0; i < QGM_COUNT(files); i++)
+        if (strcmp(name, files[i]) == 0) return true;
+    return fnmatch("*.safetensors", name, 0) == 0 || fnmatch("*.safetensors.partial", name, 0) == 0;
+}
+
+/* Remove a record folder: its files, weights and itself. A folder that holds anything else stays. */
 static int remove_folder(const char *folder)
 {
-    for (size_t i = 0; i < QGM_COUNT(files); i++) {
-        char path[2 * QGM_TEXT];
-        path_of(path, sizeof path, folder, files[i]);
-        unlink(path);
-    }
+    DIR *dir = opendir(folder);
+    if (!dir) return -1;
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (is_ours(entry->d_name)) unlinkat(dirfd(dir), entry->d_name, 0);
+    closedir(dir);
     return rmdir(folder);
 }
 

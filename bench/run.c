@@ -3,7 +3,7 @@
 #include "context.h"
 #include "kernels.h"
 #include "progress.h"
-#include "trainer.h"
+#include "weights.h"
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,8 +48,8 @@ static json_t *head(const struct qgm_trainer *t)
                      "configuration_digest", digest, "configuration", qgm_options_json(&t->options), "resolved",
                      "parameters", (json_int_t)qgm_model_count(t->model), "steps", (json_int_t)t->total,
                      "steps_per_epoch", (json_int_t)t->per_epoch, "test_subset", (json_int_t)t->subset, "memory_bytes",
-                     (json_int_t)qgm_trainer_bytes(t), "partition", partition, "topology", spectrum_json(t->topology),
-                     "machine", qgm_context(t->threads));
+                     (json_int_t)t->bytes, "partition", partition, "topology", spectrum_json(t->topology), "machine",
+                     qgm_context(t->threads));
 }
 
 static json_t *tail(const struct qgm_outcome *outcome)
@@ -105,10 +105,12 @@ int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, F
     QGM_TRY(qgm_trainer_open(&t, options, data, err));
     int result = qgm_record_open(&record, options->out, options->force, err);
     if (result == 0) {
+        if (table && *t.note) fprintf(stderr, "%s: %s\n", options->init, t.note);
         result = train(&t, &record, table, watch, user, outcome, err);
         outcome->digest = qgm_engine_digest(t.engine);
         outcome->seconds = qgm_seconds() - begin;
         if (result == 0) result = qgm_record_object(&record, tail(outcome), err);
+        if (result == 0) result = qgm_weights_save(&t, record.part, err);
         if (result == 0) result = qgm_record_finish(&record, err);
         if (result < 0) qgm_record_abandon(&record);
     }
@@ -127,16 +129,17 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
     const struct qgm_spectrum *s = qgm_topology_spectrum(t.topology);
     fprintf(to,
             "algorithm  %s\ngraph      %s%s, %ld clients, spectral gap %.6f\nmodel      %s, %zu parameters, %.2f MFLOP "
-            "an image\n"
-            "data       %s, %ld training and %ld test images\npartition  %s, %ld to %ld examples a client, total "
+            "an example\n"
+            "data       %s, %ld training and %ld test examples\npartition  %s, %ld to %ld examples a client, total "
             "variation %.3f\n"
-            "run        %ld steps (%ld an epoch), batch %ld, tests on %ld images, the last on all\n"
-            "machine    %d threads, %s kernels, %.1f MiB\n",
+            "run        %ld steps (%ld an epoch), batch %ld, tests on %ld examples, the last on all\n"
+            "machine    %d threads, %s kernels\n"
+            "memory     %ld clients need %.2f GiB, this machine has %.1f\n",
             options->algo, options->topology, options->lazy ? " (lazy)" : "", options->clients, s->gap, options->model,
             qgm_model_count(t.model), qgm_model_flops(t.model) / 1e6, data->name, data->train.n, data->test.n,
             options->partition, t.heterogeneity.size_min, t.heterogeneity.size_max, t.heterogeneity.tv_mean, t.total,
-            t.per_epoch, options->batch, t.subset, t.threads, qgm_kernels()->isa,
-            (double)qgm_trainer_bytes(&t) / (1 << 20));
+            t.per_epoch, options->batch, t.subset, t.threads, qgm_kernels()->isa, options->clients,
+            (double)t.bytes / (1 << 30), qgm_machine_memory() / (1 << 30));
     qgm_trainer_close(&t);
     return 0;
 }

@@ -1,8 +1,10 @@
 /* Opening a run, and its steps. SPDX-License-Identifier: MIT */
 #include "trainer.h"
+#include "context.h"
 #include "feed.h"
 #include "progress.h"
 #include "random.h"
+#include "weights.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,9 +76,19 @@ static size_t memory_bytes(const struct qgm_trainer *t)
            qgm_piece((size_t)t->data->test.n, sizeof(uint32_t));
 }
 
-size_t qgm_trainer_bytes(const struct qgm_trainer *t)
+/* Said before anything large is allocated: the system would rather kill a process than refuse it memory. */
+static int check_memory(struct qgm_trainer *t, const struct qgm_engine_config *config, struct qgm_error *err)
 {
-    return qgm_engine_bytes(t->engine) + memory_bytes(t) + (size_t)t->threads * worker_bytes(t);
+    const double gib = 1 << 30;
+    size_t engine;
+    QGM_TRY(qgm_engine_measure(&engine, config, err));
+    t->bytes = engine + memory_bytes(t) + (size_t)t->threads * worker_bytes(t);
+    double machine = qgm_machine_memory();
+    if (machine <= 0 || (double)t->bytes <= machine) return 0;
+    return qgm_fail(err, QGM_USAGE,
+                    "%ld clients need %.1f GiB, this machine has %.1f: use fewer clients, a smaller model or a smaller "
+                    "batch",
+                    t->options.clients, (double)t->bytes / gib, machine / gib);
 }
 
 static int open_memory(struct qgm_trainer *t, struct qgm_error *err)
@@ -95,11 +107,12 @@ static int open_memory(struct qgm_trainer *t, struct qgm_error *err)
 }
 
 /* All clients start from one model; the subset of the test set does not depend on the seed, so that runs compare. */
-static void start(struct qgm_trainer *t)
+static int start(struct qgm_trainer *t, struct qgm_error *err)
 {
     size_t size = qgm_model_size(t->model), buffers = qgm_model_buffers(t->model);
     float *first = qgm_engine_params(t->engine, 0);
     qgm_model_init(t->model, (uint64_t)t->options.seed, first, t->average_buffers);
+    if (*t->options.init) QGM_TRY(qgm_weights_init(t, err));
     for (int i = 0; i < t->options.clients; i++) {
         if (i) memcpy(qgm_engine_params(t->engine, i), first, size * sizeof(float));
         if (buffers) memcpy(t->buffers + (size_t)i * buffers, t->average_buffers, buffers * sizeof(float));
@@ -108,9 +121,10 @@ static void start(struct qgm_trainer *t)
     for (uint32_t i = 0; i < n; i++) t->test_order[i] = i;
     struct qgm_random r = qgm_random(0, QGM_RANDOM_SAMPLE, UINT32_MAX, 0);
     qgm_random_shuffle(&r, t->test_order, n);
-    if (!t->data->test.start) return;
+    if (!t->data->test.start) return 0;
     qgm_tokens_sort(&t->data->test, t->test_order, t->subset); /* the subset stays a prefix */
     qgm_tokens_sort(&t->data->test, t->test_order + t->subset, n - t->subset);
+    return 0;
 }
 
 static int open_all(struct qgm_trainer *t, struct qgm_error *err)
@@ -137,10 +151,11 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
                                         .seed = (uint64_t)o->seed,
                                         .telemetry = true,
                                         .force_pairing = o->force_pairing };
+    QGM_TRY(check_memory(t, &config, err));
+    if (o->dry_run) return 0;
     QGM_TRY(qgm_engine_open(&t->engine, &config, err));
     QGM_TRY(open_memory(t, err));
-    start(t);
-    return 0;
+    return start(t, err);
 }
 
 int qgm_trainer_open(struct qgm_trainer *t, const struct qgm_options *options, const struct qgm_dataset *data,

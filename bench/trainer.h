@@ -32,6 +32,8 @@ struct qgm_trainer {
     uint32_t *test_order; /* of the test set: a fixed permutation, then texts by length; a subset is a prefix */
     struct qgm_worker *workers;
     int threads;
+    size_t bytes;                 /* the run holds: parameters, gradients, states, activations */
+    char note[400];               /* what --init left at its initial values; "" without */
     long per_epoch, total, every; /* steps: of an epoch, of the run, between evaluations (0: only the last) */
     long subset;                  /* test images of the evaluations before the last */
     int test_batch;
@@ -42,15 +44,17 @@ struct qgm_trainer {
     long loss_steps;
 };
 
-/* Open everything a run needs; data must outlive it. 0 or -1 with nothing left open. */
+/* Open everything a run needs; data must outlive it. Refuses a run that needs more memory than the machine has. With
+ * options.dry_run everything is checked, but there is no memory and no engine: only describe and close it. 0 or -1 with
+ * nothing left open. */
 int qgm_trainer_open(struct qgm_trainer *trainer, const struct qgm_options *options, const struct qgm_dataset *data,
                      struct qgm_error *err);
 void qgm_trainer_close(struct qgm_trainer *trainer);
-/* Bytes the run will hold, before it allocates its large part: parameters, gradients, states, activations. */
-size_t qgm_trainer_bytes(const struct qgm_trainer *trainer);
 /* One step of all clients. telemetry may be NULL. A loss that is not finite, or above 1000, sets *diverged. */
 int qgm_trainer_step(struct qgm_trainer *trainer, struct qgm_telemetry *telemetry, bool *diverged,
                      struct qgm_error *err);
+/* Set `average` and `average_buffers` to the mean over clients. */
+void qgm_trainer_average(struct qgm_trainer *trainer);
 /* Test every client's own model, and the averaged one, on the first `images` of the test order; fills the accuracies
  * and the counters of *e. */
 void qgm_trainer_evaluate(struct qgm_trainer *trainer, long images, struct qgm_evaluation *e);

@@ -19,6 +19,8 @@ enum { LARGEST_HEADER = 100000000 }; /* the format's own limit */
 struct entry {
     const struct qgm_tensor *tensor;
     float *at;
+    const char *name; /* in the file that is read; NULL: a head that the file has not */
+    json_t *value;
 };
 
 struct entries {
@@ -34,7 +36,8 @@ static int open_entries(struct entries *e, const struct qgm_model *m, const floa
     if (!e->entry) return qgm_fail(err, QGM_SYSTEM, "cannot allocate memory for a list of tensors");
     for (int i = 0; i < n + more; i++) {
         const struct qgm_tensor *t = i < n ? qgm_model_tensor(m, i) : qgm_model_buffer_tensor(m, i - n);
-        e->entry[i] = (struct entry){ .tensor = t, .at = (float *)(i < n ? params : buffers) + t->offset };
+        e->entry[i] =
+            (struct entry){ .tensor = t, .name = t->name, .at = (float *)(i < n ? params : buffers) + t->offset };
     }
     return 0;
 }
@@ -191,6 +194,12 @@ static int open_file(struct file *file)
     return 0;
 }
 
+/* What a reader says about a file that fits but for its head. */
+struct note {
+    char *text;
+    size_t size;
+};
+
 /* A tensor of the file: where its bytes are. */
 struct range {
     const char *name;
@@ -266,59 +275,133 @@ static void shape_text(char *text, size_t size, const size_t *shape, int dims)
     if (used < size) snprintf(text + used, size - used, "]");
 }
 
-/* One of the model's tensors: type, shape, bytes. */
-static int check_tensor(const struct file *file, const struct qgm_tensor *t)
+static bool same_shape(const struct entry *e)
 {
-    json_t *value = json_object_get(file->root, t->name), *axes = json_object_get(value, "shape");
-    if (!value) return bad(file, t->name, "the model has it, the file has not");
-    const char *type = json_string_value(json_object_get(value, "dtype"));
-    if (!type || strcmp(type, "F32"))
-        return qgm_fail(file->err, QGM_INPUT, "%s: tensor %s: type %s, expected F32", file->path, t->name,
-                        type ? type : "missing");
     size_t want[4];
-    int dims = torch_shape(t, want);
+    json_t *axes = json_object_get(e->value, "shape");
+    int dims = torch_shape(e->tensor, want);
     bool same = json_is_array(axes) && json_array_size(axes) == (size_t)dims;
     for (int d = 0; same && d < dims; d++)
         same = json_integer_value(json_array_get(axes, (size_t)d)) == (json_int_t)want[d];
-    if (!same) {
-        char expected[100], *found = json_dumps(axes ? axes : value, JSON_COMPACT);
-        shape_text(expected, sizeof expected, want, dims);
-        qgm_fail(file->err, QGM_INPUT, "%s: tensor %s: shape %.200s, expected %s", file->path, t->name,
-                 found ? found : "missing", expected);
-        free(found);
-        return -1;
-    }
+    return same;
+}
+
+static int bad_shape(const struct file *file, const struct entry *e)
+{
+    size_t want[4];
+    char expected[100], *found = json_dumps(json_object_get(e->value, "shape"), JSON_COMPACT | JSON_ENCODE_ANY);
+    shape_text(expected, sizeof expected, want, torch_shape(e->tensor, want));
+    qgm_fail(file->err, QGM_INPUT, "%s: tensor %s: shape %.200s, expected %s%s", file->path, e->name,
+             found ? found : "missing", expected,
+             strstr(e->name, "word_embeddings") ? ", a row a token: does the vocabulary belong to these weights?" : "");
+    free(found);
+    return -1;
+}
+
+/* One of the model's tensors: type, shape, bytes. */
+static int check_tensor(const struct file *file, const struct entry *e)
+{
+    const char *type = json_string_value(json_object_get(e->value, "dtype"));
+    if (!type || strcmp(type, "F32"))
+        return qgm_fail(file->err, QGM_INPUT, "%s: tensor %s: type %s, expected F32", file->path, e->name,
+                        type ? type : "missing");
+    if (!same_shape(e)) return bad_shape(file, e);
     struct range range;
-    QGM_TRY(read_range(file, t->name, value, &range));
-    if (range.to - range.from != t->count * sizeof(float))
-        return bad(file, t->name, "its bytes do not match its shape");
+    QGM_TRY(read_range(file, e->name, e->value, &range));
+    if (range.to - range.from != e->tensor->count * sizeof(float))
+        return bad(file, e->name, "its bytes do not match its shape");
     return 0;
+}
+
+static bool ends_in(const char *name, const char *tail)
+{
+    size_t n = strlen(name), m = strlen(tail);
+    return n >= m && !strcmp(name + n - m, tail);
+}
+
+static bool begins_with_one_of(const char *name, const char *const *heads)
+{
+    for (; *heads; heads++)
+        if (!strncmp(name, *heads, strlen(*heads))) return true;
+    return false;
+}
+
+/* What another task leaves in a file: counters, positions that are no parameters, the heads of pretraining. */
+static bool of_another_task(const char *name)
+{
+    static const char *const heads[] = { "cls.", "vocab_transform.", "vocab_layer_norm.", "vocab_projector.", NULL };
+    return ends_in(name, "embeddings.position_ids") || begins_with_one_of(name, heads);
 }
 
 static bool known(const struct entries *e, const char *name)
 {
     for (int i = 0; i < e->count; i++)
-        if (!strcmp(e->entry[i].tensor->name, name)) return true;
+        if (e->entry[i].name && !strcmp(e->entry[i].name, name)) return true;
     return false;
 }
 
-/* Tensors of the file that the model has not; statistics are no surprise when only parameters were asked for. */
-static int check_extra(const struct file *file, const struct entries *e, const struct qgm_model *m)
+static void add_note(struct note *note, const char *what, const char *name)
 {
-    static const char counter[] = "num_batches_tracked";
+    size_t used = strlen(note->text);
+    if (used < note->size) snprintf(note->text + used, note->size - used, "%s%s %s", used ? ", " : "", what, name);
+}
+
+/* Tensors of the file that the model has not; statistics are no surprise when only parameters were asked for. */
+static int check_extra(const struct file *file, const struct entries *e, const struct qgm_model *m, struct note *note)
+{
     const char *name;
     json_t *value;
     json_object_foreach(file->root, name, value)
     {
-        size_t length = strlen(name), tail = sizeof counter - 1;
-        if (!strcmp(name, "__metadata__") || known(e, name)) continue;
-        if (length >= tail && !strcmp(name + length - tail, counter)) continue;
-        bool buffer = false;
+        if (!strcmp(name, "__metadata__") || known(e, name) || ends_in(name, "num_batches_tracked")) continue;
+        if (note && of_another_task(name)) {
+            add_note(note, "left out", name);
+            continue;
+        }
+        bool expected = false;
         for (int i = 0; i < qgm_model_buffer_tensors(m); i++)
-            buffer = buffer || !strcmp(qgm_model_buffer_tensor(m, i)->name, name);
-        if (!buffer) return bad(file, name, "the file has it, the model has not");
+            expected = expected || !strcmp(qgm_model_buffer_tensor(m, i)->name, name);
+        for (int i = 0; i < e->count; i++) expected = expected || (!e->entry[i].name && e->entry[i].value == value);
+        if (!expected) return bad(file, name, "the file has it, the model has not");
     }
     return 0;
+}
+
+/* Encoders saved by themselves have names without "bert." in front. */
+static void find_tensor(const struct file *file, struct entry *e, bool pretrained)
+{
+    static const char *const roots[] = { "bert.", "distilbert.", NULL };
+    e->value = json_object_get(file->root, e->name);
+    for (int i = 0; !e->value && pretrained && roots[i]; i++) {
+        size_t length = strlen(roots[i]);
+        if (strncmp(e->name, roots[i], length)) continue;
+        e->value = json_object_get(file->root, e->name + length);
+        if (e->value) e->name += length;
+    }
+}
+
+/* Tensors that belong to the task, not to what was learnt before it. */
+static bool is_head(const char *name)
+{
+    static const char *const heads[] = { "classifier.", "pre_classifier.", "fc.", "bert.pooler.", "pooler.", NULL };
+    return begins_with_one_of(name, heads);
+}
+
+/* note NULL: exactly this model's. */
+static int check_entries(const struct file *file, struct entries *e, const struct qgm_model *m, struct note *note)
+{
+    for (int i = 0; i < e->count; i++) {
+        struct entry *one = &e->entry[i];
+        find_tensor(file, one, note != NULL);
+        if (note && is_head(one->name) && !(one->value && same_shape(one))) {
+            add_note(note, "fresh", one->name);
+            one->name = NULL;
+        } else if (!one->value)
+            return bad(file, one->name, "the model has it, the file has not");
+        else
+            QGM_TRY(check_tensor(file, one));
+    }
+    return check_extra(file, e, m, note);
 }
 
 static int read_tensors(const struct file *file, const struct entries *e)
@@ -327,39 +410,54 @@ static int read_tensors(const struct file *file, const struct entries *e)
     if (!work) return qgm_fail(file->err, QGM_SYSTEM, "%s: cannot allocate memory to read it", file->path);
     int rc = 0;
     for (int i = 0; rc == 0 && i < e->count; i++) {
-        const struct qgm_tensor *t = e->entry[i].tensor;
+        const struct entry *one = &e->entry[i];
         struct range range;
-        rc = read_range(file, t->name, json_object_get(file->root, t->name), &range);
+        if (!one->name) continue;
+        rc = read_range(file, one->name, one->value, &range);
         if (rc < 0) break;
         if (fseeko(file->f, (off_t)(file->start + range.from), SEEK_SET) < 0 ||
-            fread(work, sizeof *work, t->count, file->f) != t->count)
-            rc = bad(file, t->name, "cannot read its bytes");
+            fread(work, sizeof *work, one->tensor->count, file->f) != one->tensor->count)
+            rc = bad(file, one->name, "cannot read its bytes");
         else
-            transpose(t, e->entry[i].at, work, false);
+            transpose(one->tensor, one->at, work, false);
     }
     free(work);
     return rc;
 }
 
-static int load_entries(struct file *file, const struct entries *e, const struct qgm_model *m, float *params)
+static int load_entries(struct file *file, struct entries *e, const struct qgm_model *m, float *params,
+                        struct note *note)
 {
     QGM_TRY(open_file(file));
     QGM_TRY(check_ranges(file));
-    for (int i = 0; i < e->count; i++) QGM_TRY(check_tensor(file, e->entry[i].tensor));
-    QGM_TRY(check_extra(file, e, m));
-    memset(params, 0, qgm_model_size(m) * sizeof *params);
+    QGM_TRY(check_entries(file, e, m, note));
+    if (!note) memset(params, 0, qgm_model_size(m) * sizeof *params);
     return read_tensors(file, e);
+}
+
+static int load(const char *path, const struct qgm_model *m, float *params, float *buffers, struct note *note,
+                struct qgm_error *err)
+{
+    struct file file = { .path = path, .err = err };
+    struct entries e;
+    QGM_TRY(open_entries(&e, m, params, buffers, err));
+    int rc = load_entries(&file, &e, m, params, note);
+    json_decref(file.root);
+    if (file.f) fclose(file.f);
+    free(e.entry);
+    return rc;
 }
 
 int qgm_safetensors_load(const char *path, const struct qgm_model *m, float *params, float *buffers,
                          struct qgm_error *err)
 {
-    struct file file = { .path = path, .err = err };
-    struct entries e;
-    QGM_TRY(open_entries(&e, m, params, buffers, err));
-    int rc = load_entries(&file, &e, m, params);
-    json_decref(file.root);
-    if (file.f) fclose(file.f);
-    free(e.entry);
-    return rc;
+    return load(path, m, params, buffers, NULL, err);
+}
+
+int qgm_safetensors_pretrained(const char *path, const struct qgm_model *m, float *params, float *buffers, char *note,
+                               size_t size, struct qgm_error *err)
+{
+    struct note text = { note, size };
+    if (size) *note = 0;
+    return load(path, m, params, buffers, &text, err);
 }

@@ -47,6 +47,13 @@ for i in 1 2 3 4 5 6 7 8; do printf '1,good,very good\n2,bad\n'; done >texts.csv
 encoder="--model bert-tiny:width=16,heads=2,inner=32 --clients 2 --batch 4 --steps 3 --lr 0.01 --threads 1"
 accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv,length=4 $encoder --algo qg-dadam
 accept '16 training and 16 test' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --dry-run
+refuse 2 '[0-9]+ clients need [0-9.]+ GiB, this machine has' "$bin/qgm-train" --dataset synthetic:n=40000 --model mlp:hidden=60000-60000 --clients 1000
+accept 'digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --out saved --save clients
+for f in average client-0 client-1; do [ -s saved/$f.safetensors ] || fail "no saved/$f.safetensors"; done
+accept 'digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --out saved --force --init saved/average.safetensors
+[ "$(ls saved)" = "$(printf 'metrics.csv\nrun.jsonl')" ] || fail "--force left $(ls saved)"
+refuse 2 '--save average: needs a folder' "$bin/qgm-train" $small --save average
+refuse 1 '--init: .*cannot open' "$bin/qgm-train" $small --init nowhere.safetensors
 refuse 1 'short.csv: line 2' sh -c 'printf "1,a\n2\n" >short.csv; "$0" --dataset csv:short.csv,texts.csv' "$bin/qgm-train"
 rm -f short.csv
 

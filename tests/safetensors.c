@@ -36,11 +36,11 @@ static void write_bytes(const char *bytes, size_t size)
     fclose(f);
 }
 
-static struct saved save(const char *spec)
+static struct saved save_for(const char *spec, const struct qgm_input *input)
 {
     struct saved s = { 0 };
     struct qgm_error err = { 0 };
-    if (qgm_model_open(&s.model, spec, &cifar10, &err) < 0) fail_msg("%s", err.text);
+    if (qgm_model_open(&s.model, spec, input, &err) < 0) fail_msg("%s", err.text);
     s.params = grad_floats(qgm_model_size(s.model));
     s.buffers = grad_floats(qgm_model_buffers(s.model));
     qgm_model_init(s.model, 7, s.params, s.buffers);
@@ -49,6 +49,8 @@ static struct saved save(const char *spec)
     s.size = read_bytes(&s.bytes);
     return s;
 }
+
+static struct saved save(const char *spec) { return save_for(spec, &cifar10); }
 
 static void release(struct saved *s)
 {
@@ -181,6 +183,73 @@ static void damage_is_named(void **state)
     release(&s2);
 }
 
+/* Replace text of the header by text of the same length, everywhere. */
+static void rename_all(struct saved *s, const char *from, const char *to)
+{
+    size_t length = strlen(from);
+    assert_int_equal(length, strlen(to));
+    for (char *at = s->bytes; (at = memmem(at, s->size - (size_t)(at - s->bytes), from, length)); at += length)
+        memcpy(at, to, length);
+    write_bytes(s->bytes, s->size);
+}
+
+/* Everything but the tensors called `fresh`... has the file's values; those keep theirs. */
+static void check_all_but(const struct saved *file, const struct qgm_model *model, const float *p, const float *before,
+                          const char *fresh)
+{
+    for (int i = 0; i < qgm_model_tensors(model); i++) {
+        const struct qgm_tensor *t = qgm_model_tensor(model, i), *theirs = qgm_model_tensor(file->model, i);
+        bool kept = !strncmp(t->name, fresh, strlen(fresh));
+        assert_memory_equal(p + t->offset, kept ? before + t->offset : file->params + theirs->offset,
+                            t->count * sizeof *p);
+    }
+}
+
+static void heads_of_another_task_stay_fresh(void **state)
+{
+    (void)state;
+    static const struct qgm_input seven = { 32, 32, 3, 7 }, texts = { 8, 1, 20, 4 }, words = { 8, 1, 21, 4 };
+    struct saved to = save_for("resnet8", &seven), file = save("resnet8");
+    struct qgm_error err = { 0 };
+    char note[200];
+    float *before = grad_floats(qgm_model_size(to.model));
+    memcpy(before, to.params, qgm_model_size(to.model) * sizeof *before);
+    if (qgm_safetensors_pretrained(path, to.model, to.params, to.buffers, note, sizeof note, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(note, "fresh fc.weight, fresh fc.bias");
+    check_all_but(&file, to.model, to.params, before, "fc.");
+    free(before);
+    release(&to);
+    release(&file);
+
+    /* An encoder saved by itself: no "bert." in front, a head of pretraining. */
+    static const char tiny[] = "bert-tiny:layers=1,width=16,heads=2,inner=16";
+    struct saved own = save_for(tiny, &texts), wide = save_for(tiny, &words);
+    struct saved encoder = save_for(tiny, &texts);
+    for (size_t i = 0; i < qgm_model_size(own.model); i++) own.params[i] = 3;
+    before = grad_floats(qgm_model_size(own.model));
+    memcpy(before, own.params, qgm_model_size(own.model) * sizeof *before);
+    rename_all(&encoder, "\"bert.", "     \"");
+    rename_all(&encoder, "\"classifier.weight\"", "\"cls.predictions.w\"");
+    rename_all(&encoder, "\"classifier.bias\"", "\"cls.predictions\"");
+    if (qgm_safetensors_pretrained(path, own.model, own.params, NULL, note, sizeof note, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(note, "fresh classifier.weight, fresh classifier.bias, left out cls.predictions.w, "
+                              "left out cls.predictions");
+    check_all_but(&encoder, own.model, own.params, before, "classifier.");
+    assert_int_equal(qgm_safetensors_load(path, own.model, own.params, NULL, &err), -1); /* which is strict */
+    assert_int_equal(qgm_safetensors_pretrained(path, wide.model, wide.params, NULL, note, sizeof note, &err), -1);
+    assert_non_null(strstr(err.text, "embeddings.word_embeddings.weight: shape [20,16], expected [21, 16]"));
+    assert_non_null(strstr(err.text, "vocabulary"));
+    rename_all(&encoder, "LayerNorm.bias", "LayerNorm.beta");
+    assert_int_equal(qgm_safetensors_pretrained(path, own.model, own.params, NULL, note, sizeof note, &err), -1);
+    assert_non_null(strstr(err.text, "bert.embeddings.LayerNorm.bias: the model has it, the file has not"));
+    free(before);
+    release(&own);
+    release(&wide);
+    release(&encoder);
+}
+
 /* A file with bytes changed at random is refused or read: never a crash, never a write outside (sanitizers watch). */
 static void random_damage_is_harmless(void **state)
 {
@@ -212,9 +281,8 @@ int main(void)
     if (fd < 0) return 1;
     close(fd);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_saved_is_loaded),
-        cmocka_unit_test(elements_stand_in_pytorchs_order),
-        cmocka_unit_test(damage_is_named),
+        cmocka_unit_test(what_is_saved_is_loaded),   cmocka_unit_test(elements_stand_in_pytorchs_order),
+        cmocka_unit_test(damage_is_named),           cmocka_unit_test(heads_of_another_task_stay_fresh),
         cmocka_unit_test(random_damage_is_harmless),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
