@@ -83,7 +83,7 @@ static void print_plan(const struct qgm_grid *grid, const char *path, int scale,
 /* A data row "1,0.5,nan" without any number after the first would make gnuplot stop: such a figure is left out. */
 static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm_figure *figure, struct qgm_error *err)
 {
-    char script[2 * QGM_TEXT], variables[2 * QGM_TEXT];
+    char script[2 * QGM_TEXT], variables[4 * QGM_TEXT];
     snprintf(script, sizeof script, "%s/%s.gp", plots, figure->plot);
     if (access(script, R_OK) < 0)
         return qgm_fail(err, QGM_INPUT, "figure %s: cannot read %s: %s", figure->plot, script, strerror(errno));
