@@ -45,10 +45,10 @@ struct anchor {
     long t;
     double spread, mean; /* 1/n sum (x_i - xbar)^2 and |xbar - 7.5|; negative: not looked at */
 };
-static void check_quadratic(const char *algo, bool lazy, double lr, double tolerance, const struct anchor *anchors,
-                            int count)
+static void check_quadratic_on(const char *graph, const char *algo, bool lazy, double lr, double tolerance,
+                               const struct anchor *anchors, int count)
 {
-    struct qgm_topology *t = open_graph("ring", 16, lazy);
+    struct qgm_topology *t = open_graph(graph, 16, lazy);
     struct qgm_engine *e = open_engine(algo, t, 1, 0.9);
     for (int a = 0; a < count; a++) {
         while (qgm_engine_steps(e) < anchors[a].t) {
@@ -66,6 +66,12 @@ static void check_quadratic(const char *algo, bool lazy, double lr, double toler
     }
     qgm_engine_close(&e);
     qgm_topology_close(&t);
+}
+
+static void check_quadratic(const char *algo, bool lazy, double lr, double tolerance, const struct anchor *anchors,
+                            int count)
+{
+    check_quadratic_on("ring", algo, lazy, lr, tolerance, anchors, count);
 }
 
 /* Computed once with numpy in double from the formulas alone; five digits of the spread, two or three of the mean. */
@@ -107,18 +113,20 @@ static void trajectories_on_the_quadratic(void **state)
         check_quadratic(table[i].algo, false, table[i].lr, 3e-5, table[i].anchor, 4);
 }
 
-/* Xi^2 = 1/n sum_k (eta lambda_k / (1 - (1 - eta) lambda_k))^2 |<b, u_k>|^2 over the modes of the ring, k > 0: where
- * DSGD at step eta ends. Quasi-global momentum ends there too, in its Nesterov form as if at eta (1 + beta). */
-static double fixed_point(double eta)
+/* Where momentum-free gossip at step eta ends: Xi^2 = 1/n sum_k (eta lambda_k / (1 - (1 - eta) lambda_k))^2 |<b,
+ * u_k>|^2 over the modes of the ring, k > 0, lambda of I + gamma (W - I). Quasi-global momentum ends there too, in its
+ * Nesterov form as if at eta (1 + beta). Where buffers are mixed along, a mode sees the step eta / (1 - beta lambda).
+ */
+static double fixed_point(double eta, double beta, double gamma)
 {
     double sum = 0, pi = acos(-1);
     for (int k = 1; k < 16; k++) {
-        double lambda = (1 + 2 * cos(2 * pi * k / 16)) / 3, re = 0, im = 0;
+        double lambda = 1 - gamma * (1 - (1 + 2 * cos(2 * pi * k / 16)) / 3), re = 0, im = 0;
         for (int i = 0; i < 16; i++) {
             re += i * cos(2 * pi * k * i / 16) / 4;
             im += i * sin(2 * pi * k * i / 16) / 4;
         }
-        double gain = eta * lambda / (1 - (1 - eta) * lambda);
+        double step = eta / (1 - beta * lambda), gain = step * lambda / (1 - (1 - step) * lambda);
         sum += gain * gain * (re * re + im * im) / 16;
     }
     return sum;
@@ -129,25 +137,59 @@ static void fixed_points_in_closed_form(void **state)
     (void)state;
     static const struct {
         const char *algo;
-        double lr, like; /* ends where DSGD with this learning rate ends */
-    } table[] = { { "dsgd", 0.01, 0.01 },     { "dsgd", 0.1, 0.1 },       { "dsgdm", 0.01, 0.1 },
-                  { "dsgdm-n", 0.01, 0.1 },   { "qg-dsgdm", 0.01, 0.01 }, { "qg-dsgdm-n", 0.01, 0.019 },
-                  { "decentlam", 0.01, 0.01 } };
-    assert_true(fabs(fixed_point(0.01) - 3.3191e-1) < 1e-5 && fabs(fixed_point(0.1) - 5.8974) < 1e-4);
+        double lr, like, beta, gamma; /* ends where DSGD with these ends */
+    } table[] = {
+        { "dsgd", 0.01, 0.01, 0, 1 },
+        { "dsgd", 0.1, 0.1, 0, 1 },
+        { "dsgdm", 0.01, 0.1, 0, 1 },
+        { "dsgdm-n", 0.01, 0.1, 0, 1 },
+        { "qg-dsgdm", 0.01, 0.01, 0, 1 },
+        { "qg-dsgdm-n", 0.01, 0.019, 0, 1 },
+        { "qg-dsgdm:dialect=relaysgd", 0.019, 0.01, 0, 1 },
+        { "qg-dsgdm:mu=0.5,tau=4", 0.01, 0.01, 0, 1 },
+        { "qg-ars:rate=0.4,growth=1", 0.01, 0.01, 0, 0.4 },
+        { "decentlam", 0.01, 0.01, 0, 1 },
+        { "qhm:discount=0.9", 0.01, 0.01, 0, 1 },
+        { "sgp", 0.01, 0.01, 0, 1 },
+        { "sgpm-n", 0.01, 0.1, 0, 1 },
+        { "dsgdm-sync", 0.01, 0.01, 0.9, 1 },
+        { "dmsgd:option=2", 0.01, 0.01, 0.9, 1 },
+        { "choco:compressor=none,gamma=0.4", 0.01, 0.01, 0, 0.4 },
+        { "choco:ratio=0.5,gamma=0.4", 0.01, 0.01, 0, 0.4 },
+    };
+    assert_true(fabs(fixed_point(0.01, 0, 1) - 3.3191e-1) < 1e-5 && fabs(fixed_point(0.1, 0, 1) - 5.8974) < 1e-4);
+    assert_true(fabs(fixed_point(0.01, 0.9, 1) - 4.2112) < 1e-4);
     for (size_t i = 0; i < QGM_COUNT(table); i++)
         check_quadratic(table[i].algo, false, table[i].lr, 1e-11,
-                        &(struct anchor){ 8000, fixed_point(table[i].like), 0 }, 1);
+                        &(struct anchor){ 8000, fixed_point(table[i].like, table[i].beta, table[i].gamma), 0 }, 1);
 }
 
 /* Methods that correct for heterogeneous data agree exactly in the end. */
 static void unbiased_methods_reach_consensus(void **state)
 {
     (void)state;
-    static const char *const algos[] = {
-        "d2", "d2-plus", "gt", "gtm", "gtm-n", "momentum-tracking", "edm", "beer:compressor=none", "beer:ratio=0.5"
+    static const struct {
+        const char *algo, *graph;
+    } table[] = {
+        { "d2", "ring" },
+        { "d2-plus", "ring" },
+        { "gt", "ring" },
+        { "gtm", "ring" },
+        { "gtm-n", "ring" },
+        { "momentum-tracking", "ring" },
+        { "edm", "ring" },
+        { "beer:compressor=none", "ring" },
+        { "beer:ratio=0.5", "ring" },
+        { "motef:compressor=none", "ring" },
+        { "relaysgd", "binary-tree" },
+        { "relaysgdm", "binary-tree" },
+        { "relaysgdm-n", "binary-tree" },
+        { "sgd-central", "ring" },
+        { "sgd-central-m-n", "ring" },
     };
-    for (size_t i = 0; i < QGM_COUNT(algos); i++)
-        check_quadratic(algos[i], true, 0.01, 0, &(struct anchor){ 9000, 0, 0 }, 1);
+    for (size_t i = 0; i < QGM_COUNT(table); i++)
+        check_quadratic_on(table[i].graph, table[i].algo, strcmp(table[i].graph, "ring") == 0, 0.01, 0,
+                           &(struct anchor){ 9000, 0, 0 }, 1);
 }
 
 /* One worker's quasi-global momentum is quasi-hyperbolic momentum: discount mu + (1 - mu) beta, nu = beta / discount,
@@ -210,6 +252,36 @@ static void averaging_as_tabulated(void **state)
             fail_msg("%s on %s %d: %.3g and %.3g, expected %.3g and %.3g", table[i].algo, table[i].graph, table[i].n, a,
                      b, table[i].t25, table[i].t100);
     }
+}
+
+/* A mode of W with eigenvalue lambda obeys x(t+2) = trace x(t+1) - determinant x(t), with trace lambda (1 + (1 - mu)
+ * beta) + mu and determinant lambda (mu + (1 - mu) beta): by Cayley and Hamilton, from the first two steps on. */
+static void averaging_mode_by_mode(void **state)
+{
+    (void)state;
+    enum { N = 16, STEPS = 300 };
+    const double beta = 0.9, mu = 0.7, pi = acos(-1);
+    struct qgm_topology *t = open_graph("ring", N, false);
+    struct qgm_engine *e = open_engine("qg-dsgdm:mu=0.7", t, N, beta);
+    for (int i = 0; i < N; i++) /* coordinate k: mode k */
+        for (int k = 0; k < N; k++) x_of(e, i)[k] = cos(2 * pi * i * k / N);
+    double x[N], next[N]; /* of client 0, where every mode is 1 at the start */
+    for (int k = 0; k < N; k++) {
+        x[k] = 1;
+        next[k] = (1 + 2 * cos(2 * pi * k / N)) / 3; /* no displacement yet: one plain step */
+    }
+    for (int step = 1; step < STEPS; step++) {
+        assert_int_equal(qgm_engine_step(e, 1, NULL, NULL), 0);
+        for (int k = 0; k < N; k++) {
+            double lambda = (1 + 2 * cos(2 * pi * k / N)) / 3;
+            if (fabs(x_of(e, 0)[k] - next[k]) > 1e-12) fail_msg("mode %d, step %d: apart", k, step);
+            double after = (lambda * (1 + (1 - mu) * beta) + mu) * next[k] - lambda * (mu + (1 - mu) * beta) * x[k];
+            x[k] = next[k];
+            next[k] = after;
+        }
+    }
+    qgm_engine_close(&e);
+    qgm_topology_close(&t);
 }
 
 /* ---- What holds for every algorithm ---- */
@@ -374,15 +446,11 @@ static void local_steps_are_steps_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trajectories_on_the_quadratic),
-        cmocka_unit_test(fixed_points_in_closed_form),
-        cmocka_unit_test(unbiased_methods_reach_consensus),
-        cmocka_unit_test(quasi_global_alone_is_quasi_hyperbolic),
-        cmocka_unit_test(averaging_as_tabulated),
-        cmocka_unit_test(agreement_without_gradient_stays),
-        cmocka_unit_test(equal_clients_act_as_one),
-        cmocka_unit_test(names_of_clients_do_not_matter),
-        cmocka_unit_test(mixing_keeps_the_mean),
+        cmocka_unit_test(trajectories_on_the_quadratic),    cmocka_unit_test(fixed_points_in_closed_form),
+        cmocka_unit_test(unbiased_methods_reach_consensus), cmocka_unit_test(quasi_global_alone_is_quasi_hyperbolic),
+        cmocka_unit_test(averaging_as_tabulated),           cmocka_unit_test(averaging_mode_by_mode),
+        cmocka_unit_test(agreement_without_gradient_stays), cmocka_unit_test(equal_clients_act_as_one),
+        cmocka_unit_test(names_of_clients_do_not_matter),   cmocka_unit_test(mixing_keeps_the_mean),
         cmocka_unit_test(local_steps_are_steps_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
