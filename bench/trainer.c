@@ -19,6 +19,7 @@ static struct qgm_augment augment_of(const struct qgm_options *o, const struct q
 {
     bool usual = strcmp(o->augment, "auto") == 0;
     return (struct qgm_augment){ .flip = usual ? data->flip : strstr(o->augment, "flip") != NULL,
+                                 .resized = usual ? data->resized : strstr(o->augment, "resized") != NULL,
                                  .crop = (usual ? data->crop : strstr(o->augment, "crop") != NULL) ? 4 : 0,
                                  .seed = (uint64_t)o->seed };
 }
@@ -142,6 +143,9 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
     t->subset = choose_subset(t);
     t->test_batch = 100;
     t->augment = augment_of(o, t->data);
+    if (t->augment.resized && t->data->train.c != 3)
+        return qgm_fail(err, QGM_USAGE, "--augment %s: resizes images of three channels; %s has %d", o->augment,
+                        t->data->name, t->data->train.c);
     struct qgm_engine_config config = { .algo = o->algo,
                                         .topology = t->topology,
                                         .dim = qgm_model_size(t->model),

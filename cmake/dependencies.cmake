@@ -44,6 +44,10 @@ macro(qgm_optional name found version package)
     endif()
 endmacro()
 
+if(NOT QGM_JPEG STREQUAL "OFF")
+    pkg_check_modules(TURBOJPEG QUIET IMPORTED_TARGET libturbojpeg)
+endif()
+qgm_optional(JPEG TURBOJPEG_FOUND "${TURBOJPEG_VERSION}" libturbojpeg0-dev)
 if(NOT QGM_ONEDNN STREQUAL "OFF")
     # Not through dnnl's own CMake package: Debian's insists on OpenCL headers, which a CPU backend has no use for.
     find_path(QGM_DNNL_INCLUDE dnnl.h)

@@ -1,6 +1,5 @@
 /* Batches: augmentation on raw pixels, then normalisation. SPDX-License-Identifier: MIT */
-#include "dataset.h"
-#include "random.h"
+#include "cut.h"
 
 /* What happens to one image: the window starts at (dx, dy) of the image, mirrored or not. */
 struct view {
@@ -64,6 +63,25 @@ static inline __attribute__((always_inline)) void fill(float *x, const uint8_t *
     }
 }
 
+/* An image that is cut to size. Its bytes first lie in the last quarter of its own floats: the floats, written from the
+ * front, never reach a byte that is still to be read. */
+static void fill_cut(float *x, const struct qgm_examples *from, uint32_t example, int position,
+                     const struct qgm_augment *a, const float (*value)[256])
+{
+    size_t floats = (size_t)from->h * (size_t)from->w * 3;
+    uint8_t *bytes = (uint8_t *)(x + floats) - floats;
+    struct view v = draw_view(a, position);
+    bool resized = a && a->resized;
+    struct qgm_random r = { 0 };
+    if (resized) {
+        r = qgm_random(a->seed, QGM_RANDOM_AUGMENT, a->client, a->step);
+        r.next = (1u << 30) + 16 * (uint32_t)position; /* sixteen blocks of four numbers, behind those of the views */
+    }
+    qgm_cut(from, example, resized ? &r : NULL, bytes);
+    qgm_move(bytes, from->h, from->w, v.dy, v.dx, v.mirror);
+    span(x, bytes, 3, from->h * from->w, 3, value);
+}
+
 void qgm_batch_fill(const struct qgm_dataset *d, const struct qgm_examples *from, const uint32_t *index, int n,
                     const struct qgm_augment *augment, float *x, int32_t *labels)
 {
@@ -72,7 +90,13 @@ void qgm_batch_fill(const struct qgm_dataset *d, const struct qgm_examples *from
     size_t pixels = (size_t)h * (size_t)w * (size_t)c;
     for (int ch = 0; ch < c; ch++)
         for (int b = 0; b < 256; b++) value[ch][b] = ((float)b / 255 - d->mean[ch]) / d->std[ch];
+    bool cut = from->stored || (augment && augment->resized);
     for (int i = 0; i < n; i++, x += pixels) {
+        if (cut) {
+            labels[i] = from->labels[index[i]];
+            fill_cut(x, from, index[i], i, augment, (const float(*)[256])value);
+            continue;
+        }
         const uint8_t *image = from->pixels + (size_t)index[i] * pixels;
         struct view v = draw_view(augment, i);
         labels[i] = from->labels[index[i]];

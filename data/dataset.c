@@ -1,4 +1,5 @@
 /* The table of data sets. SPDX-License-Identifier: MIT */
+#include "listing.h"
 #include "reader.h"
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,10 @@ static const struct entry {
     { "synthetic",
       "generated patterns, needs no files; synthetic:n=4000,test=1000,classes=10,size=16,channels=1,seed=0",
       qgm_open_synthetic },
+    { "folder",
+      "folder:DIR: JPEG images in DIR/train/<class>/ and DIR/val/<class>/, as ImageNet (Deng et al. 2009); size=224, "
+      "skip=0: damaged files, cache=DIR, workers=0",
+      qgm_open_folder },
     { "ag-news",
       "120,000 + 7,600 news in 4 classes (Zhang, Zhao, LeCun 2015); CSV files in --data-dir; length=128: tokens, "
       "vocab=FILE",
@@ -35,8 +40,8 @@ static const struct entry *find(const char *spec)
 
 const char *const *qgm_dataset_names(void)
 {
-    static const char *const names[] = { "fashion-mnist", "mnist",   "cifar10", "cifar100",
-                                         "synthetic",     "ag-news", "csv",     NULL };
+    static const char *const names[] = { "fashion-mnist", "mnist",   "cifar10", "cifar100", "synthetic",
+                                         "folder",        "ag-news", "csv",     NULL };
     _Static_assert(QGM_COUNT(names) == QGM_COUNT(table) + 1, "every data set has a name");
     return names;
 }
@@ -63,6 +68,7 @@ int qgm_dataset_open(struct qgm_dataset *d, const char *spec, const char *dir, s
 
 void qgm_dataset_close(struct qgm_dataset *d)
 {
+    qgm_pack_close(d);
     const struct qgm_examples *all[] = { &d->train, &d->test };
     for (size_t i = 0; i < QGM_COUNT(all); i++) {
         free((void *)all[i]->pixels);

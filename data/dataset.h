@@ -8,12 +8,17 @@ extern "C" {
 #endif
 
 /* ---- Data sets: labelled examples, which are images as bytes (n,h,w,c) or texts as tokens ---- */
+struct qgm_stored {
+    uint64_t at; /* of the first pixel, in bytes; three channels */
+    uint32_t h, w;
+};
 struct qgm_examples {
     long n;
     /* Of a text: the tokens of the longest, 1, the size of the vocabulary, as struct qgm_input counts them. */
     int h, w, c, classes;
-    const int32_t *labels; /* n, each in 0..classes-1 */
-    const uint8_t *pixels; /* images: n * h * w * c */
+    const int32_t *labels;           /* n, each in 0..classes-1 */
+    const uint8_t *pixels;           /* images: n * h * w * c, or as stored says */
+    const struct qgm_stored *stored; /* n images of their own shapes, to be cut to h x w; NULL: all are h x w */
     const uint32_t *start; /* texts: n + 1; example i is token[start[i]] .. token[start[i + 1] - 1]. NULL: images */
     const int32_t *token;  /* [CLS] ... [SEP], without padding */
 };
@@ -21,14 +26,23 @@ struct qgm_dataset {
     const char *name;
     struct qgm_examples train, test;
     float mean[4], std[4];          /* of images: of x / 255, a channel */
-    bool crop, flip;                /* what the reference's training transform does */
+    bool crop, flip, resized;       /* what the reference's training transform does: see struct qgm_augment */
     const char *const *class_names; /* NULL, or one a class */
-    void *impl;
+    long skipped;                   /* damaged files that were left out, as asked */
+    struct qgm_pack *pack;          /* the file that examples are mapped from, or NULL */
 };
 /* Load a data set. spec: a name, for some with files and options: "synthetic:classes=4", "ag-news:length=64",
  * "csv:train.csv,test.csv". dir NULL: the places where it is usually found ($QGM_DATA, the Debian package's folder,
  * ./data). A file that is missing, truncated, too long or has a wrong magic number is an error that names the file, the
- * offset or line, what was found and expected, and how to get the data. */
+ * offset or line, what was found and expected, and how to get the data.
+ *
+ * "folder:PATH": train/<class>/ and val/<class>/ of JPEG files (grey and CMYK too). Options: size=224: pixels a side
+ * that a model sees; skip=1: leave out damaged files and count them; cache=DIR; workers=N. The first time, all files
+ * are decoded (scaled down to a shorter side of 8/7 size, 256 for 224) into one packed file in cache, $QGM_CACHE,
+ * $XDG_CACHE_HOME/qgm or ~/.cache/qgm, which later runs map into memory; it is 3 bytes a pixel, has checksums, and does
+ * not depend on the number of workers. Evaluation reads the middle size x size of it; an image no larger than `size` is
+ * taken whole. Down-sampled ImageNet (Chrabaszcz et al. 2017: batches of {"data": n x 3072 bytes, planes; "labels": n,
+ * from 1}) is read as a folder of such images; sizes up to 64 take its transform, larger ones that of ImageNet. */
 int qgm_dataset_open(struct qgm_dataset *dataset, const char *spec, const char *dir, struct qgm_error *err);
 void qgm_dataset_close(struct qgm_dataset *dataset); /* safe on a zeroed struct */
 const char *const *qgm_dataset_names(void);
@@ -91,8 +105,10 @@ int qgm_sampler_next(struct qgm_sampler *sampler, int client, long step, uint32_
 
 /* ---- Batches of images ---- */
 struct qgm_augment {
-    bool flip; /* horizontally, probability 1/2 */
-    int crop;  /* zero-pad the raw pixels by this many on each side and cut a random window back out; 0: none */
+    bool flip;    /* horizontally, probability 1/2 */
+    int crop;     /* zero-pad the raw pixels by this many on each side and cut a random window back out; 0: none */
+    bool resized; /* a random part, area 8 % to 100 %, ratio 3/4 to 4/3, resized to h x w (Szegedy et al. 2015, as in
+                     torchvision); three channels */
     uint64_t seed;
     uint32_t client, step;
 };

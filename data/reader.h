@@ -48,6 +48,7 @@ int qgm_open_cifar10(struct qgm_dataset *d, const char *spec, const char *dir, s
 int qgm_open_cifar100(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err);
 int qgm_open_synthetic(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err);
 int qgm_open_ag_news(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err);
+int qgm_open_folder(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err);
 int qgm_open_csv(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err);
 
 #endif

@@ -1,0 +1,70 @@
+/* Images in folders, as ImageNet is distributed. SPDX-License-Identifier: MIT */
+#include "listing.h"
+#include "reader.h"
+#include "resample.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Deng et al. 2009; the down-sampled sets of Chrabaszcz et al. 2017 are normalised by 0.5 (reference-spec 4). */
+enum { DOWN_SAMPLED = 64, LEAST_SIZE = 8, MOST_SIZE = 512 };
+
+static bool is_root(const char *path)
+{
+    char train[QGM_PATH + 8];
+    snprintf(train, sizeof train, "%s/train", path);
+    return access(train, F_OK) == 0;
+}
+
+/* As it is named, or below --data-dir, $QGM_DATA or ./data. */
+static int find_root(char root[QGM_PATH], const char *name, const char *dir, struct qgm_error *err)
+{
+    const char *places[] = { dir, dir ? NULL : "", dir ? NULL : getenv("QGM_DATA"), dir ? NULL : "data" };
+    for (size_t i = 0; i < QGM_COUNT(places); i++) {
+        if (!places[i]) continue;
+        bool whole = !*places[i] || *name == '/';
+        int n = whole ? snprintf(root, QGM_PATH, "%s", *name ? name : ".")
+                      : snprintf(root, QGM_PATH, *name ? "%s/%s" : "%s", places[i], name);
+        if (n < QGM_PATH && is_root(root)) return 0;
+    }
+    return qgm_fail(err, QGM_INPUT,
+                    "--dataset folder:%s: found no %s%strain in %s: expected train/<class>/*.JPEG and "
+                    "val/<class>/*.JPEG; ImageNet is to be had from image-net.org, subsets of it from their makers",
+                    name, name, *name ? "/" : "", dir ? dir : "the current folder, $QGM_DATA or ./data");
+}
+
+int qgm_open_folder(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err)
+{
+    char name[QGM_PATH] = "", cache[QGM_PATH] = "", root[QGM_PATH];
+    struct qgm_option options[] = {
+        { .text = name },
+        { .key = "size", .low = LEAST_SIZE, .high = MOST_SIZE, .value = 224 },
+        { .key = "skip", .low = 0, .high = 1, .value = 0 },
+        { .key = "workers", .low = 0, .high = 256, .value = 0 },
+        { .key = "cache", .text = cache },
+    };
+    enum { NAME, SIZE, SKIP, WORKERS };
+    QGM_TRY(qgm_read_options(spec, options, QGM_COUNT(options), err));
+    QGM_TRY(find_root(root, name, dir, err));
+    struct qgm_listing listing;
+    struct qgm_pack_config config = { .root = root,
+                                      .cache = cache,
+                                      .size = (int)options[SIZE].value,
+                                      .workers = (int)options[WORKERS].value,
+                                      .skip = options[SKIP].value };
+    QGM_TRY(qgm_list_images(&listing, root, err));
+    int result = qgm_pack_open(d, &listing, &config, err);
+    qgm_listing_close(&listing);
+    static const float mean[3] = { .485f, .456f, .406f }, std[3] = { .229f, .224f, .225f };
+    bool small = config.size <= DOWN_SAMPLED;
+    for (int c = 0; c < 3; c++) {
+        d->mean[c] = small ? .5f : mean[c];
+        d->std[c] = small ? .5f : std[c];
+    }
+    d->name = "folder";
+    d->flip = true;
+    d->crop = small;
+    d->resized = !small;
+    return result;
+}

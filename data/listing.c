@@ -1,0 +1,181 @@
+/* Image files of a folder, in an order that no file system can change. SPDX-License-Identifier: MIT */
+#include "listing.h"
+#include "reader.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+enum { MOST_CLASSES = 1 << 20 };
+
+/* Names in a folder, sorted. */
+struct names {
+    char **name;
+    int n, most;
+};
+
+static void free_names(struct names *names)
+{
+    for (int i = 0; i < names->n; i++) free(names->name[i]);
+    free(names->name);
+}
+
+static bool is_image(const char *name)
+{
+    const char *ending = strrchr(name, '.');
+    return ending && (strcasecmp(ending, ".jpeg") == 0 || strcasecmp(ending, ".jpg") == 0);
+}
+
+static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static bool add_name(struct names *names, const char *name)
+{
+    if (names->n == names->most) {
+        int most = 2 * names->most + 64;
+        char **more = realloc(names->name, (size_t)most * sizeof *more);
+        if (!more) return false;
+        names->name = more;
+        names->most = most;
+    }
+    return (names->name[names->n] = strdup(name)) && ++names->n;
+}
+
+/* Folders (images false) or image files in `path`. What begins with a dot is nobody's. */
+static int read_names(struct names *names, const char *path, bool images, struct qgm_error *err)
+{
+    *names = (struct names){ 0 };
+    DIR *dir = opendir(path);
+    if (!dir) return qgm_fail(err, QGM_INPUT, "cannot read the folder %s: %s", path, strerror(errno));
+    bool room = true;
+    for (struct dirent *e; room && (e = readdir(dir));) {
+        if (*e->d_name == '.') continue;
+        struct stat s;
+        if (fstatat(dirfd(dir), e->d_name, &s, 0) < 0) continue;
+        if (images ? S_ISREG(s.st_mode) && is_image(e->d_name) : S_ISDIR(s.st_mode)) room = add_name(names, e->d_name);
+    }
+    closedir(dir);
+    if (!room) {
+        free_names(names);
+        return qgm_fail(err, QGM_SYSTEM, "%s: out of memory for its names", path);
+    }
+    if (names->n) qsort(names->name, (size_t)names->n, sizeof *names->name, compare);
+    return 0;
+}
+
+/* Returns where the text is, or SIZE_MAX. */
+static size_t add_text(struct qgm_listing *l, const char *text)
+{
+    size_t size = strlen(text) + 1, at = l->used;
+    if (l->room - l->used < size) {
+        size_t room = 2 * l->room + size + 65536;
+        char *more = realloc(l->text, room);
+        if (!more) return SIZE_MAX;
+        l->text = more;
+        l->room = room;
+    }
+    memcpy(l->text + at, text, size);
+    l->used += size;
+    return at;
+}
+
+static int add_file(struct qgm_listing *l, const char *path, int label, XXH3_state_t *digest, struct qgm_error *err)
+{
+    struct stat s;
+    if (stat(path, &s) < 0) return qgm_fail(err, QGM_INPUT, "%s: %s", path, strerror(errno));
+    if (l->n == l->most) {
+        long most = 2 * l->most + 1024;
+        struct qgm_listed *more = realloc(l->file, (size_t)most * sizeof *more);
+        if (!more) return qgm_fail(err, QGM_SYSTEM, "out of memory for a list of files");
+        l->file = more;
+        l->most = most;
+    }
+    int64_t facts[] = { s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, label };
+    XXH3_64bits_update(digest, path, strlen(path) + 1);
+    XXH3_64bits_update(digest, facts, sizeof facts);
+    l->file[l->n] = (struct qgm_listed){ .path = add_text(l, path), .label = label };
+    if (l->file[l->n++].path == SIZE_MAX) return qgm_fail(err, QGM_SYSTEM, "out of memory for a list of files");
+    return 0;
+}
+
+static int add_class(struct qgm_listing *l, const char *folder, int label, XXH3_state_t *digest, struct qgm_error *err)
+{
+    struct names names;
+    QGM_TRY(read_names(&names, folder, true, err));
+    int result = names.n ? 0 : qgm_fail(err, QGM_INPUT, "%s: a class without any .JPEG or .jpg file", folder);
+    for (int i = 0; i < names.n && result == 0; i++) {
+        char path[QGM_PATH];
+        result = snprintf(path, sizeof path, "%s/%s", folder, names.name[i]) < QGM_PATH
+                     ? add_file(l, path, label, digest, err)
+                     : qgm_fail(err, QGM_INPUT, "%s: paths in it are too long", folder);
+    }
+    free_names(&names);
+    return result;
+}
+
+/* A class of training is new; one of evaluation is one of those. */
+static int label_of(struct qgm_listing *l, const char *name, bool train, const char *folder, struct qgm_error *err)
+{
+    if (train) {
+        size_t *more = realloc(l->class_name, ((size_t)l->classes + 1) * sizeof *more);
+        if (!more || l->classes == MOST_CLASSES) return qgm_fail(err, QGM_SYSTEM, "%s: too many classes", folder);
+        l->class_name = more;
+        l->class_name[l->classes] = add_text(l, name);
+        if (l->class_name[l->classes] == SIZE_MAX) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", folder);
+        return l->classes++;
+    }
+    int low = 0, high = l->classes;
+    while (low < high) { /* sorted, as read_names gave them */
+        int middle = (low + high) / 2, order = strcmp(l->text + l->class_name[middle], name);
+        if (order == 0) return middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return qgm_fail(err, QGM_INPUT, "%s: training has no class '%s'", folder, name);
+}
+
+static int add_split(struct qgm_listing *l, const char *root, bool train, XXH3_state_t *digest, struct qgm_error *err)
+{
+    struct names names;
+    char split[QGM_PATH];
+    if (snprintf(split, sizeof split, "%s/%s", root, train ? "train" : "val") >= QGM_PATH / 2)
+        return qgm_fail(err, QGM_USAGE, "%.100s...: the path is too long", root);
+    QGM_TRY(read_names(&names, split, false, err));
+    int result = names.n ? 0 : qgm_fail(err, QGM_INPUT, "%s: expected a folder a class", split);
+    for (int i = 0; i < names.n && result == 0; i++) {
+        char folder[QGM_PATH + 300];
+        snprintf(folder, sizeof folder, "%s/%s", split, names.name[i]);
+        int label = label_of(l, names.name[i], train, split, err);
+        result = label < 0 ? -1 : add_class(l, folder, label, digest, err);
+    }
+    free_names(&names);
+    return result;
+}
+
+int qgm_list_images(struct qgm_listing *l, const char *root, struct qgm_error *err)
+{
+    *l = (struct qgm_listing){ 0 };
+    XXH3_state_t *digest = XXH3_createState();
+    if (!digest) return qgm_fail(err, QGM_SYSTEM, "out of memory for a list of files");
+    XXH3_64bits_reset(digest);
+    int result = add_split(l, root, true, digest, err);
+    l->train = l->n;
+    if (result == 0) result = add_split(l, root, false, digest, err);
+    l->digest = XXH3_64bits_digest(digest);
+    XXH3_freeState(digest);
+    if (result < 0) qgm_listing_close(l);
+    return result;
+}
+
+void qgm_listing_close(struct qgm_listing *l)
+{
+    free(l->text);
+    free(l->file);
+    free(l->class_name);
+    memset(l, 0, sizeof *l);
+}

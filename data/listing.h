@@ -1,0 +1,39 @@
+/* Private to data/: which image files a folder holds, and the cache they are packed in. SPDX-License-Identifier: MIT */
+#ifndef QGM_LISTING_H
+#define QGM_LISTING_H
+#include "dataset.h"
+
+/* The files of <root>/train/<class>/ and <root>/val/<class>/ by name, case apart, .jpg or .jpeg; classes and files in
+ * the order of their bytes, the training files first. */
+struct qgm_listing {
+    char *text; /* NUL-terminated names, one behind another */
+    size_t used, room;
+    struct qgm_listed {
+        size_t path; /* of the whole name, in text */
+        int32_t label;
+    } * file;
+    long n, train, most; /* files, those of them for training, room */
+    size_t *class_name;  /* in text */
+    int classes;
+    uint64_t digest; /* of names, sizes and dates of the files */
+};
+/* Empty classes, classes of val that train lacks, and folders without either are QGM_INPUT. */
+int qgm_list_images(struct qgm_listing *listing, const char *root, struct qgm_error *err);
+void qgm_listing_close(struct qgm_listing *listing);
+
+/* ---- The packed cache: decoded once, mapped into memory ever after ---- */
+struct qgm_pack; /* opaque */
+struct qgm_pack_config {
+    const char *root, *cache; /* folder of images; folder of caches, "" for the usual one */
+    int size;                 /* of the images that a model will see */
+    int workers;              /* threads that decode; 0: one a core. Any number gives the same file */
+    bool skip;                /* leave out damaged files, and count them */
+};
+/* The cache of these files: mapped if it is there and whole, else written first. Sets train, test, class_names, skipped
+ * and pack of the data set. */
+int qgm_pack_open(struct qgm_dataset *dataset, const struct qgm_listing *listing, const struct qgm_pack_config *config,
+                  struct qgm_error *err);
+/* Unmaps; clears the pointers of dataset that led into it. */
+void qgm_pack_close(struct qgm_dataset *dataset);
+
+#endif

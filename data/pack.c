@@ -1,0 +1,319 @@
+/* The packed cache of an image folder: header, index, labels, class names, pixels. SPDX-License-Identifier: MIT */
+#include "listing.h"
+#include "ordered.h"
+#include "reader.h"
+#include "resample.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+/* Everything in the byte order of the machine: a cache is not made to travel. The offsets are from the file's start. */
+struct header {
+    char magic[8];
+    uint64_t key, bytes;
+    uint64_t n, train, classes, size, skipped;
+    uint64_t labels_at, names_at, pixels_at; /* struct qgm_stored begin behind the header */
+    uint64_t index_sum, pixel_sum;           /* XXH3 of what is before and behind pixels_at */
+};
+static const char magic[8] = "QGMpack1";
+
+struct qgm_pack {
+    void *map;
+    size_t bytes;
+    const char **names;
+};
+
+/* ---- Reading ---- */
+
+/* Nothing in a file is believed: sums find accidents, the comparisons keep a wrong number from leading outside. */
+static bool is_whole(const struct header *h, size_t bytes, uint64_t key)
+{
+    if (bytes < sizeof *h || memcmp(h->magic, magic, sizeof magic) || h->key != key || h->bytes != bytes) return false;
+    uint64_t index = sizeof *h + h->n * sizeof(struct qgm_stored);
+    bool fits = h->n < UINT32_MAX && h->train <= h->n && h->train && h->train < h->n && h->classes <= UINT32_MAX &&
+                h->size && h->size <= 4096 && index <= h->labels_at && h->labels_at % sizeof(int32_t) == 0 &&
+                h->labels_at + h->n * sizeof(int32_t) <= h->names_at && h->names_at <= h->pixels_at &&
+                h->labels_at <= bytes && h->pixels_at <= bytes;
+    if (!fits) return false;
+    const char *start = (const char *)h;
+    struct header blank = *h;
+    blank.index_sum = 0;
+    uint64_t sum = XXH3_64bits_withSeed(start + sizeof *h, h->pixels_at - sizeof *h, XXH3_64bits(&blank, sizeof blank));
+    return sum == h->index_sum && XXH3_64bits(start + h->pixels_at, bytes - h->pixels_at) == h->pixel_sum;
+}
+
+static bool examples_fit(const struct header *h)
+{
+    const struct qgm_stored *stored = (const void *)(h + 1);
+    const int32_t *label = (const void *)((const char *)h + h->labels_at);
+    uint64_t room = h->bytes - h->pixels_at, names = 0;
+    for (uint64_t i = 0; i < h->n; i++) {
+        if (stored[i].h < 1 || stored[i].w < 1 || stored[i].h > 65535 || stored[i].w > 65535) return false;
+        uint64_t size = (uint64_t)stored[i].h * stored[i].w * 3;
+        if (size > room || stored[i].at > room - size || label[i] < 0 || (uint64_t)label[i] >= h->classes) return false;
+        if (i >= h->train && (stored[i].h != h->size || stored[i].w != h->size)) return false;
+        if (i > h->train && stored[i].at != stored[i - 1].at + size) return false;
+    }
+    for (const char *at = (const char *)h + h->names_at, *end = (const char *)h + h->pixels_at; at < end; at++)
+        names += !*at;
+    return names == h->classes;
+}
+
+/* Training images that are all of the size wanted need no index. */
+static bool all_square(const struct header *h, const struct qgm_stored *stored)
+{
+    for (uint64_t i = 0; i < h->train; i++)
+        if (stored[i].h != h->size || stored[i].w != h->size) return false;
+    return true;
+}
+
+static int use(struct qgm_dataset *d, const struct header *h, struct qgm_error *err)
+{
+    const char *start = (const char *)h, *at = start + h->names_at;
+    const struct qgm_stored *stored = (const void *)(h + 1);
+    const uint8_t *pixels = (const uint8_t *)start + h->pixels_at;
+    const char **names = calloc((size_t)h->classes + 1, sizeof *names);
+    if (!names) return qgm_fail(err, QGM_SYSTEM, "out of memory for the names of classes");
+    for (uint64_t c = 0; c < h->classes; c++, at += strlen(at) + 1) names[c] = at;
+    d->class_names = d->pack->names = names;
+    d->skipped = (long)h->skipped;
+    struct qgm_examples all = { .n = (long)h->train,
+                                .h = (int)h->size,
+                                .w = (int)h->size,
+                                .c = 3,
+                                .classes = (int)h->classes,
+                                .labels = (const void *)(start + h->labels_at),
+                                .pixels = pixels,
+                                .stored = all_square(h, stored) ? NULL : stored };
+    d->train = all;
+    d->test = all;
+    d->test.n = (long)(h->n - h->train);
+    d->test.labels += h->train;
+    d->test.pixels += stored[h->train].at;
+    d->test.stored = NULL;
+    return 0;
+}
+
+/* 1: mapped; 0: not there, damaged or of something else; -1: error. */
+static int map(struct qgm_dataset *d, const char *path, uint64_t key, struct qgm_error *err)
+{
+    struct stat s;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return 0;
+    size_t bytes = fstat(file, &s) == 0 ? (size_t)s.st_size : 0;
+    void *at = bytes ? mmap(NULL, bytes, PROT_READ, MAP_SHARED, file, 0) : MAP_FAILED;
+    close(file);
+    if (at == MAP_FAILED) return 0;
+    if (!is_whole(at, bytes, key) || !examples_fit(at)) {
+        munmap(at, bytes);
+        return 0;
+    }
+    d->pack = calloc(1, sizeof *d->pack);
+    if (!d->pack) {
+        munmap(at, bytes);
+        return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", path);
+    }
+    *d->pack = (struct qgm_pack){ .map = at, .bytes = bytes };
+    return use(d, at, err) < 0 ? -1 : 1;
+}
+
+void qgm_pack_close(struct qgm_dataset *d)
+{
+    if (!d->pack) return;
+    munmap(d->pack->map, d->pack->bytes);
+    free(d->pack->names);
+    free(d->pack);
+    d->pack = NULL;
+    d->train = d->test = (struct qgm_examples){ 0 };
+    d->class_names = NULL;
+}
+
+/* ---- Writing ---- */
+
+struct builder {
+    const struct qgm_listing *listing;
+    const struct qgm_pack_config *config;
+    const char *path;
+    FILE *file;
+    struct header head;
+    char *index; /* what is between the header and the pixels */
+    uint64_t at; /* of the next pixels, behind pixels_at */
+    XXH3_state_t *sum;
+};
+struct slot {
+    struct qgm_picture picture;
+    struct qgm_error err;
+    bool failed;
+};
+
+static void decode(void *user, long i, void *to)
+{
+    struct builder *b = user;
+    struct slot *s = to;
+    const char *path = b->listing->text + b->listing->file[i].path;
+    enum qgm_keep keep = i < b->listing->train ? QGM_KEEP_SHAPE : QGM_KEEP_MIDDLE;
+    s->failed = qgm_read_jpeg(path, b->config->size, keep, &s->picture, &s->err) < 0;
+}
+
+static void drop(void *user, void *from)
+{
+    (void)user;
+    free(((struct slot *)from)->picture.pixels);
+}
+
+static int write_failed(const struct builder *b, struct qgm_error *err)
+{
+    return qgm_fail(err, QGM_SYSTEM, "cannot write the cache %s: %s (cache=DIR names another folder)", b->path,
+                    strerror(errno));
+}
+
+static int append(void *user, long i, void *from, struct qgm_error *err)
+{
+    struct builder *b = user;
+    struct slot *s = from;
+    if (s->failed && s->err.kind == QGM_INPUT && b->config->skip) return b->head.skipped++, 0;
+    if (s->failed) {
+        *err = s->err;
+        return err->kind == QGM_INPUT && strstr(err->text, "skip=1") == NULL
+                   ? qgm_fail_in(err, "to leave out damaged files and count them, say skip=1")
+                   : -1;
+    }
+    size_t bytes = (size_t)s->picture.h * (size_t)s->picture.w * 3;
+    bool good = fwrite(s->picture.pixels, 1, bytes, b->file) == bytes;
+    struct qgm_stored stored = { .at = b->at, .h = (uint32_t)s->picture.h, .w = (uint32_t)s->picture.w };
+    XXH3_64bits_update(b->sum, s->picture.pixels, bytes);
+    drop(b, s);
+    if (!good) return write_failed(b, err);
+    b->at += bytes;
+    memcpy(b->index + b->head.n * sizeof stored, &stored, sizeof stored);
+    memcpy(b->index + (b->head.labels_at - sizeof b->head) + b->head.n * sizeof(int32_t), &b->listing->file[i].label,
+           sizeof(int32_t));
+    b->head.n++;
+    b->head.train += i < b->listing->train;
+    return 0;
+}
+
+/* Index and labels have room for every file of the listing; after skipping, some of it stays empty. */
+static int plan(struct builder *b, uint64_t key, struct qgm_error *err)
+{
+    const struct qgm_listing *l = b->listing;
+    struct header *h = &b->head;
+    uint64_t files = (uint64_t)l->n, names = 0;
+    for (int c = 0; c < l->classes; c++) names += strlen(l->text + l->class_name[c]) + 1;
+    memcpy(h->magic, magic, sizeof magic);
+    h->key = key;
+    h->classes = (uint64_t)l->classes;
+    h->size = (uint64_t)b->config->size;
+    h->labels_at = sizeof *h + files * sizeof(struct qgm_stored);
+    h->names_at = h->labels_at + files * sizeof(int32_t);
+    h->pixels_at = h->names_at + names;
+    b->index = calloc(h->pixels_at - sizeof *h, 1);
+    b->sum = XXH3_createState();
+    if (!b->index || !b->sum) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", b->path);
+    char *at = b->index + (h->names_at - sizeof *h);
+    for (int c = 0; c < l->classes; c++) at = stpcpy(at, l->text + l->class_name[c]) + 1;
+    XXH3_64bits_reset(b->sum);
+    return 0;
+}
+
+static int fill(struct builder *b, struct qgm_error *err)
+{
+    struct header *h = &b->head;
+    struct qgm_ordered work = { .n = b->listing->n,
+                                .workers = b->config->workers,
+                                .slot_size = sizeof(struct slot),
+                                .user = b,
+                                .work = decode,
+                                .take = append,
+                                .drop = drop };
+    if (fseeko(b->file, (off_t)h->pixels_at, SEEK_SET) < 0) return write_failed(b, err);
+    QGM_TRY(qgm_ordered_run(&work, err));
+    if (!h->train || h->train == h->n)
+        return qgm_fail(err, QGM_INPUT, "%s: every image of %s is damaged", b->config->root,
+                        h->train ? "val" : "train");
+    h->bytes = h->pixels_at + b->at;
+    h->pixel_sum = XXH3_64bits_digest(b->sum);
+    h->index_sum = XXH3_64bits_withSeed(b->index, h->pixels_at - sizeof *h, XXH3_64bits(h, sizeof *h));
+    bool good = fseeko(b->file, 0, SEEK_SET) == 0 && fwrite(h, sizeof *h, 1, b->file) == 1 &&
+                fwrite(b->index, h->pixels_at - sizeof *h, 1, b->file) == 1 && fflush(b->file) == 0 &&
+                fsync(fileno(b->file)) == 0;
+    return good ? 0 : write_failed(b, err);
+}
+
+static int build(const char *path, const struct qgm_listing *listing, const struct qgm_pack_config *config,
+                 uint64_t key, struct qgm_error *err)
+{
+    char part[QGM_PATH + 32];
+    snprintf(part, sizeof part, "%s.%ld", path, (long)getpid()); /* several runs may build the same cache at once */
+    struct builder b = { .listing = listing, .config = config, .path = path };
+    int result = plan(&b, key, err);
+    if (result == 0 && !(b.file = fopen(part, "wb"))) result = write_failed(&b, err);
+    if (result == 0) result = fill(&b, err);
+    if (b.file && fclose(b.file) != 0 && result == 0) result = write_failed(&b, err);
+    if (result == 0 && rename(part, path) < 0) result = write_failed(&b, err);
+    if (result < 0 && b.file) unlink(part);
+    XXH3_freeState(b.sum);
+    free(b.index);
+    return result;
+}
+
+/* ---- Where it is ---- */
+
+static int make_folder(const char *path, struct qgm_error *err)
+{
+    char part[QGM_PATH];
+    snprintf(part, sizeof part, "%s", path);
+    for (char *slash = part + 1;; slash++) {
+        slash += strcspn(slash, "/");
+        char end = *slash;
+        *slash = 0;
+        if (mkdir(part, 0777) < 0 && errno != EEXIST)
+            return qgm_fail(err, QGM_SYSTEM, "cannot make the folder of caches %s: %s (cache=DIR names another)", part,
+                            strerror(errno));
+        if (!(*slash = end)) return 0;
+    }
+}
+
+static int cache_path(char path[QGM_PATH], const struct qgm_pack_config *config, uint64_t key, struct qgm_error *err)
+{
+    static const struct {
+        const char *variable, *below;
+    } places[] = { { "QGM_CACHE", "" }, { "XDG_CACHE_HOME", "/qgm" }, { "HOME", "/.cache/qgm" } };
+    char folder[QGM_PATH] = "";
+    if (*config->cache) snprintf(folder, sizeof folder, "%s", config->cache);
+    for (size_t i = 0; i < QGM_COUNT(places) && !*folder; i++) {
+        const char *value = getenv(places[i].variable);
+        if (value && *value) snprintf(folder, sizeof folder, "%s%s", value, places[i].below);
+    }
+    if (!*folder) return qgm_fail(err, QGM_USAGE, "no place for a cache of decoded images: name one with cache=DIR");
+    QGM_TRY(make_folder(folder, err));
+    size_t root = strlen(config->root);
+    while (root > 1 && config->root[root - 1] == '/') root--;
+    size_t base = root;
+    while (base && config->root[base - 1] != '/') base--;
+    int n = snprintf(path, QGM_PATH, "%s/%.*s-%d-%016" PRIx64 ".pack", folder, (int)(root - base), config->root + base,
+                     config->size, key);
+    return n < QGM_PATH ? 0 : qgm_fail(err, QGM_USAGE, "cache=%.100s...: the path is too long", folder);
+}
+
+int qgm_pack_open(struct qgm_dataset *d, const struct qgm_listing *listing, const struct qgm_pack_config *config,
+                  struct qgm_error *err)
+{
+    uint64_t facts[] = { listing->digest, (uint64_t)config->size, config->skip };
+    uint64_t key = XXH3_64bits(facts, sizeof facts);
+    char path[QGM_PATH];
+    QGM_TRY(cache_path(path, config, key, err));
+    int there = map(d, path, key, err);
+    if (there == 0) {
+        QGM_TRY(build(path, listing, config, key, err));
+        there = map(d, path, key, err);
+    }
+    return there > 0 ? 0 : there < 0 ? -1 : qgm_fail(err, QGM_SYSTEM, "%s: cannot map what was written", path);
+}
