@@ -33,8 +33,8 @@ static void take(const struct qgm_step *s, struct qgm_block *b)
 #define MOMENTUM QGM_MAP(momentum), QGM_MIX(1), QGM_MAP(take)
 QGM_FAMILY(dsgd) = {
     { .name = "dsgd",
-      .source = "Lian et al. 2017, Algorithm 1; Lin et al. 2021, released code",
-      .about = "decentralised SGD",
+      .source = "Lin et al. 2021, released code; dpsgd is the form of Lian et al. 2017",
+      .about = "decentralised SGD, adapt then combine",
       .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,
       .messages = 1,
       .bytes = 12,

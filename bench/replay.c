@@ -46,9 +46,8 @@ static const struct poptOption own_flags[] = {
 };
 static const char intro[] =
     "Runs the problem of a golden CSV file through the engine and prints the largest deviation from its X rows, as a\n"
-    "share of the largest |x| among them. Exit code 1 when that is above 1e-4 (1e-11 with --double). Algorithms run "
-    "on\n"
-    "the graph of the file even where it lacks what they declare to need.";
+    "share of the largest |x| among them. Exit code 1 when that is above 1e-5 (1e-11 with --double). Algorithms run\n"
+    "on the graph of the file even where it lacks what they declare to need.";
 
 static double get(struct qgm_engine *e, bool reference, int i, long k)
 {
@@ -117,7 +116,7 @@ static int replay(const struct replay *r, const char *path, struct qgm_error *er
                                         .threads = (int)r->threads,
                                         .force_pairing = true,
                                         .reference = r->reference };
-    double worst = 0, size = 0, limit = r->reference ? 1e-11 : 1e-4;
+    double worst = 0, size = 0, limit = r->reference ? 1e-11 : 1e-5;
     int result = qgm_engine_open(&e, &config, err);
     if (result == 0) result = run(e, &g, r, &worst, err);
     if (result < 0) {

@@ -63,6 +63,13 @@ def dsgd(p, beta=0.0, nesterov=False, local=1):
         yield x
 
 
+def dpsgd(p):
+    x = p.x0
+    for t in range(p.T):
+        x = mix(p.W(t), x) - p.lr[t] * p.g(x)
+        yield x
+
+
 def slowmo(p, tau, beta, alpha, nesterov=False):
     x, b, s, u = p.x0, 0 * p.x0, p.x0, 0 * p.x0
     for t in range(p.T):
@@ -343,7 +350,19 @@ def one_way(n, t):
     return w
 
 
+def star(n):
+    return metropolis(n, [(0, i) for i in range(1, n)])
+
+
+def two_sided(n, t):
+    hop = 2 ** (t % (int(math.log2(n - 1)) + 1))
+    return metropolis(n, sorted({tuple(sorted((i, (i + hop) % n))) for i in range(n)}))
+
+
 GRAPHS = {
+    "alone": lambda n, t: [[1.0]],
+    "star": lambda n, t: star(n),
+    "two-sided": two_sided,
     "one-way": one_way,
     "ring": lambda n, t: ring(n),
     "lazy-ring": lambda n, t: lazy(ring(n)),
@@ -357,14 +376,15 @@ GRAPHS = {
 class Problem:
     """Client i, coordinate k: gradient h (x - c) + 0.3 sin(2 x + p), plus weight decay."""
 
-    def __init__(self, seed, graph, n, d, T, beta, wd=0.01, peak=0.1):
+    def __init__(self, seed, graph, n, d, T, beta, wd=0.01, peak=0.1, apart=1, schedule=None):
         r = random.Random(seed)
         self.n, self.d, self.T, self.beta, self.wd, self.graph = n, d, T, beta, wd, graph
         draw = lambda f: Rows([[f() for _ in range(d)] for _ in range(n)])
         self.h, self.c = draw(lambda: r.uniform(0.2, 1.5)), draw(lambda: r.uniform(-4, 4))
-        self.p, self.x0 = draw(lambda: r.uniform(0, 6)), draw(lambda: r.uniform(-1, 1))
-        self.lr = [peak * min(1, (t + 2) / 5) * (0.1 if 3 * t >= 2 * T else 1) for t in range(T)]
-        self.varying = graph in ("one-peer", "alternating")
+        self.p, self.x0 = draw(lambda: r.uniform(0, 6)), draw(lambda: r.uniform(-apart, apart))
+        steps = lambda t: min(1, (t + 2) / 5) * (0.1 if 3 * t >= 2 * T else 1)
+        self.lr = [peak * (schedule or steps)(t) for t in range(T)]
+        self.varying = graph in ("one-peer", "alternating", "two-sided")
 
     def W(self, t): return GRAPHS[self.graph](self.n, t)
     def g(self, x): return self.raw(x) + self.wd * x
@@ -446,9 +466,29 @@ CASES = [
     ("relaysgdm", "relaysgdm", "tree", 0.8, lambda p: relaysgd(p, p.beta)),
     ("relaysgdm-n", "relaysgdm-n", "tree", 0.8, lambda p: relaysgd(p, p.beta, True)),
     ("qg-dadam-v2", "qg-dadam", "one-peer", 0.0, lambda p: qg_dadam(p, "v2")),
+    ("dpsgd", "dpsgd", "house", 0.0, dpsgd),
+]
+# The same with other sizes, schedules and starts: vectors of more than one register, one client, many clients, rates
+# that fall at every step or rise again, clients that start far apart.
+cosine = lambda T: lambda t: 0.55 + 0.45 * math.cos(math.pi * t / T)
+cyclic = lambda t: (1, 0.4, 0.1, 0.7)[t % 4]
+SHAPES = [
+    ("qg-dsgdm-n-wide", "qg-dsgdm-n", "star", 0.9, lambda p: qg(p, True), dict(n=3, d=37, T=5)),
+    ("qg-dsgdm-alone", "qg-dsgdm", "alone", 0.9, qg, dict(n=1, d=18, T=30, schedule=cosine(30))),
+    ("qg-dsgdm-n-many", "qg-dsgdm-n:mu=0.8", "two-sided", 0.8, lambda p: qg(p, True, 0.8),
+     dict(n=11, d=2, T=9, apart=5, schedule=cyclic)),
+    ("dsgdm-n-many", "dsgdm-n", "star", 0.9, lambda p: dsgd(p, p.beta, True), dict(n=12, d=2, T=20, apart=5)),
+    ("d2-plus-cosine", "d2-plus", "lazy-ring", 0.0, lambda p: d2(p, True), dict(n=8, d=2, T=16, schedule=cosine(16))),
+    ("gtm-n-cyclic", "gtm-n", "star", 0.7, lambda p: gt(p, p.beta, True), dict(n=7, d=2, T=14, schedule=cyclic)),
+    ("slowmo-many", "slowmo-n:tau=5,alpha=0.7", "two-sided", 0.9, lambda p: slowmo(p, 5, 0.7, 0.7, True),
+     dict(n=6, d=3, T=16, apart=3, schedule=cosine(16))),
+    ("qg-dadam-wide", "qg-dadam", "star", 0.0, lambda p: qg_dadam(p, "v2"), dict(n=4, d=21, T=6, schedule=cyclic)),
 ]
 
 if __name__ == "__main__":
     for seed, (name, algo, graph, beta, formula) in enumerate(CASES):
         problem = Problem(seed, graph, n=5, d=3, T=12, beta=beta)
+        write(name, algo, problem, formula(problem))
+    for seed, (name, algo, graph, beta, formula, shape) in enumerate(SHAPES, 100):
+        problem = Problem(seed, graph, beta=beta, **shape)
         write(name, algo, problem, formula(problem))
