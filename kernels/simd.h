@@ -30,15 +30,17 @@
 
 enum { VF = 16 }; /* lanes of a logical vector */
 
+#if !defined(QGM_TARGET_AVX512) && !defined(QGM_TARGET_AVX2) && !defined(QGM_TARGET_NEON)
+/* Sixteen scalars an operation: what to inline and unroll is better left to the compiler, whose time it would take. */
+#define VF_INLINE static inline __attribute__((unused))
+#define UNROLL
+#else
+#define VF_INLINE static inline __attribute__((always_inline, unused))
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
-#if defined(QGM_TARGET_AVX512) || defined(QGM_TARGET_AVX2) || defined(QGM_TARGET_NEON)
-#define VF_INLINE static inline __attribute__((always_inline, unused))
-#else /* sixteen scalars an operation: what to inline is better left to the compiler, whose time it would take */
-#define VF_INLINE static inline __attribute__((unused))
 #endif
 
 #if defined(QGM_DOUBLE)
