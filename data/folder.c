@@ -40,11 +40,13 @@ int qgm_open_folder(struct qgm_dataset *d, const char *spec, const char *dir, st
     struct qgm_option options[] = {
         { .text = name },
         { .key = "size", .low = LEAST_SIZE, .high = MOST_SIZE, .value = 224 },
+        { .key = "train", .high = 1000000000 },
+        { .key = "test", .high = 1000000000 },
         { .key = "skip", .low = 0, .high = 1, .value = 0 },
         { .key = "workers", .low = 0, .high = 256, .value = 0 },
         { .key = "cache", .text = cache },
     };
-    enum { NAME, SIZE, SKIP, WORKERS };
+    enum { NAME, SIZE, TRAIN, TEST, SKIP, WORKERS };
     QGM_TRY(qgm_read_options(spec, options, QGM_COUNT(options), err));
     QGM_TRY(find_root(root, name, dir, err));
     struct qgm_listing listing;
@@ -54,7 +56,8 @@ int qgm_open_folder(struct qgm_dataset *d, const char *spec, const char *dir, st
                                       .workers = (int)options[WORKERS].value,
                                       .skip = options[SKIP].value };
     QGM_TRY(qgm_list_images(&listing, root, err));
-    int result = qgm_pack_open(d, &listing, &config, err);
+    int result = qgm_listing_thin(&listing, options[TRAIN].value, options[TEST].value, err);
+    if (result == 0) result = qgm_pack_open(d, &listing, &config, err);
     qgm_listing_close(&listing);
     static const float mean[3] = { .485f, .456f, .406f }, std[3] = { .229f, .224f, .225f };
     bool small = config.size <= DOWN_SAMPLED;

@@ -172,6 +172,25 @@ int qgm_list_images(struct qgm_listing *l, const char *root, struct qgm_error *e
     return result;
 }
 
+int qgm_listing_thin(struct qgm_listing *l, long train, long test, struct qgm_error *err)
+{
+    long split[] = { l->train, l->n - l->train }, most[] = { train, test }, first = 0;
+    int64_t facts[] = { (int64_t)l->digest, train, test };
+    if (!train && !test) return 0;
+    l->n = 0;
+    for (int s = 0; s < 2; s++) {
+        long kept;
+        uint32_t *index = qgm_subset(split[s], most[s], &kept);
+        if (!index) return qgm_fail(err, QGM_SYSTEM, "out of memory for a list of files");
+        for (long i = 0; i < kept; i++) l->file[l->n++] = l->file[first + index[i]];
+        free(index);
+        first += split[s];
+        if (s == 0) l->train = l->n;
+    }
+    l->digest = XXH3_64bits(facts, sizeof facts);
+    return 0;
+}
+
 void qgm_listing_close(struct qgm_listing *l)
 {
     free(l->text);

@@ -15,10 +15,12 @@ struct qgm_listing {
     long n, train, most; /* files, those of them for training, room */
     size_t *class_name;  /* in text */
     int classes;
-    uint64_t digest; /* of names, sizes and dates of the files */
+    uint64_t digest; /* of names, sizes and dates of the files, and of what was kept */
 };
 /* Empty classes, classes of val that train lacks, and folders without either are QGM_INPUT. */
 int qgm_list_images(struct qgm_listing *listing, const char *root, struct qgm_error *err);
+/* Keep at most so many files of each split, as qgm_subset chooses them; 0: all. */
+int qgm_listing_thin(struct qgm_listing *listing, long train, long test, struct qgm_error *err);
 void qgm_listing_close(struct qgm_listing *listing);
 
 /* ---- The packed cache: decoded once, mapped into memory ever after ---- */

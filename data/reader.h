@@ -30,6 +30,10 @@ struct qgm_option {
 };
 int qgm_read_options(const char *spec, struct qgm_option *options, int count, struct qgm_error *err);
 
+/* Which of n examples a data set with an option like test=1000 keeps: `most` of them (0: all), chosen at random, always
+ * the same, ascending; malloc'ed, NULL when there is no memory. */
+uint32_t *qgm_subset(long n, long most, long *count);
+
 /* Unsigned bytes in exactly `dims` (1 to 4) dimensions, plain or gzip-compressed. *bytes is malloc'ed, the product of
  * shape long, at most 2^31. */
 int qgm_read_idx(const char *path, int dims, uint32_t *shape, uint8_t **bytes, struct qgm_error *err);

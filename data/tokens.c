@@ -9,13 +9,14 @@
 static uint32_t length_of(const struct qgm_examples *from, uint32_t i) { return from->start[i + 1] - from->start[i]; }
 
 /* Two passes over the ids would cost more than room for the longest: grown by doubling. */
-static int tokenize(struct qgm_examples *to, const struct qgm_texts *texts, const struct qgm_vocab *vocab, int length,
-                    struct qgm_error *err)
+static int tokenize(struct qgm_examples *to, const struct qgm_texts *texts, const uint32_t *row, long n,
+                    const struct qgm_vocab *vocab, int length, struct qgm_error *err)
 {
-    uint32_t *start = malloc(((size_t)texts->n + 1) * sizeof *start);
+    uint32_t *start = malloc(((size_t)n + 1) * sizeof *start);
     int32_t *token = NULL;
     size_t used = 0, room = 0;
-    for (long i = 0; start && i < texts->n; i++) {
+    for (long i = 0; start && i < n; i++) {
+        const size_t *at = &texts->start[row[i]];
         start[i] = (uint32_t)used;
         if (room - used < (size_t)length) {
             room = 2 * room + (1 << 16);
@@ -27,30 +28,35 @@ static int tokenize(struct qgm_examples *to, const struct qgm_texts *texts, cons
             }
             token = more;
         }
-        used += (size_t)qgm_wordpiece(vocab, texts->byte + texts->start[i], texts->start[i + 1] - texts->start[i],
-                                      token + used, length);
+        used += (size_t)qgm_wordpiece(vocab, texts->byte + at[0], at[1] - at[0], token + used, length);
     }
     if (!start) {
         free(token);
-        return qgm_fail(err, QGM_SYSTEM, "tokens: out of memory for %ld texts", texts->n);
+        return qgm_fail(err, QGM_SYSTEM, "tokens: out of memory for %ld texts", n);
     }
-    start[texts->n] = (uint32_t)used;
-    *to = (struct qgm_examples){ .n = texts->n, .start = start, .token = token };
+    start[n] = (uint32_t)used;
+    *to = (struct qgm_examples){ .n = n, .start = start, .token = token };
     return 0;
 }
 
-static int read_split(struct qgm_examples *to, const char *path, int classes, const struct qgm_vocab *vocab, int length,
-                      struct qgm_error *err)
+/* most: rows to keep, 0 for all. */
+static int read_split(struct qgm_examples *to, const char *path, long most, int classes, const struct qgm_vocab *vocab,
+                      int length, struct qgm_error *err)
 {
     struct qgm_texts texts;
     QGM_TRY(qgm_read_csv(path, classes, &texts, err));
-    int result = tokenize(to, &texts, vocab, length, err);
+    long n;
+    uint32_t *row = qgm_subset(texts.n, most, &n);
+    int result =
+        row ? tokenize(to, &texts, row, n, vocab, length, err) : qgm_fail(err, QGM_SYSTEM, "%s: out of memory", path);
     if (result == 0) {
-        to->labels = texts.label; /* handed over */
+        for (long i = 0; i < texts.n; i++)
+            if (texts.label[i] >= to->classes) to->classes = texts.label[i] + 1;
+        for (long i = 0; i < n; i++) texts.label[i] = texts.label[row[i]]; /* row[i] >= i */
+        to->labels = texts.label;                                          /* handed over */
         texts.label = NULL;
-        for (long i = 0; i < to->n; i++)
-            if (to->labels[i] >= to->classes) to->classes = to->labels[i] + 1;
     }
+    free(row);
     qgm_texts_close(&texts);
     return result;
 }
@@ -59,6 +65,7 @@ static int read_split(struct qgm_examples *to, const char *path, int classes, co
 struct source {
     char train[QGM_PATH], test[QGM_PATH], vocab[QGM_PATH];
     int classes, length;
+    long trains, tests; /* rows to keep */
 };
 
 static int read_all(struct qgm_dataset *d, const struct source *from, struct qgm_error *err)
@@ -66,8 +73,8 @@ static int read_all(struct qgm_dataset *d, const struct source *from, struct qgm
     struct qgm_vocab *v;
     QGM_TRY(qgm_vocab_open(&v, from->vocab, err));
     int vocabulary = qgm_vocab_size(v);
-    int result = read_split(&d->train, from->train, from->classes, v, from->length, err);
-    if (result == 0) result = read_split(&d->test, from->test, d->train.classes, v, from->length, err);
+    int result = read_split(&d->train, from->train, from->trains, from->classes, v, from->length, err);
+    if (result == 0) result = read_split(&d->test, from->test, from->tests, d->train.classes, v, from->length, err);
     qgm_vocab_close(&v);
     if (result < 0) return -1;
     struct qgm_examples *all[] = { &d->train, &d->test };
@@ -102,10 +109,22 @@ static int find_vocab(char path[QGM_PATH], const char *folder, struct qgm_error 
                     folder);
 }
 
-#define LENGTH                                                                                                         \
-    {                                                                                                                  \
-        .key = "length", .low = 3, .high = 512, .value = 128                                                           \
-    }
+enum { LENGTH, TRAIN, TEST, VOCAB, OPTIONS };
+
+/* The options of both data sets, behind the first `words` that have no key. */
+static int read_spec(struct source *from, const char *spec, int words, struct qgm_error *err)
+{
+    struct qgm_option options[2 + OPTIONS] = { { .text = from->train }, { .text = from->test } }, *o = options + words;
+    o[LENGTH] = (struct qgm_option){ .key = "length", .low = 3, .high = 512, .value = 128 };
+    o[TRAIN] = (struct qgm_option){ .key = "train", .high = 1000000000 };
+    o[TEST] = (struct qgm_option){ .key = "test", .high = 1000000000 };
+    o[VOCAB] = (struct qgm_option){ .key = "vocab", .text = from->vocab };
+    QGM_TRY(qgm_read_options(spec, options, words + OPTIONS, err));
+    from->length = (int)o[LENGTH].value;
+    from->trains = o[TRAIN].value;
+    from->tests = o[TEST].value;
+    return 0;
+}
 
 int qgm_open_ag_news(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err)
 {
@@ -118,10 +137,8 @@ int qgm_open_ag_news(struct qgm_dataset *d, const char *spec, const char *dir, s
                "their folder with --data-dir",
     };
     struct source from = { .classes = (int)QGM_COUNT(classes) };
-    struct qgm_option options[] = { LENGTH, { .key = "vocab", .text = from.vocab } };
     char folder[QGM_PATH];
-    QGM_TRY(qgm_read_options(spec, options, QGM_COUNT(options), err));
-    from.length = (int)options[0].value;
+    QGM_TRY(read_spec(&from, spec, 0, err));
     d->name = place.name;
     d->class_names = classes;
     QGM_TRY(qgm_find_folder(folder, &place, dir, err));
@@ -144,11 +161,7 @@ static int in_folder(char path[QGM_PATH], const char *dir, struct qgm_error *err
 int qgm_open_csv(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err)
 {
     struct source from = { .classes = 0 };
-    struct qgm_option options[] = {
-        { .text = from.train }, { .text = from.test }, LENGTH, { .key = "vocab", .text = from.vocab }
-    };
-    QGM_TRY(qgm_read_options(spec, options, QGM_COUNT(options), err));
-    from.length = (int)options[2].value;
+    QGM_TRY(read_spec(&from, spec, 2, err));
     d->name = "csv";
     if (!*from.test) return qgm_fail(err, QGM_USAGE, "--dataset %s: expected csv:TRAIN,TEST", spec);
     QGM_TRY(in_folder(from.train, dir, err));

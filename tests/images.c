@@ -399,6 +399,9 @@ static void damaged_files_are_named_or_counted(void **state)
     refused(spec, "training has no class 'cow'");
     rmdir(below("set/val/cow"));
     refused("folder:set,size=16,cache=/proc/nowhere", "cache");
+    open_tree(&d, ",train=3,test=1");
+    assert_true(d.train.n == 3 && d.test.n == 1 && d.train.classes == 2);
+    qgm_dataset_close(&d);
 }
 
 /* Every file of ImageNet that is there: no complaint, and a plausible mean. Name the folder in $QGM_DATA. */

@@ -53,7 +53,7 @@ for f in average client-0 client-1; do [ -s saved/$f.safetensors ] || fail "no s
 accept 'digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --out saved --force --init saved/average.safetensors
 [ "$(ls saved)" = "$(printf 'metrics.csv\nrun.jsonl')" ] || fail "--force left $(ls saved)"
 refuse 2 '--save average: needs a folder' "$bin/qgm-train" $small --save average
-refuse 1 '--init: .*cannot open' "$bin/qgm-train" $small --init nowhere.safetensors
+refuse 1 '--init nowhere.safetensors: there is no such file' "$bin/qgm-train" $small --init nowhere.safetensors
 refuse 1 'short.csv: line 2' sh -c 'printf "1,a\n2\n" >short.csv; "$0" --dataset csv:short.csv,texts.csv' "$bin/qgm-train"
 rm -f short.csv
 

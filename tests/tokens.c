@@ -211,6 +211,13 @@ static void own_texts(void **state)
     qgm_tokens_sort(&d.train, order, 3);
     assert_true(order[0] == 2 && order[1] == 0 && order[2] == 1);
     qgm_dataset_close(&d);
+    if (qgm_dataset_open(&d, "csv:train.csv,test.csv,train=2,test=1", scratch_dir, &err) < 0) fail_msg("%s", err.text);
+    assert_true(d.train.n == 2 && d.test.n == 1 && d.train.classes == 3);
+    for (int i = 0; i < 2; i++) /* of the same row: "a un" is the second class, "running" the first, "a" the third */
+        assert_int_equal(d.train.labels[i], d.train.start[i + 1] - d.train.start[i] == 3 ? 2
+                                            : d.train.token[d.train.start[i] + 1] == A   ? 1
+                                                                                         : 0);
+    qgm_dataset_close(&d);
     scratch_write("test.csv", "4,a\n", 4); /* a class that training does not have */
     assert_int_equal(qgm_dataset_open(&d, "csv:train.csv,test.csv", scratch_dir, &err), -1);
     assert_non_null(strstr(err.text, "expected a number from 1 to 3"));
