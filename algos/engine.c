@@ -1,11 +1,9 @@
 /* The engine: memory, one step as segments of the stage table, and what is counted along the way. The work on numbers
  * is in pass.c. SPDX-License-Identifier: MIT */
-#include "engine.h"
+#include "engine_inside.h"
 #include "kernels.h"
 #include "needs.h"
-#include "pass.h"
 #include "registry.h"
-#include "relay_counts.h"
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -17,24 +15,6 @@ static int default_threads(void) { return omp_get_max_threads(); }
 #else
 static int default_threads(void) { return 1; }
 #endif
-
-struct qgm_engine {
-    const struct qgm_algo_table *table;
-    const struct qgm_algo *algo;
-    struct qgm_topology *topology;
-    struct qgm_exchange *exchange;
-    struct qgm_arena arena;
-    struct qgm_step step;
-    struct qgm_pass pass;
-    struct qgm_stage active[QGM_MAX_STAGES];
-    double knob[QGM_MAX_KNOBS];
-    size_t blocks, bytes;
-    int local; /* gradient steps per exchange */
-    double *norm, *mass, *mass_next, *telemetry;
-    double vectors_sent; /* of dim elements, summed over clients */
-    bool telemetry_wanted, relays;
-    struct qgm_relay relay;
-};
 
 /* ---- Memory ---- */
 
@@ -304,46 +284,4 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
     if (telemetry) sum_telemetry(e, telemetry);
     e->step.t++;
     return 0;
-}
-
-/* ---- Looking in ---- */
-
-static char *row_of(struct qgm_engine *e, int client, int row)
-{
-    assert(client >= 0 && client < e->exchange->clients);
-    return e->pass.x + ((size_t)client * e->pass.client + (size_t)row * e->pass.stride) * e->table->real;
-}
-
-float *qgm_engine_params(struct qgm_engine *e, int client)
-{
-    assert(e->table->real == sizeof(float));
-    return (float *)row_of(e, client, 0);
-}
-
-float *qgm_engine_grad(struct qgm_engine *e, int client)
-{
-    assert(e->table->real == sizeof(float));
-    return (float *)row_of(e, client, 1);
-}
-
-double *qgm_engine_reference_params(struct qgm_engine *e, int client)
-{
-    assert(e->table->real == sizeof(double));
-    return (double *)row_of(e, client, 0);
-}
-
-double *qgm_engine_reference_grad(struct qgm_engine *e, int client)
-{
-    assert(e->table->real == sizeof(double));
-    return (double *)row_of(e, client, 1);
-}
-
-size_t qgm_engine_dim(const struct qgm_engine *e) { return e->pass.dim; }
-int qgm_engine_clients(const struct qgm_engine *e) { return e->exchange->clients; }
-long qgm_engine_steps(const struct qgm_engine *e) { return e->step.t; }
-size_t qgm_engine_bytes(const struct qgm_engine *e) { return e->bytes; }
-
-double qgm_engine_bytes_sent(const struct qgm_engine *e)
-{
-    return e->vectors_sent * (double)(e->pass.dim * e->table->real) / e->exchange->clients;
 }

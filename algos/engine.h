@@ -70,6 +70,19 @@ void qgm_engine_average(struct qgm_engine *engine, float *out);
  * bits a NaN has depends on the machine. */
 uint64_t qgm_engine_digest(struct qgm_engine *engine);
 
+/* ---- All that later steps depend on, piece by piece: what a checkpoint holds ----
+ * Write the pieces over those of an engine of the same configuration, call qgm_engine_restored, and it goes on to the
+ * same bits. Gradients are not among them: each step gets new ones. */
+struct qgm_engine_piece {
+    char name[40];      /* "client.3.x", "engine.mass", ...: the same for equal configurations */
+    int client;         /* whose it is; -1: of all */
+    size_t count, real; /* elements, and bytes of one: 4 or 8 */
+    void *at;
+};
+int qgm_engine_pieces(const struct qgm_engine *engine);
+void qgm_engine_piece(struct qgm_engine *engine, int i, struct qgm_engine_piece *piece);
+void qgm_engine_restored(struct qgm_engine *engine);
+
 #ifdef __cplusplus
 }
 #endif

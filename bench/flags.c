@@ -4,6 +4,7 @@
 #include "engine.h"
 #include "kernels.h"
 #include "model.h"
+#include "pace.h"
 #include "topology.h"
 #include <math.h>
 #include <stdlib.h>
@@ -66,7 +67,9 @@ const struct qgm_flag qgm_flags[] = {
     HOW("isa", QGM_FLAG_TEXT, isa, "", 0, 0, "NAME", "vector instructions: auto, or one of --version's (default: $QGM_ISA, else auto)"),
     HOW("out", QGM_FLAG_TEXT, out, "", 0, 0, "DIR", "write run.jsonl and metrics.csv into this new folder"),
     HOW("save", QGM_FLAG_TEXT, save, "none", 0, 0, "WHAT", "final weights in --out, as safetensors: none, average, clients (these and the average)"),
-    HOW("force", QGM_FLAG_SWITCH, force, "0", 0, 1, NULL, "replace --out if it exists"),
+    HOW("checkpoint-every", QGM_FLAG_TEXT, checkpoint_every, "10min", 0, 0, "HOW", "write a state to go on from, beside --out: 500 (steps), 30s, 10min, 2h, never; on Ctrl-C anyway"),
+    HOW("resume", QGM_FLAG_SWITCH, resume, "0", 0, 1, NULL, "go on with the interrupted run of --out; from the start when there is none"),
+    HOW("force", QGM_FLAG_SWITCH, force, "0", 0, 1, NULL, "replace --out if it exists, and what an interrupted run left there"),
     HOW("quiet", QGM_FLAG_SWITCH, quiet, "0", 0, 1, NULL, "no progress, no table: the digest alone"),
     HOW("dry-run", QGM_FLAG_SWITCH, dry_run, "0", 0, 1, NULL, "check everything, say what would run and how much memory it needs"),
 };
@@ -190,6 +193,9 @@ int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
     QGM_TRY(check_name("save", o->save, savings, err));
     if (strcmp(o->save, "none") != 0 && !*o->out)
         return qgm_fail(err, QGM_USAGE, "--save %s: needs a folder: give --out DIR", o->save);
+    if (o->resume && !*o->out) return qgm_fail(err, QGM_USAGE, "--resume: of which run? give its --out DIR");
+    struct qgm_pace pace;
+    QGM_TRY(qgm_pace_open(&pace, "checkpoint-every", o->checkpoint_every, err));
     if (!o->steps && o->epochs <= 0)
         return qgm_fail(err, QGM_USAGE, "--epochs 0: nothing to train; give --epochs or --steps above 0");
     return 0;

@@ -5,11 +5,14 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const files[] = { "run.jsonl", "metrics.csv" };
+enum { JSONL, CSV };
+const char *const qgm_record_files[QGM_RECORD_FILES] = { "run.jsonl", "metrics.csv" };
 
 static const struct {
     const char *name;
@@ -66,62 +69,90 @@ int qgm_make_folder(const char *path, struct qgm_error *err)
     }
 }
 
-static void path_of(char *to, size_t size, const char *folder, const char *file)
-{
-    snprintf(to, size, "%s/%s", folder, file);
-}
-
 static bool is_ours(const char *name)
 {
-    for (size_t i = 0; i < QGM_COUNT(files); i++)
-        if (strcmp(name, files[i]) == 0) return true;
+    for (size_t i = 0; i < QGM_RECORD_FILES; i++)
+        if (strcmp(name, qgm_record_files[i]) == 0) return true;
     return fnmatch("*.safetensors", name, 0) == 0 || fnmatch("*.safetensors.partial", name, 0) == 0;
 }
 
-/* Remove a record folder: its files, weights and itself. A folder that holds anything else stays. */
-static int remove_folder(const char *folder)
+/* Remove the files of a record, or of those the ones that match. */
+static int clear_folder(const char *folder, const char *pattern)
 {
     DIR *dir = opendir(folder);
     if (!dir) return -1;
     for (struct dirent *entry; (entry = readdir(dir));)
-        if (is_ours(entry->d_name)) unlinkat(dirfd(dir), entry->d_name, 0);
+        if (is_ours(entry->d_name) && fnmatch(pattern, entry->d_name, 0) == 0) unlinkat(dirfd(dir), entry->d_name, 0);
     closedir(dir);
-    return rmdir(folder);
+    return 0;
+}
+
+/* A folder that holds anything else stays. */
+static int remove_folder(const char *folder) { return clear_folder(folder, "*") < 0 ? -1 : rmdir(folder); }
+
+/* Two processes must not write to one record, for instance when a job is taken up again while it still runs. */
+static int lock_folder(struct qgm_record *r, struct qgm_error *err)
+{
+    r->lock = open(r->part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r->lock < 0) return qgm_fail(err, QGM_SYSTEM, "cannot open the folder %s: %s", r->part, strerror(errno));
+    if (flock(r->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return 0; /* some file systems have no locks */
+    return qgm_fail(err, QGM_USAGE, "another process is writing to %s", r->part);
+}
+
+static void forget(struct qgm_record *r)
+{
+    if (r->lock >= 0) close(r->lock);
+    r->lock = -1;
+    r->out[0] = r->part[0] = 0;
 }
 
 int qgm_record_open(struct qgm_record *r, const char *out, bool force, struct qgm_error *err)
 {
-    *r = (struct qgm_record){ .force = force };
+    *r = (struct qgm_record){ .force = force, .lock = -1 };
     size_t length = strlen(out);
     while (length > 1 && out[length - 1] == '/') length--;
     if (!length) return 0;
     if (length >= sizeof r->out) return qgm_fail(err, QGM_USAGE, "--out: path too long");
     struct stat s;
     snprintf(r->out, sizeof r->out, "%.*s", (int)length, out);
-    if (lstat(r->out, &s) == 0 && !force) {
-        int code = qgm_fail(err, QGM_USAGE, "--out %s: exists; give another name, or --force to replace it", r->out);
-        r->out[0] = 0;
-        return code;
-    }
     snprintf(r->part, sizeof r->part, "%s.part", r->out);
-    remove_folder(r->part); /* of a run that was killed */
-    if (qgm_make_folder(r->part, err) < 0) {
-        r->out[0] = 0;
-        return qgm_fail_in(err, "--out %.*s", (int)length, out);
-    }
-    FILE **to[] = { &r->jsonl, &r->csv };
-    for (size_t i = 0; i < QGM_COUNT(files); i++) {
-        char path[2 * QGM_TEXT];
-        path_of(path, sizeof path, r->part, files[i]);
-        if (!(*to[i] = fopen(path, "w"))) {
-            qgm_fail(err, QGM_SYSTEM, "--out: cannot write %s: %s", path, strerror(errno));
-            qgm_record_abandon(r);
-            return -1;
-        }
-    }
-    for (size_t i = 0; i < QGM_COUNT(columns); i++) fprintf(r->csv, "%s%s", i ? "," : "", columns[i].name);
-    fprintf(r->csv, "\n");
+    int result = 0;
+    if (lstat(r->out, &s) == 0 && !force)
+        result = qgm_fail(err, QGM_USAGE, "--out %s: exists; give another name, or --force to replace it", r->out);
+    else if (qgm_make_folder(r->part, err) < 0 || lock_folder(r, err) < 0)
+        result = qgm_fail_in(err, "--out %s", r->out);
+    if (result < 0) forget(r);
+    return result;
+}
+
+static int begin_file(struct qgm_record *r, int i, const char *text, size_t size, struct qgm_error *err)
+{
+    char path[2 * QGM_TEXT];
+    snprintf(path, sizeof path, "%s/%s", r->part, qgm_record_files[i]);
+    r->file[i] = fopen(path, "w+");
+    if (r->file[i] && fwrite(text, 1, size, r->file[i]) == size && fflush(r->file[i]) == 0) return 0;
+    return qgm_fail(err, QGM_SYSTEM, "--out: cannot write %s: %s", path, strerror(errno));
+}
+
+int qgm_record_begin(struct qgm_record *r, char *const text[QGM_RECORD_FILES], const size_t size[QGM_RECORD_FILES],
+                     struct qgm_error *err)
+{
+    if (!r->out[0]) return 0;
+    if (!text) clear_folder(r->part, "*");
+    for (int i = 0; i < QGM_RECORD_FILES; i++) QGM_TRY(begin_file(r, i, text ? text[i] : "", text ? size[i] : 0, err));
+    for (size_t i = 0; !text && i < QGM_COUNT(columns); i++)
+        fprintf(r->file[CSV], "%s%s", i ? "," : "", columns[i].name);
+    if (!text) fprintf(r->file[CSV], "\n");
     return 0;
+}
+
+int qgm_record_read(struct qgm_record *r, int i, char **text, size_t *size, struct qgm_error *err)
+{
+    off_t end = fflush(r->file[i]) == 0 ? ftello(r->file[i]) : -1;
+    *size = end > 0 ? (size_t)end : 0;
+    *text = malloc(*size + 1);
+    if (*text && end >= 0 && pread(fileno(r->file[i]), *text, *size, 0) == (ssize_t)*size) return 0;
+    return qgm_fail(err, QGM_SYSTEM, "cannot read %s/%s back: %s", r->part, qgm_record_files[i], strerror(errno));
 }
 
 /* Every line reaches the file before the run goes on: a kill loses nothing that was shown. */
@@ -135,9 +166,9 @@ int qgm_record_object(struct qgm_record *r, json_t *object, struct qgm_error *er
 {
     int result = 0;
     if (r->out[0]) {
-        json_dumpf(object, r->jsonl, JSON_COMPACT | JSON_REAL_PRECISION(17));
-        fputc('\n', r->jsonl);
-        result = flushed(r, r->jsonl, err);
+        json_dumpf(object, r->file[JSONL], JSON_COMPACT | JSON_REAL_PRECISION(17));
+        fputc('\n', r->file[JSONL]);
+        result = flushed(r, r->file[JSONL], err);
     }
     json_decref(object);
     return result;
@@ -149,10 +180,10 @@ int qgm_record_evaluation(struct qgm_record *r, const struct qgm_evaluation *e, 
     json_t *object = json_pack("{s:s}", "record", "evaluation");
     for (size_t i = 0; i < QGM_COUNT(columns); i++) {
         json_object_set_new(object, columns[i].name, qgm_json_number(value(e, i)));
-        fprintf(r->csv, "%s%.*g", i ? "," : "", columns[i].digits, value(e, i));
+        fprintf(r->file[CSV], "%s%.*g", i ? "," : "", columns[i].digits, value(e, i));
     }
-    fprintf(r->csv, "\n");
-    int result = flushed(r, r->csv, err);
+    fprintf(r->file[CSV], "\n");
+    int result = flushed(r, r->file[CSV], err);
     return qgm_record_object(r, object, result < 0 ? NULL : err) < 0 ? -1 : result;
 }
 
@@ -168,29 +199,23 @@ static int close_file(FILE **file)
 int qgm_record_finish(struct qgm_record *r, struct qgm_error *err)
 {
     if (!r->out[0]) return 0;
-    int bad = close_file(&r->jsonl);
-    bad |= close_file(&r->csv);
-    if (!bad && r->force && access(r->out, F_OK) == 0 && remove_folder(r->out) < 0) {
-        qgm_fail(err, QGM_SYSTEM, "--force: %s holds files that are not a run's: remove it yourself", r->out);
-        qgm_record_abandon(r);
-        return -1;
-    }
-    if (bad || rename(r->part, r->out) < 0) {
-        qgm_fail(err, QGM_SYSTEM, "cannot write %s: %s", r->out, strerror(errno));
-        qgm_record_abandon(r);
-        return -1;
-    }
-    r->out[0] = 0;
+    int bad = 0;
+    for (int i = 0; i < QGM_RECORD_FILES; i++) bad |= close_file(&r->file[i]);
+    if (!bad && r->force && access(r->out, F_OK) == 0 && remove_folder(r->out) < 0)
+        return qgm_fail(err, QGM_SYSTEM, "--force: %s holds files that are not a run's: remove it yourself", r->out);
+    if (bad || rename(r->part, r->out) < 0)
+        return qgm_fail(err, QGM_SYSTEM, "cannot write %s: %s", r->out, strerror(errno));
+    clear_folder(r->out, "checkpoint-*");
+    forget(r);
     return 0;
 }
 
-void qgm_record_abandon(struct qgm_record *r)
+void qgm_record_abandon(struct qgm_record *r, bool keep)
 {
     if (!r->out[0]) return;
-    close_file(&r->jsonl);
-    close_file(&r->csv);
-    remove_folder(r->part);
-    r->out[0] = 0;
+    for (int i = 0; i < QGM_RECORD_FILES; i++) close_file(&r->file[i]);
+    if (!keep) remove_folder(r->part);
+    forget(r);
 }
 
 void qgm_print_evaluation_head(FILE *to)

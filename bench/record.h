@@ -1,5 +1,6 @@
 /* What a run leaves behind: run.jsonl (configuration and machine first, then an object an evaluation, then the end) and
- * metrics.csv, in a folder that appears under its name only when it is complete. SPDX-License-Identifier: MIT */
+ * metrics.csv, in a folder that appears under its name only when it is complete: until then it is <out>.part.
+ * SPDX-License-Identifier: MIT */
 #ifndef QGM_RECORD_H
 #define QGM_RECORD_H
 #include "flags.h"
@@ -16,19 +17,29 @@ struct qgm_evaluation {
     double images_per_s;                                   /* training only, evaluation excluded */
 };
 
+enum { QGM_RECORD_FILES = 2 };
+extern const char *const qgm_record_files[QGM_RECORD_FILES];
+
 struct qgm_record {
-    char out[QGM_TEXT], part[QGM_TEXT + 8];
-    FILE *jsonl, *csv;
+    char out[QGM_TEXT], part[QGM_TEXT + 8]; /* its name when complete, and until then */
+    FILE *file[QGM_RECORD_FILES];
+    int lock;
     bool force;
 };
-/* Begin a record in the folder `out` (its parents are made); out "" records nothing, and all calls succeed.
- * An existing `out` is refused unless force. */
+/* Claim the folder `out` (its parents are made); out "" records nothing, and all calls succeed. An existing `out` is
+ * refused unless force, and so is one that another process writes to. */
 int qgm_record_open(struct qgm_record *record, const char *out, bool force, struct qgm_error *err);
+/* Start the files: anew (text NULL; whatever an earlier run left in `part` goes), or with what they held once. */
+int qgm_record_begin(struct qgm_record *record, char *const text[QGM_RECORD_FILES], const size_t size[QGM_RECORD_FILES],
+                     struct qgm_error *err);
+/* All that a file holds so far, malloc'ed. */
+int qgm_record_read(struct qgm_record *record, int file, char **text, size_t *size, struct qgm_error *err);
 int qgm_record_object(struct qgm_record *record, json_t *object, struct qgm_error *err); /* steals the reference */
 int qgm_record_evaluation(struct qgm_record *record, const struct qgm_evaluation *e, struct qgm_error *err);
-/* All written and synced, the folder gets its name; on failure nothing is left. */
+/* All written and synced, the folder gets its name and loses its checkpoints. */
 int qgm_record_finish(struct qgm_record *record, struct qgm_error *err);
-void qgm_record_abandon(struct qgm_record *record); /* remove what was begun; safe after finish */
+/* Leave `part` behind, to be taken up again (keep), or remove it. Safe after finish. */
+void qgm_record_abandon(struct qgm_record *record, bool keep);
 
 /* The table printed on stdout: a heading, then a line an evaluation. */
 void qgm_print_evaluation_head(FILE *to);

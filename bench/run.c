@@ -1,7 +1,9 @@
 /* A whole run: steps, evaluations, records. SPDX-License-Identifier: MIT */
 #include "run.h"
+#include "checkpoint.h"
 #include "context.h"
 #include "kernels.h"
+#include "pace.h"
 #include "progress.h"
 #include "weights.h"
 #include <inttypes.h>
@@ -61,60 +63,144 @@ static json_t *tail(const struct qgm_outcome *outcome)
                      "seconds", outcome->seconds);
 }
 
-static int evaluate(struct qgm_trainer *t, const struct qgm_telemetry *telemetry, bool last, struct qgm_record *record,
-                    FILE *table, struct qgm_evaluation *e, struct qgm_error *err)
+/* A run under way. */
+struct run {
+    struct qgm_trainer t;
+    struct qgm_record record;
+    struct qgm_pace pace; /* of checkpoints */
+    FILE *table;
+    qgm_watch *watch;
+    void *user;
+    double begin, before; /* when this process began; what earlier ones have taken */
+    struct qgm_outcome *outcome;
+};
+
+static double elapsed(const struct run *r) { return r->before + qgm_seconds() - r->begin; }
+
+static int evaluate(struct run *r, const struct qgm_telemetry *telemetry, bool last, struct qgm_error *err)
 {
+    struct qgm_evaluation *e = &r->outcome->last;
     *e = (struct qgm_evaluation){ .consensus = telemetry->consensus,
                                   .mean_norm = telemetry->mean_norm,
                                   .zeta2 = telemetry->zeta2,
                                   .grad_norm = telemetry->grad_norm,
                                   .cosine = telemetry->cosine };
-    qgm_trainer_evaluate(t, last ? t->data->test.n : t->subset, e);
-    if (table) qgm_print_evaluation(table, e);
-    return qgm_record_evaluation(record, e, err);
+    qgm_trainer_evaluate(&r->t, last ? r->t.data->test.n : r->t.subset, e);
+    if (r->table) qgm_print_evaluation(r->table, e);
+    return qgm_record_evaluation(&r->record, e, err);
 }
 
-static int train(struct qgm_trainer *t, struct qgm_record *record, FILE *table, qgm_watch *watch, void *user,
-                 struct qgm_outcome *outcome, struct qgm_error *err)
+static int interrupted(struct run *r, long step, struct qgm_error *err)
 {
-    QGM_TRY(qgm_record_object(record, head(t), err));
-    for (long step = 1; step <= t->total && !outcome->diverged; step++) {
+    if (!r->record.out[0])
+        return qgm_fail(
+            err, QGM_SYSTEM,
+            "interrupted at step %ld of %ld: nothing was written (a run with --out DIR can be taken up again)", step,
+            r->t.total);
+    QGM_TRY(qgm_checkpoint_save(&r->t, &r->record, elapsed(r), err));
+    return qgm_fail(err, QGM_SYSTEM, "interrupted at step %ld of %ld", step, r->t.total);
+}
+
+/* A disk that is full now may not be full later, and the checkpoints before are still there: not the run's end. */
+static void checkpoint(struct run *r)
+{
+    struct qgm_error err;
+    if (qgm_checkpoint_save(&r->t, &r->record, elapsed(r), &err) < 0)
+        fprintf(stderr, "warning: no checkpoint at step %ld: %s\n", qgm_engine_steps(r->t.engine), err.text);
+}
+
+static void show(const struct run *r, long step)
+{
+    char note[64];
+    int used = snprintf(note, sizeof note, "epoch %.1f  loss %.3f", (double)step / (double)r->t.per_epoch, r->t.loss);
+    if (r->outcome->last.step > 0)
+        snprintf(note + used, sizeof note - (size_t)used, "  acc %.1f %%", r->outcome->last.mean);
+    r->watch(r->user, (double)step / (double)r->t.total, note);
+}
+
+static int train(struct run *r, struct qgm_error *err)
+{
+    struct qgm_trainer *t = &r->t;
+    for (long step = qgm_engine_steps(t->engine) + 1; step <= t->total && !r->outcome->diverged; step++) {
         struct qgm_telemetry telemetry = { 0 };
         bool due = step == t->total || (t->every && step % t->every == 0);
-        QGM_TRY(qgm_trainer_step(t, due ? &telemetry : NULL, &outcome->diverged, err));
-        if (qgm_interrupted)
-            return qgm_fail(err, QGM_SYSTEM, "interrupted at step %ld of %ld: nothing was written", step, t->total);
-        bool last = step == t->total || outcome->diverged;
-        if (due || last) QGM_TRY(evaluate(t, &telemetry, last, record, table, &outcome->last, err));
-        char note[64];
-        int used = snprintf(note, sizeof note, "epoch %.1f  loss %.3f", (double)step / (double)t->per_epoch, t->loss);
-        if (outcome->last.step > 0)
-            snprintf(note + used, sizeof note - (size_t)used, "  acc %.1f %%", outcome->last.mean);
-        watch(user, (double)step / (double)t->total, note);
+        if (qgm_interrupted) return interrupted(r, step - 1, err);
+        QGM_TRY(qgm_trainer_step(t, due ? &telemetry : NULL, &r->outcome->diverged, err));
+        bool last = step == t->total || r->outcome->diverged;
+        if (due || last) QGM_TRY(evaluate(r, &telemetry, last, err));
+        if (!last && r->record.out[0] && qgm_pace_due(&r->pace, step, qgm_seconds())) checkpoint(r);
+        show(r, step);
     }
     return 0;
+}
+
+/* Where the run goes on from: its start, or a checkpoint. */
+static int start(struct run *r, struct qgm_error *err)
+{
+    const struct qgm_options *o = &r->t.options;
+    char note[400];
+    long newest = qgm_checkpoint_newest(&r->record);
+    if (o->resume) {
+        int found = qgm_checkpoint_load(&r->t, &r->record, &r->before, note, sizeof note, err);
+        if (found < 0 && !o->force) return -1;
+        if (*note && r->table) fprintf(stderr, "note: %s: the one before it is used\n", note);
+        if (found > 0)
+            return qgm_record_object(&r->record,
+                                     json_pack("{s:s, s:I, s:o}", "record", "resume", "step",
+                                               (json_int_t)qgm_engine_steps(r->t.engine), "machine",
+                                               qgm_context(r->t.threads)),
+                                     err);
+        if (r->table) fprintf(stderr, "note: %s: nothing to take up: from the start\n", r->record.part);
+    } else if (newest >= 0 && !o->force) {
+        return qgm_fail(
+            err, QGM_USAGE,
+            "--out %s: %s holds the same or another run, interrupted after step %ld or later: --resume takes "
+            "it up, --force starts anew",
+            r->record.out, r->record.part, newest);
+    }
+    QGM_TRY(qgm_record_begin(&r->record, NULL, NULL, err));
+    return qgm_record_object(&r->record, head(&r->t), err);
+}
+
+static int finish(struct run *r, struct qgm_error *err)
+{
+    r->outcome->digest = qgm_engine_digest(r->t.engine);
+    r->outcome->seconds = elapsed(r);
+    QGM_TRY(qgm_record_object(&r->record, tail(r->outcome), err));
+    QGM_TRY(qgm_weights_save(&r->t, r->record.part, err));
+    return qgm_record_finish(&r->record, err);
+}
+
+/* What is left when it did not end well: a state to go on from, if there is one. */
+static void leave(struct run *r, struct qgm_error *err)
+{
+    long newest = qgm_checkpoint_newest(&r->record);
+    if (newest >= 0) {
+        size_t used = strlen(err->text);
+        snprintf(err->text + used, sizeof err->text - used,
+                 "; kept up to step %ld in %s: the same command with --resume goes on", newest, r->record.part);
+    }
+    qgm_record_abandon(&r->record, newest >= 0);
 }
 
 int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, FILE *table, qgm_watch *watch,
             void *user, struct qgm_outcome *outcome, struct qgm_error *err)
 {
+    struct run r = { .table = table, .watch = watch, .user = user, .begin = qgm_seconds(), .outcome = outcome };
     *outcome = (struct qgm_outcome){ 0 };
-    struct qgm_trainer t;
-    struct qgm_record record;
-    double begin = qgm_seconds();
-    QGM_TRY(qgm_trainer_open(&t, options, data, err));
-    int result = qgm_record_open(&record, options->out, options->force, err);
+    QGM_TRY(qgm_pace_open(&r.pace, "checkpoint-every", options->checkpoint_every, err));
+    QGM_TRY(qgm_trainer_open(&r.t, options, data, err));
+    int result = qgm_record_open(&r.record, options->out, options->force, err);
     if (result == 0) {
-        if (table && *t.note) fprintf(stderr, "%s: %s\n", options->init, t.note);
-        result = train(&t, &record, table, watch, user, outcome, err);
-        outcome->digest = qgm_engine_digest(t.engine);
-        outcome->seconds = qgm_seconds() - begin;
-        if (result == 0) result = qgm_record_object(&record, tail(outcome), err);
-        if (result == 0) result = qgm_weights_save(&t, record.part, err);
-        if (result == 0) result = qgm_record_finish(&record, err);
-        if (result < 0) qgm_record_abandon(&record);
+        if (table && *r.t.note) fprintf(stderr, "%s: %s\n", options->init, r.t.note);
+        bool kept = qgm_checkpoint_newest(&r.record) >= 0;
+        result = start(&r, err);
+        if (result < 0)
+            qgm_record_abandon(&r.record, kept);
+        else if ((result = train(&r, err)) < 0 || (result = finish(&r, err)) < 0)
+            leave(&r, err);
     }
-    qgm_trainer_close(&t);
+    qgm_trainer_close(&r.t);
     return result;
 }
 

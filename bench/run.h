@@ -18,7 +18,7 @@ struct qgm_outcome {
 typedef void qgm_watch(void *user, double done, const char *note);
 
 /* Run to the end and leave the record in options->out (if any). table: where to print evaluations, or NULL.
- * An interrupt (qgm_interrupted) ends the run with an error and leaves nothing behind. */
+ * An interrupt (qgm_interrupted) ends the run with an error; with options->out its state is kept in <out>.part. */
 int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, FILE *table, qgm_watch *watch,
             void *user, struct qgm_outcome *outcome, struct qgm_error *err);
 /* --dry-run: everything opened and checked, and a line of what would run. */

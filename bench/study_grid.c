@@ -115,7 +115,7 @@ static int open_run(struct qgm_grid *grid, struct qgm_grid_run *run, int number,
         QGM_TRY(qgm_options_set(o, grid->axis[a].flag->name, grid->axis[a].values.value[run->at[a]], err));
     QGM_TRY(apply_rules(o, study, err));
     QGM_TRY(name_run(grid, run, err));
-    o->force = true; /* an unfinished or different run of that name is replaced */
+    o->resume = o->force = true; /* an unfinished run is taken up; a different one of that name is replaced */
     QGM_TRY(qgm_options_check(o, err));
     run->kept = is_kept(o);
     return 0;

@@ -69,6 +69,8 @@ refuse 2 '--alpha -1' "$bin/qgm-train" $small --alpha -1
 refuse 2 '--lr nan: expected a number' "$bin/qgm-train" $small --lr nan
 refuse 2 '--lr inf' "$bin/qgm-train" $small --lr inf
 refuse 2 '--batch 60000: larger than a client' "$bin/qgm-train" $small --batch 60000
+refuse 2 '--checkpoint-every 5days: expected steps or a time' "$bin/qgm-train" $small --checkpoint-every 5days
+refuse 2 '--resume: of which run' "$bin/qgm-train" $small --resume
 refuse 2 'expected epochs, ascending' "$bin/qgm-train" $small --milestones 3,x
 refuse 2 'lambda_?min' "$bin/qgm-train" $small --algo d2 --clients 16
 refuse 2 'unknown instruction set|has no' "$bin/qgm-train" $small --isa sse9
@@ -93,15 +95,16 @@ if [ -w /dev/full ]; then
     grep -q 'cannot write' stderr.txt && passed=$((passed + 1)) || fail "no word about a full disk"
 fi
 
-# Ctrl-C: one line, exit 1, nothing half-written.
+# Ctrl-C: one line, exit 1, nothing under the name, and a state to go on from (kills.sh has the rest).
 "$bin/qgm-train" $small --steps 1000000000 --eval-every 0 --quiet --out out >stdout.txt 2>stderr.txt &
 process=$!
 sleep 0.5
 kill -INT $process
 wait $process
 code=$?
-if [ $code = 1 ] && grep -q 'interrupted at step' stderr.txt && [ ! -e out ] && [ ! -e out.part ]; then
+if [ $code = 1 ] && grep -q 'interrupted at step.*--resume goes on' stderr.txt && [ ! -e out ] && [ -e out.part ]; then
     passed=$((passed + 1)); else fail "Ctrl-C: exit $code"; fi
+rm -rf out.part
 
 # Studies: keys are checked with line and column; finished runs are kept.
 cat >study.yaml <<'YAML'

@@ -1,0 +1,116 @@
+/* Looking into an engine: rows, counters, and its whole state piece by piece. SPDX-License-Identifier: MIT */
+#include "engine_inside.h"
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static char *row_of(struct qgm_engine *e, int client, int row)
+{
+    assert(client >= 0 && client < e->exchange->clients);
+    return e->pass.x + ((size_t)client * e->pass.client + (size_t)row * e->pass.stride) * e->table->real;
+}
+
+float *qgm_engine_params(struct qgm_engine *e, int client)
+{
+    assert(e->table->real == sizeof(float));
+    return (float *)row_of(e, client, 0);
+}
+
+float *qgm_engine_grad(struct qgm_engine *e, int client)
+{
+    assert(e->table->real == sizeof(float));
+    return (float *)row_of(e, client, 1);
+}
+
+double *qgm_engine_reference_params(struct qgm_engine *e, int client)
+{
+    assert(e->table->real == sizeof(double));
+    return (double *)row_of(e, client, 0);
+}
+
+double *qgm_engine_reference_grad(struct qgm_engine *e, int client)
+{
+    assert(e->table->real == sizeof(double));
+    return (double *)row_of(e, client, 1);
+}
+
+size_t qgm_engine_dim(const struct qgm_engine *e) { return e->pass.dim; }
+int qgm_engine_clients(const struct qgm_engine *e) { return e->exchange->clients; }
+long qgm_engine_steps(const struct qgm_engine *e) { return e->step.t; }
+size_t qgm_engine_bytes(const struct qgm_engine *e) { return e->bytes; }
+
+double qgm_engine_bytes_sent(const struct qgm_engine *e)
+{
+    return e->vectors_sent * (double)(e->pass.dim * e->table->real) / e->exchange->clients;
+}
+
+/* ---- The state, in pieces ---- */
+
+static void pack(struct qgm_engine *e)
+{
+    e->counters[0] = (double)e->step.t;
+    e->counters[1] = e->vectors_sent;
+    memcpy(e->counters + 2, e->step.derived, sizeof e->step.derived);
+}
+
+void qgm_engine_restored(struct qgm_engine *e)
+{
+    e->step.t = (long)e->counters[0];
+    e->vectors_sent = e->counters[1];
+    memcpy(e->step.derived, e->counters + 2, sizeof e->step.derived);
+}
+
+/* Pieces that all clients share, then each client's rows, then its memory of each neighbour. */
+enum { SHARED = 4 };
+
+static void shared_piece(struct qgm_engine *e, int i, struct qgm_engine_piece *out)
+{
+    size_t clients = (size_t)e->exchange->clients;
+    const struct qgm_engine_piece pieces[SHARED] = {
+        { .name = "engine.counters", .at = e->counters, .count = QGM_COUNTERS },
+        { .name = "engine.mass", .at = e->mass, .count = clients },
+        { .name = "engine.norm", .at = e->norm, .count = clients },
+        { .name = "engine.relayed", .at = e->relay.count, .count = 2 * e->relay.edges },
+    };
+    if (i == 0) pack(e);
+    *out = pieces[i];
+    out->client = -1;
+    out->real = sizeof(double);
+}
+
+static void edge_piece(struct qgm_engine *e, size_t i, struct qgm_engine_piece *out)
+{
+    int client = 0;
+    while (e->relay.first_edge[client + 1] <= i / 2) client++;
+    snprintf(out->name, sizeof out->name, "client.%d.%s.%zu", client, i % 2 ? "went" : "came",
+             i / 2 - e->relay.first_edge[client]);
+    out->client = client;
+    out->at = e->pass.edges + i * e->pass.stride * e->table->real;
+}
+
+int qgm_engine_pieces(const struct qgm_engine *e)
+{
+    return SHARED + e->exchange->clients * (1 + e->pass.states) + (int)(2 * e->relay.edges);
+}
+
+void qgm_engine_piece(struct qgm_engine *e, int i, struct qgm_engine_piece *out)
+{
+    int rows = 1 + e->pass.states, own = e->exchange->clients * rows;
+    *out = (struct qgm_engine_piece){ .count = e->pass.dim, .real = e->table->real };
+    if (i < SHARED) {
+        shared_piece(e, i, out);
+        return;
+    }
+    i -= SHARED;
+    if (i >= own) {
+        edge_piece(e, (size_t)(i - own), out);
+        return;
+    }
+    int row = i % rows;
+    out->client = i / rows;
+    out->at = row_of(e, out->client, row ? 1 + row : 0);
+    if (row)
+        snprintf(out->name, sizeof out->name, "client.%d.state.%d", out->client, row - 1);
+    else
+        snprintf(out->name, sizeof out->name, "client.%d.x", out->client);
+}

@@ -1,0 +1,156 @@
+#!/bin/sh
+# A run that survives anything: killed at random instants and taken up again it ends as the undisturbed one, with the
+# same digest and the same metrics except times. Damaged checkpoints fall back, other flags are refused.
+# usage: kills.sh FOLDER-OF-PROGRAMS [KILLS]
+set -u
+bin=$1
+kills=${2:-6}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+passed=0 failed=0
+fail() {
+    failed=$((failed + 1))
+    echo "FAILED: $*"
+    tail -n 3 stderr.txt 2>/dev/null | sed 's/^/    /'
+}
+good() { passed=$((passed + 1)); }
+
+# untimed FILE: metrics.csv without its last seven columns, which are times.
+untimed() { cut -d, -f1-16 "$1"; }
+seed=${SEED:-1}
+random() { # LIMIT: 0 ... LIMIT - 1, reproducible
+    seed=$(((seed * 1103515245 + 12345) % 2147483648))
+    echo $((seed / 65536 % $1))
+}
+
+# killed NAME KILLS FLAGS: compare a run that is killed again and again with one that is not.
+killed() {
+    name=$1 count=$2
+    shift 2
+    "$bin/qgm-train" "$@" --quiet --out "$name-whole" >whole.txt 2>stderr.txt || { fail "$name: undisturbed"; return; }
+    i=0 ended=no
+    while [ $i -lt "$count" ]; do
+        i=$((i + 1))
+        # Another instruction set and number of threads each time: the same bits.
+        threads=$((1 + $(random 3))) isa=auto
+        [ "$(random 2)" = 1 ] && isa=scalar
+        "$bin/qgm-train" "$@" --quiet --out "$name" --resume --threads $threads --isa $isa >out.txt 2>stderr.txt &
+        process=$!
+        sleep "0.$(printf %03d $((30 + $(random 400))))"
+        signal=KILL
+        [ "$(random 3)" = 0 ] && signal=INT
+        kill -$signal $process 2>/dev/null
+        wait $process 2>/dev/null
+        code=$?
+        if [ $code = 0 ]; then ended=yes; break; fi
+        [ -e "$name" ] && { fail "$name: a folder under its name before the run has ended"; return; }
+        [ $signal = INT ] && [ $code = 1 ] && ! grep -q 'with --resume goes on' stderr.txt && fail "$name: no word on how to go on"
+    done
+    [ $ended = yes ] || "$bin/qgm-train" "$@" --quiet --out "$name" --resume >out.txt 2>stderr.txt || fail "$name: the last part"
+    cmp -s whole.txt out.txt || fail "$name: after $i kills $(cat out.txt), undisturbed $(cat whole.txt)"
+    untimed "$name-whole/metrics.csv" >a.txt
+    untimed "$name/metrics.csv" >b.txt
+    cmp -s a.txt b.txt || fail "$name: metrics differ: $(diff a.txt b.txt | head -n 4)"
+    [ "$(grep -c '"record":"evaluation"' "$name/run.jsonl")" = "$(($(wc -l <"$name/metrics.csv") - 1))" ] || fail "$name: lines of run.jsonl"
+    [ "$(grep -c '"record":"end"' "$name/run.jsonl")" = 1 ] || fail "$name: no end in run.jsonl"
+    [ -e "$name.part" ] && fail "$name.part was left"
+    [ "$(ls "$name")" = "$(ls "$name-whole")" ] || fail "$name: files: $(ls "$name")"
+    good
+}
+small="--dataset synthetic:n=800,test=100 --clients 4 --batch 8 --eval-every 1 --checkpoint-every 5"
+# shellcheck disable=SC2086  # $small is meant to split
+{
+killed qg "$kills" $small --algo qg-dsgdm-n --model resnet8:norm=bn --steps 40 --dataset synthetic:n=400,test=50
+killed push $((kills / 3)) $small --algo sgpm-n --model mlp --topology one-peer-exponential --steps 250 --checkpoint-every 0.05s
+killed relay $((kills / 3)) $small --algo relaysgdm --topology chain --model mlp --steps 250 --checkpoint-every 10
+killed choco $((kills / 3)) $small --algo qg-choco --model mlp --steps 100 --checkpoint-every 10
+killed norm $((kills / 3)) $small --algo qg-dadam --model mlp --lr 0.01 --steps 150 --checkpoint-every 10
+
+# A run that is interrupted once, to be taken up in all sorts of ways.
+part="--dataset synthetic:n=400,test=50 --clients 4 --batch 8 --model mlp --eval-every 0.2 --checkpoint-every 20"
+"$bin/qgm-train" $part --steps 60 --quiet >whole.txt
+"$bin/qgm-train" $part --steps 100000000 --eval-every 0 --quiet --out run >out.txt 2>stderr.txt &
+process=$!
+while [ "$(ls run.part 2>/dev/null | grep -c 'checkpoint-.*s$')" -lt 2 ]; do sleep 0.02; done
+"$bin/qgm-train" $part --steps 100000000 --eval-every 0 --quiet --out run --resume >out.txt 2>stderr.txt && fail "two at once"
+grep -q 'another process is writing to run.part' stderr.txt && good || fail "two processes, one record"
+kill -TERM $process
+wait $process
+[ $? = 1 ] && grep -q 'interrupted at step' stderr.txt || true
+[ "$(ls run.part | wc -l)" = 4 ] && good || fail "not two checkpoints and two files: $(ls run.part)"
+
+refuse() { # WORDS FLAGS
+    words=$1
+    shift
+    "$bin/qgm-train" $part --quiet --out run "$@" >out.txt 2>stderr.txt && fail "accepted: $*"
+    if grep -qE -- "$words" stderr.txt && [ "$(wc -l <stderr.txt)" = 1 ] && [ -e run.part ]; then good; else fail "$*: wanted $words"; fi
+}
+same="--steps 100000000 --eval-every 0"
+refuse 'run.part holds the same or another run.*--resume takes it up' $same
+refuse -- '--lr 0.1 then, 0.2 now; --seed 1 then, 2 now' $same --lr 0.2 --seed 2 --resume
+refuse -- '--steps 100000000 then, 7 now' --eval-every 0 --steps 7 --resume
+newest=$(ls run.part | sort | grep checkpoint | tail -n 1)
+older=$(ls run.part | sort | grep checkpoint | head -n 1)
+cp -r run.part saved
+for damage in cut flip empty foreign; do
+    rm -rf run.part
+    cp -r saved run.part
+    case $damage in
+    cut) head -c 5000 "saved/$newest" >"run.part/$newest" ;;
+    flip) printf 'X' | dd of="run.part/$newest" bs=1 seek=20000 conv=notrunc 2>stderr.txt ;;
+    empty) : >"run.part/$newest" ;;
+    foreign) printf '\020\0\0\0\0\0\0\0{"a": [1, 2, 3]}' >"run.part/$newest" ;;
+    esac
+    "$bin/qgm-train" $part $same --out run --resume >out.txt 2>stderr.txt &
+    process=$!
+    sleep 0.3
+    kill -INT $process
+    wait $process
+    grep -q "note: run.part/$newest: .*: the one before it is used" stderr.txt && good || fail "$damage: no note"
+    cp "run.part/$newest" a.bin 2>/dev/null
+done
+rm -rf run.part
+cp -r saved run.part
+: >"run.part/$newest"
+: >"run.part/$older"
+refuse 'no checkpoint can be used' $same --resume
+"$bin/qgm-train" $part --steps 60 --quiet --out run --force >out.txt 2>stderr.txt && cmp -s out.txt whole.txt && good || fail "--force starts anew"
+
+# A full disk under a checkpoint is a warning; the run goes on.
+if mkdir full && mount -t tmpfs -o size=48k tmpfs full 2>/dev/null; then
+    "$bin/qgm-train" $part --steps 60 --eval-every 0 --out full/run >out.txt 2>stderr.txt && grep -q 'warning: no checkpoint at step 20' stderr.txt &&
+        [ "$(tail -n 1 out.txt)" = "$(cat whole.txt)" ] && good || fail "a full disk"
+    umount full
+fi
+
+# A study that is interrupted in the middle of its runs takes these up too.
+cat >study.yaml <<'YAML'
+title: interrupted
+base: {dataset: "synthetic:n=800,test=100", model: mlp, clients: 4, batch: 8, steps: 200, partition: iid, eval-every: 1, checkpoint-every: 20}
+vary: {seed: [1, 2]}
+series:
+  - {label: DSGD, set: {algo: dsgd}}
+  - {label: QG, set: {algo: qg-dsgdm-n}}
+YAML
+"$bin/qgm-study" study.yaml --out whole --jobs 2 --quiet >out.txt 2>stderr.txt || fail "the study"
+i=0
+while [ $i -lt $((kills / 2)) ]; do
+    i=$((i + 1))
+    # In its own session, so that the signal reaches the runs as Ctrl-C does.
+    setsid "$bin/qgm-study" study.yaml --out st --jobs 2 --quiet >out.txt 2>stderr.txt &
+    process=$!
+    sleep "0.$(printf %03d $((100 + $(random 300))))"
+    if [ "$(random 2)" = 0 ]; then kill -INT -$process; else kill -KILL -$process; fi 2>/dev/null
+    wait $process 2>/dev/null
+done
+"$bin/qgm-study" study.yaml --out st --jobs 2 --quiet >out.txt 2>stderr.txt || fail "the study, taken up"
+for run in whole/runs/*; do
+    grep -o '"digest":"[0-9a-f]*"' "$run/run.jsonl" >a.txt
+    grep -o '"digest":"[0-9a-f]*"' "st/runs/$(basename "$run")/run.jsonl" >b.txt
+    cmp -s a.txt b.txt && good || fail "study: $run"
+done
+ls -d st/runs/*.part >/dev/null 2>&1 && fail "the study left $(ls -d st/runs/*.part)"
+}
+echo "kills: $passed passed, $failed failed"
+[ $failed = 0 ]
