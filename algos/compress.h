@@ -54,37 +54,79 @@ __attribute__((unused)) static double compress_fraction(const struct qgm_step *s
     }
 }
 
-/* Keep the k largest magnitudes: the threshold is found by bisection over the bits of |z|, which order as numbers do.
- */
-static inline uint64_t compress_key_(real z)
-{
-    union {
-        real value;
+/* ---- The k largest magnitudes, by bisection ----
+ * Bits of non-negative floats order as the floats do, so that halving an interval of bits ends at the k-th magnitude
+ * after at most as many counts as there are bits; mostly far earlier, at a threshold that exactly k reach. NaN counts
+ * as large: divergence must show. */
+
 #ifdef QGM_DOUBLE
-        uint64_t bits;
+typedef uint64_t compress_bits;
 #else
-        uint32_t bits;
+typedef uint32_t compress_bits;
 #endif
-    } u = { z };
-    return u.bits & ((sizeof(real) == 8 ? UINT64_C(1) << 63 : UINT64_C(1) << 31) - 1);
+union compress_pun {
+    real value;
+    compress_bits bits;
+};
+static inline real compress_real_(compress_bits bits) { return (union compress_pun){ .bits = bits }.value; }
+static inline compress_bits compress_magnitude_(real z) { return (union compress_pun){ .value = z }.bits << 1 >> 1; }
+
+/* How many of len (a multiple of 16) are not below the threshold in magnitude. Four sums: one alone would wait for
+ * itself. */
+static inline size_t compress_reach_(const real *z, size_t len, real threshold)
+{
+    vf t = vf_set1(threshold), one = vf_set1(1), sum[4] = { vf_zero(), vf_zero(), vf_zero(), vf_zero() };
+    size_t k = 0;
+    for (; k + 4 * VF <= len; k += 4 * VF) UNROLL
+    for (int i = 0; i < 4; i++)
+        sum[i] = vf_add(sum[i], vf_select(vf_gt(t, vf_abs(vf_load(z + k + (size_t)i * VF))), vf_zero(), one));
+    for (; k < len; k += VF) sum[0] = vf_add(sum[0], vf_select(vf_gt(t, vf_abs(vf_load(z + k))), vf_zero(), one));
+    return (size_t)vf_sum(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])));
+}
+
+static inline vf compress_largest_(const real *z, size_t len)
+{
+    vf most = vf_zero();
+    for (size_t k = 0; k < len; k += VF) most = vf_max(vf_abs(vf_load(z + k)), most);
+    return most;
+}
+
+/* Zero what is below the threshold. */
+static inline void compress_drop_(real *z, size_t len, real threshold)
+{
+    vf t = vf_set1(threshold);
+    for (size_t k = 0; k < len; k += VF) {
+        vf v = vf_load(z + k);
+        vf_store(z + k, vf_select(vf_gt(t, vf_abs(v)), vf_zero(), v));
+    }
 }
 
 static inline void compress_topk_(real *z, size_t len, size_t k)
 {
-    uint64_t threshold = 0; /* the largest that at least k keys reach */
-    for (int bit = (int)sizeof(real) * 8 - 2; bit >= 0; bit--) {
-        uint64_t higher = threshold | UINT64_C(1) << bit;
-        size_t count = 0;
-        for (size_t i = 0; i < len; i++) count += compress_key_(z[i]) >= higher;
-        if (count >= k) threshold = higher;
+    real lane[VF], most = 0;
+    vf_store(lane, compress_largest_(z, len));
+    for (int i = 0; i < VF; i++) most = lane[i] > most ? lane[i] : most;
+    /* At least k reach `low`, fewer than k reach `high`; if not, there is nothing to choose among NaN and infinities.
+     */
+    compress_bits low = 0, high = compress_magnitude_(most) + 1, guess = compress_magnitude_(most / 1024);
+    if (compress_reach_(z, len, compress_real_(high)) >= k) return;
+    for (; high - low > 1; guess = 0) {
+        compress_bits middle = guess ? guess : low + (high - low) / 2;
+        size_t count = compress_reach_(z, len, compress_real_(middle));
+        if (count == k) {
+            compress_drop_(z, len, compress_real_(middle));
+            return;
+        }
+        if (count > k)
+            low = middle;
+        else
+            high = middle;
     }
-    size_t above = 0;
-    for (size_t i = 0; i < len; i++) above += compress_key_(z[i]) > threshold;
-    size_t ties = k > above ? k - above : 0;
+    size_t ties = k - compress_reach_(z, len, compress_real_(high)); /* at the k-th magnitude: the lower indices stay */
     for (size_t i = 0; i < len; i++) {
-        uint64_t key = compress_key_(z[i]);
-        if (key > threshold) continue;
-        if (key == threshold && ties)
+        compress_bits size = compress_magnitude_(z[i]);
+        if (size > low) continue;
+        if (size == low && ties)
             ties--;
         else
             z[i] = 0;
@@ -101,12 +143,15 @@ static inline void compress_randk_(real *z, size_t len, size_t k, struct qgm_ran
             z[i] = 0;
 }
 
-static inline void compress_sign_(real *z, size_t len)
+static inline void compress_sign_(real *z, size_t len, size_t used)
 {
-    real sum = 0;
-    for (size_t i = 0; i < len; i++) sum += z[i] < 0 ? -z[i] : z[i];
-    real scale = sum / (real)len;
-    for (size_t i = 0; i < len; i++) z[i] = z[i] < 0 ? -scale : scale;
+    vf sum = vf_zero();
+    for (size_t k = 0; k < len; k += VF) sum = vf_add(sum, vf_abs(vf_load(z + k)));
+    vf scale = vf_set1(vf_sum(sum) / (real)used), minus = vf_neg(scale);
+    for (size_t k = 0; k < used; k += VF) {
+        vf signs = vf_select(vf_gt(vf_zero(), vf_load(z + k)), minus, scale);
+        vf_store_n(z + k, signs, used - k < VF ? (int)(used - k) : VF);
+    }
 }
 
 static inline void compress_qsgd_(real *z, size_t len, double levels, struct qgm_random *r)
@@ -132,13 +177,13 @@ __attribute__((unused)) static void compress(const struct qgm_step *s, const str
     struct qgm_random r = qgm_random(s->seed, QGM_RANDOM_COMPRESS, stream, purpose_step);
     switch ((int)s->knob[COMPRESSOR]) {
     case COMPRESS_TOPK:
-        compress_topk_(z, b->used, compress_kept_(s, b->used));
+        compress_topk_(z, b->len, compress_kept_(s, b->used));
         break;
     case COMPRESS_RANDK:
         compress_randk_(z, b->used, compress_kept_(s, b->used), &r);
         break;
     case COMPRESS_SIGN:
-        compress_sign_(z, b->used);
+        compress_sign_(z, b->len, b->used);
         break;
     case COMPRESS_QSGD:
         compress_qsgd_(z, b->used, s->knob[LEVELS], &r);

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define QGM_ASAN 1
@@ -29,11 +30,26 @@ size_t qgm_piece(size_t count, size_t size)
     return (bytes + QGM_ALIGN - 1) / QGM_ALIGN * QGM_ALIGN + RED_ZONE;
 }
 
+/* Large arenas on huge pages, where the system has them: rows of many clients side by side need a page each. Returns
+ * the size, rounded up. */
+static size_t allocate(void **base, size_t size)
+{
+    const size_t huge = (size_t)2 << 20;
+    bool large = size >= 2 * huge;
+    if (large) size = (size + huge - 1) / huge * huge;
+    *base = aligned_alloc(large ? huge : QGM_ALIGN, size);
+#ifdef MADV_HUGEPAGE
+    if (*base && large) madvise(*base, size, MADV_HUGEPAGE); /* advice: it may fail */
+#endif
+    return size;
+}
+
 int qgm_arena_open(struct qgm_arena *arena, size_t bytes, struct qgm_error *err)
 {
     *arena = (struct qgm_arena){ 0 };
     size_t size = qgm_piece(bytes, 1);
-    void *base = size < SIZE_MAX / 2 ? aligned_alloc(QGM_ALIGN, size) : NULL;
+    void *base = NULL;
+    if (size < SIZE_MAX / 2) size = allocate(&base, size);
     if (!base)
         return qgm_fail(err, QGM_SYSTEM,
                         "cannot allocate %.1f MiB of memory: use fewer clients, a smaller model or a smaller batch",

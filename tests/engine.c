@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above */
+#include "algo.h"
 #include "engine.h"
 #include "kernels.h"
 #include "random.h"
@@ -186,6 +187,43 @@ static void bytes_as_really_sent(void **state)
     qgm_topology_close(&t);
 }
 
+/* Client 1 starts at 0 and after one step of CHOCO holds half of what client 0 let through. */
+static void largest_magnitudes_get_through(void **state)
+{
+    (void)state;
+    enum { N = QGM_BLOCK + 37 };
+    static const struct {
+        size_t dim;
+        int distinct; /* magnitudes: few make ties, which go to the lower index */
+    } table[] = { { 5, 1000 }, { 100, 1000 }, { 100, 3 }, { 1024, 100000 }, { 1024, 20 }, { N, 100000 }, { N, 1 } };
+    struct qgm_topology *t = open_graph("complete", 2);
+    for (size_t c = 0; c < QGM_COUNT(table); c++) {
+        struct qgm_engine_config config = { .algo = "choco:ratio=0.1,gamma=1", .topology = t, .dim = table[c].dim };
+        struct qgm_engine *e = open_engine(&config);
+        float x[N];
+        for (size_t k = 0; k < table[c].dim; k++) {
+            x[k] = (float)((k * 7919 + 13) * (k + 5) % (size_t)table[c].distinct) * (k % 2 ? 1e-3f : -1e-3f);
+            qgm_engine_params(e, 0)[k] = x[k];
+        }
+        qgm_engine_step(e, 0, NULL, NULL);
+        for (size_t at = 0; at < table[c].dim; at += QGM_BLOCK) {
+            size_t len = table[c].dim - at < QGM_BLOCK ? table[c].dim - at : QGM_BLOCK;
+            size_t keep = (size_t)((double)len * 0.1 + 0.5);
+            for (size_t k = 0; k < len; k++) {
+                size_t ahead = 0; /* larger, or as large with a lower index */
+                for (size_t j = 0; j < len; j++)
+                    ahead += fabsf(x[at + j]) > fabsf(x[at + k]) || (fabsf(x[at + j]) == fabsf(x[at + k]) && j < k);
+                float want = ahead < (keep ? keep : 1) ? x[at + k] / 2 : 0;
+                if (qgm_engine_params(e, 1)[at + k] != want)
+                    fail_msg("%zu of %zu: %g, expected %g", at + k, table[c].dim,
+                             (double)qgm_engine_params(e, 1)[at + k], (double)want);
+            }
+        }
+        qgm_engine_close(&e);
+    }
+    qgm_topology_close(&t);
+}
+
 static void odd_shapes_run(void **state)
 {
     (void)state;
@@ -266,6 +304,7 @@ int main(void)
         cmocka_unit_test(telemetry_is_what_it_says),
         cmocka_unit_test(average_and_digest),
         cmocka_unit_test(bytes_as_really_sent),
+        cmocka_unit_test(largest_magnitudes_get_through),
         cmocka_unit_test(odd_shapes_run),
         cmocka_unit_test(learning_rate_zero),
         cmocka_unit_test(refusals_name_reason_and_remedy),
