@@ -58,16 +58,24 @@ enum qgm_needs {
     QGM_NEEDS_TREE = 32,
 };
 
+/* How Lin et al.'s released code counts what an algorithm sends, where it is not a vector a link. */
+enum qgm_lin2021 {
+    QGM_LIN2021_LINKS,
+    QGM_LIN2021_LINKS_AND_MEAN, /* an all-reduce besides, which does not happen */
+    QGM_LIN2021_ONCE,           /* one vector a client, however many neighbours */
+};
+
 struct qgm_algo {
     const char *name, *source, *about;
     unsigned needs;
-    int states, messages; /* messages: most that are in flight at once */
-    int bytes;            /* compulsory traffic of a step with default knobs: bytes a parameter a client */
-    bool momentum;        /* reads step.momentum (and step.nesterov) */
-    bool nesterov;        /* what step.nesterov is */
-    bool push_sum;        /* the engine mixes a weight along with the messages: block.mass */
-    bool local_steps;     /* admits gradient steps without exchange: takes the common option local=K */
-    int velocity;         /* 1 + index of the state that telemetry compares with the gradient; 0: none */
+    int states, messages;     /* messages: most that are in flight at once */
+    int bytes;                /* compulsory traffic of a step with default knobs: bytes a parameter a client */
+    bool momentum;            /* reads step.momentum (and step.nesterov) */
+    bool nesterov;            /* what step.nesterov is */
+    bool push_sum;            /* the engine mixes a weight along with the messages: block.mass */
+    bool local_steps;         /* admits gradient steps without exchange: takes the common option local=K */
+    enum qgm_lin2021 counted; /* for qgm_engine_bytes_counted */
+    int velocity;             /* 1 + index of the state that telemetry compares with the gradient; 0: none */
     struct qgm_knob knob[QGM_MAX_KNOBS];
     struct qgm_stage stage[QGM_MAX_STAGES];
     void (*prepare)(struct qgm_step *);          /* once before each step: fill step.derived. NULL: nothing to do */
@@ -111,11 +119,13 @@ struct qgm_algo {
 
 /* All algorithms of one instruction set, and the function that runs them. */
 struct qgm_pass;
+struct qgm_view;
 struct qgm_algo_table {
     const char *isa;
     size_t real; /* bytes of an element: 4, or 8 in the reference build */
     const struct qgm_algo *const *families;
-    int (*pass)(const struct qgm_pass *, int thread);
+    void (*pass)(const struct qgm_pass *, int thread);
+    void (*observe)(const struct qgm_view *, size_t len, double *out);
 };
 
 #endif

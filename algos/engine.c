@@ -209,18 +209,38 @@ static double edges(const struct qgm_row *rows, int clients)
     return count;
 }
 
-/* Which stages are active, in e->active; what they send, in e->vectors_sent. */
+static int ceil_log2(int n)
+{
+    int log = 0;
+    while (1 << log < n) log++;
+    return log;
+}
+
+/* What one stage sends, added to e->sent. links: directed, self excluded. */
+static void count_stage(struct qgm_engine *e, const struct qgm_stage *s, double links)
+{
+    double n = e->exchange->clients, fraction = e->algo->fraction ? e->algo->fraction(&e->step) : 1;
+    if (s->op == QGM_OP_MEAN) {
+        e->sent[QGM_BITS_SENT] += 2 * (n - 1) * s->arg;
+        if (!s->when) e->sent[QGM_BITS_LIN2021] += n * ceil_log2(e->exchange->clients) * s->arg;
+    } else if (s->op == QGM_OP_RELAY || (s->op == QGM_OP_MIX && e->step.exchanges)) {
+        e->sent[QGM_BITS_SENT] += fraction * s->arg * links;
+        e->sent[QGM_BITS_LIN2021] += fraction * s->arg * (e->algo->counted == QGM_LIN2021_ONCE ? n : links + n);
+    }
+}
+
+/* Which stages are active, in e->active; returns how many. */
 static int select_stages(struct qgm_engine *e)
 {
-    int clients = e->exchange->clients, n = 0;
-    double fraction = e->algo->fraction ? e->algo->fraction(&e->step) : 1;
+    int n = 0;
+    double links = edges(e->pass.rows, e->exchange->clients);
     for (const struct qgm_stage *s = e->algo->stage; s < e->algo->stage + QGM_MAX_STAGES && s->op; s++) {
         if (s->when && !s->when(&e->step)) continue;
         e->active[n++] = *s;
-        if (s->op == QGM_OP_RELAY || (s->op == QGM_OP_MIX && e->step.exchanges))
-            e->vectors_sent += fraction * s->arg * edges(e->pass.rows, clients);
-        if (s->op == QGM_OP_MEAN) e->vectors_sent += 2.0 * (clients - 1) * s->arg;
+        count_stage(e, s, links);
     }
+    if (e->algo->counted == QGM_LIN2021_LINKS_AND_MEAN)
+        e->sent[QGM_BITS_LIN2021] += e->exchange->clients * ceil_log2(e->exchange->clients);
     return n;
 }
 

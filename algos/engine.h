@@ -64,6 +64,11 @@ size_t qgm_engine_bytes(const struct qgm_engine *engine); /* memory it holds */
 /* Bytes a client has sent to others so far, mean over clients, self excluded. An all-reduce counts as its cheapest form
  * does: 2 (n-1)/n vectors a client. */
 double qgm_engine_bytes_sent(const struct qgm_engine *engine);
+/* The same by other rules. lin2021: as the released code of Lin et al. counts, to compare with its logs: clients are
+ * neighbours of themselves; a centralised step costs ceil(log2 n) vectors, other all-reduces nothing; D2 is charged an
+ * all-reduce that does not happen, quasi-global Adam one vector whatever the graph. */
+enum qgm_bits { QGM_BITS_SENT, QGM_BITS_LIN2021, QGM_BITS_DIALECTS };
+double qgm_engine_bytes_counted(const struct qgm_engine *engine, enum qgm_bits dialect);
 /* out = mean over clients of the parameters (dim floats): summed in double, clients ascending. */
 void qgm_engine_average(struct qgm_engine *engine, float *out);
 /* xxHash (XXH3, 64 bits) of all clients' parameters, clients ascending. Every NaN counts as the same one, since which

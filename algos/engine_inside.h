@@ -5,7 +5,7 @@
 #include "pass.h"
 #include "relay_counts.h"
 
-enum { QGM_COUNTERS = 2 + QGM_MAX_DERIVED };
+enum { QGM_COUNTERS = 1 + QGM_BITS_DIALECTS + QGM_MAX_DERIVED };
 
 struct qgm_engine {
     const struct qgm_algo_table *table;
@@ -20,8 +20,8 @@ struct qgm_engine {
     size_t blocks, bytes;
     int local; /* gradient steps per exchange */
     double *norm, *mass, *mass_next, *telemetry;
-    double vectors_sent;           /* of dim elements, summed over clients */
-    double counters[QGM_COUNTERS]; /* what a checkpoint keeps of step and vectors_sent */
+    double sent[QGM_BITS_DIALECTS]; /* vectors of dim elements, summed over clients */
+    double counters[QGM_COUNTERS];  /* what a checkpoint keeps of step and sent */
     bool telemetry_wanted, relays;
     struct qgm_relay relay;
 };

@@ -39,25 +39,27 @@ int qgm_engine_clients(const struct qgm_engine *e) { return e->exchange->clients
 long qgm_engine_steps(const struct qgm_engine *e) { return e->step.t; }
 size_t qgm_engine_bytes(const struct qgm_engine *e) { return e->bytes; }
 
-double qgm_engine_bytes_sent(const struct qgm_engine *e)
+double qgm_engine_bytes_counted(const struct qgm_engine *e, enum qgm_bits dialect)
 {
-    return e->vectors_sent * (double)(e->pass.dim * e->table->real) / e->exchange->clients;
+    return e->sent[dialect] * (double)(e->pass.dim * e->table->real) / e->exchange->clients;
 }
+
+double qgm_engine_bytes_sent(const struct qgm_engine *e) { return qgm_engine_bytes_counted(e, QGM_BITS_SENT); }
 
 /* ---- The state, in pieces ---- */
 
 static void pack(struct qgm_engine *e)
 {
     e->counters[0] = (double)e->step.t;
-    e->counters[1] = e->vectors_sent;
-    memcpy(e->counters + 2, e->step.derived, sizeof e->step.derived);
+    memcpy(e->counters + 1, e->sent, sizeof e->sent);
+    memcpy(e->counters + 1 + QGM_BITS_DIALECTS, e->step.derived, sizeof e->step.derived);
 }
 
 void qgm_engine_restored(struct qgm_engine *e)
 {
     e->step.t = (long)e->counters[0];
-    e->vectors_sent = e->counters[1];
-    memcpy(e->step.derived, e->counters + 2, sizeof e->step.derived);
+    memcpy(e->sent, e->counters + 1, sizeof e->sent);
+    memcpy(e->step.derived, e->counters + 1 + QGM_BITS_DIALECTS, sizeof e->step.derived);
 }
 
 /* Pieces that all clients share, then each client's rows, then its memory of each neighbour. */

@@ -71,6 +71,7 @@ QGM_FAMILY(qg_adam) = {
       .messages = 1,
       .bytes = 40, /* x g m v read, x m d written; then d v read, v written */
       .local_steps = true,
+      .counted = QGM_LIN2021_ONCE,
       .velocity = 1 + M,
       .knob = { ADAM_KNOBS,
                 { "version", "of the released code", V2, .choices = versions },

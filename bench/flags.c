@@ -66,6 +66,7 @@ const struct qgm_flag qgm_flags[] = {
     HOW("threads", QGM_FLAG_WHOLE, threads, "0", 0, 4096, "N", "threads (0: OMP_NUM_THREADS, else every core it may use)"),
     HOW("isa", QGM_FLAG_TEXT, isa, "", 0, 0, "NAME", "vector instructions: auto, or one of --version's (default: $QGM_ISA, else auto)"),
     HOW("out", QGM_FLAG_TEXT, out, "", 0, 0, "DIR", "write run.jsonl and metrics.csv into this new folder"),
+    HOW("bits-dialect", QGM_FLAG_TEXT, bits_dialect, "sent", 0, 0, "HOW", "rule of the column counted_megabytes: sent (really, to others), lin2021 (as the released code logs)"),
     HOW("save", QGM_FLAG_TEXT, save, "none", 0, 0, "WHAT", "final weights in --out, as safetensors: none, average, clients (these and the average)"),
     HOW("checkpoint-every", QGM_FLAG_TEXT, checkpoint_every, "10min", 0, 0, "HOW", "write a state to go on from, beside --out: 500 (steps), 30s, 10min, 2h, never; on Ctrl-C anyway"),
     HOW("resume", QGM_FLAG_SWITCH, resume, "0", 0, 1, NULL, "go on with the interrupted run of --out; from the start when there is none"),
@@ -182,6 +183,7 @@ static int check_name(const char *flag, const char *spec, const char *const *nam
 
 int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
 {
+    static const char *const dialects[] = { "sent", "lin2021", NULL };
     static const char *const savings[] = { "none", "average", "clients", NULL };
     static const char *const augmentations[] = { "auto", "none", "flip", "crop", "resized", "flip+crop", "flip+resized", NULL };
     QGM_TRY(check_name("algo", o->algo, qgm_algo_names(), err));
@@ -191,6 +193,7 @@ int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
     QGM_TRY(check_name("partition", o->partition, qgm_partition_names(), err));
     QGM_TRY(check_name("augment", o->augment, augmentations, err));
     QGM_TRY(check_name("save", o->save, savings, err));
+    QGM_TRY(check_name("bits-dialect", o->bits_dialect, dialects, err));
     if (strcmp(o->save, "none") != 0 && !*o->out)
         return qgm_fail(err, QGM_USAGE, "--save %s: needs a folder: give --out DIR", o->save);
     if (o->resume && !*o->out) return qgm_fail(err, QGM_USAGE, "--resume: of which run? give its --out DIR");

@@ -39,6 +39,7 @@ static const struct {
     COLUMN("mean_gradient_norm", grad_norm, 6),
     COLUMN("momentum_gradient_cosine", cosine, 6),
     COLUMN("sent_megabytes_per_client", sent_mb, 6),
+    COLUMN("counted_megabytes_per_client", counted_mb, 6),
     COLUMN("train_seconds", train_s, 6),
     COLUMN("load_seconds_per_thread", load_s, 6),
     COLUMN("gradient_seconds_per_thread", gradient_s, 6),

@@ -13,6 +13,7 @@ struct qgm_evaluation {
     double test_loss;                        /* cross-entropy, mean over clients */
     double consensus, mean_norm, zeta2, grad_norm, cosine; /* struct qgm_telemetry */
     double sent_mb;                                        /* megabytes a client has sent to others so far */
+    double counted_mb;                                     /* the same as --bits-dialect counts */
     double train_s, load_s, gradient_s, update_s, eval_s;  /* wall-clock so far; load and gradient: mean over threads */
     double images_per_s;                                   /* training only, evaluation excluded */
 };
