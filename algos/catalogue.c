@@ -21,4 +21,5 @@ const struct qgm_algo_table QGM_ISA(qgm_algo_table) = {
 #endif
     .families = families,
     .pass = QGM_ISA(qgm_pass_run),
+    .observe = QGM_ISA(qgm_pass_observe),
 };

@@ -27,34 +27,44 @@ static size_t skewed(size_t padded, size_t real)
     return bytes / real;
 }
 
+static size_t local_edges(const struct qgm_engine *e)
+{
+    const struct qgm_exchange *ex = e->exchange;
+    return e->relays ? e->relay.first_edge[ex->first + ex->count] - e->relay.first_edge[ex->first] : 0;
+}
+
 static size_t arena_bytes(const struct qgm_engine *e)
 {
     const struct qgm_pass *p = &e->pass;
-    size_t clients = (size_t)e->exchange->clients, real = e->table->real;
-    return qgm_piece(clients * p->client, real) +
+    size_t clients = (size_t)e->exchange->clients, local = (size_t)e->exchange->count, real = e->table->real;
+    return qgm_piece(local * p->client, real) +
            qgm_piece((size_t)p->threads * (size_t)e->algo->messages * QGM_BLOCK, real) +
-           qgm_piece(clients * e->blocks, sizeof(double)) + 3 * qgm_piece(clients, sizeof(double)) +
-           qgm_piece(e->blocks * 2 * QGM_SPREADS, sizeof(double)) + qgm_piece(2 * e->relay.edges * p->stride, real);
+           qgm_piece(local * e->blocks, sizeof(double)) + qgm_piece(local, sizeof(double)) +
+           2 * qgm_piece(clients, sizeof(double)) + qgm_piece(e->blocks * 2 * QGM_SPREADS, sizeof(double)) +
+           qgm_piece(2 * local_edges(e) * p->stride, real) + qgm_turn_bytes(e);
 }
 
 static int open_memory(struct qgm_engine *e, struct qgm_error *err)
 {
     struct qgm_pass *p = &e->pass;
-    size_t clients = (size_t)e->exchange->clients, real = e->table->real;
+    size_t clients = (size_t)e->exchange->clients, local = (size_t)e->exchange->count, real = e->table->real;
     QGM_TRY(qgm_arena_open(&e->arena, arena_bytes(e), err));
-    p->x = qgm_take(&e->arena, clients * p->client, real);
+    p->x = qgm_take(&e->arena, local * p->client, real);
     p->in = qgm_take(&e->arena, (size_t)p->threads * (size_t)e->algo->messages * QGM_BLOCK, real);
-    p->partial = qgm_take(&e->arena, clients * e->blocks, sizeof(double));
-    p->norm = e->norm = qgm_take(&e->arena, clients, sizeof(double));
+    p->partial = qgm_take(&e->arena, local * e->blocks, sizeof(double));
+    p->norm = e->norm = qgm_take(&e->arena, local, sizeof(double));
     e->mass = qgm_take(&e->arena, clients, sizeof(double));
     e->mass_next = qgm_take(&e->arena, clients, sizeof(double));
     e->telemetry = qgm_take(&e->arena, e->blocks * 2 * QGM_SPREADS, sizeof(double));
-    for (size_t i = 0; i < clients; i++) e->norm[i] = 0, e->mass[i] = 1;
+    qgm_turn_open(e);
+    for (size_t i = 0; i < local; i++) e->norm[i] = 0;
+    for (size_t i = 0; i < clients; i++) e->mass[i] = 1;
+    memset(e->telemetry, 0, e->blocks * 2 * QGM_SPREADS * sizeof(double));
     if (e->relays) {
-        p->edges = qgm_take(&e->arena, 2 * e->relay.edges * p->stride, real);
-        p->first_edge = e->relay.first_edge;
-        p->own = e->relay.own;
-        memset(p->edges, 0, 2 * e->relay.edges * p->stride * real);
+        p->edges = qgm_take(&e->arena, 2 * local_edges(e) * p->stride, real);
+        p->first_edge = e->relay.first_edge + e->exchange->first;
+        p->own = e->relay.own + e->exchange->first;
+        memset(p->edges, 0, 2 * local_edges(e) * p->stride * real);
     }
     return 0;
 }
@@ -63,7 +73,7 @@ static int open_memory(struct qgm_engine *e, struct qgm_error *err)
 static void clear(struct qgm_engine *e)
 {
     const struct qgm_pass *p = &e->pass;
-    size_t real = e->table->real, rows = (size_t)(2 + p->states), clients = (size_t)e->exchange->clients;
+    size_t real = e->table->real, rows = (size_t)(2 + p->states), clients = (size_t)e->exchange->count;
 #pragma omp parallel for schedule(static, 1) num_threads(p->threads)
     for (int thread = 0; thread < p->threads; thread++) {
         size_t panels = (p->padded + e->exchange->panel - 1) / e->exchange->panel;
@@ -118,12 +128,34 @@ static int choose(struct qgm_engine *e, const struct qgm_engine_config *config, 
     return 0;
 }
 
+/* Panels belong to threads, and a panel is exchanged between the same threads everywhere: so all processes use as many
+ * as the one that has the fewest. */
+static int agreed_threads(const struct qgm_engine *e, const struct qgm_engine_config *config)
+{
+    int threads = config->threads ? config->threads : default_threads(), ranks = e->group->ranks;
+    if (ranks == 1) return threads;
+    int *all = calloc((size_t)ranks, 2 * sizeof *all + sizeof *all), *begin = all + ranks;
+    if (!all) abort();
+    for (int r = 0; r <= ranks; r++) begin[r] = r;
+    all[e->group->rank] = e->group->many ? threads : 1;
+    e->group->op->share(e->group, all, sizeof *all, begin);
+    for (int r = 0; r < ranks; r++)
+        if (r == 0 || all[r] < threads) threads = all[r];
+    free(all);
+    return threads;
+}
+
 /* All but the memory. */
 static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, struct qgm_error *err)
 {
     QGM_TRY(choose(e, config, err));
     struct qgm_pass *p = &e->pass;
-    int threads = config->threads ? config->threads : default_threads();
+    e->group = config->group ? config->group : qgm_group_alone();
+    int clients = qgm_topology_clients(config->topology);
+    if (e->group->ranks > clients)
+        return qgm_fail(err, QGM_USAGE, "%d processes for %d clients: start at most %d", e->group->ranks, clients,
+                        clients);
+    int threads = agreed_threads(e, config);
     p->algo = e->algo;
     p->step = &e->step;
     p->stage = e->active;
@@ -136,12 +168,11 @@ static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, st
     p->threads = (size_t)threads < e->blocks ? threads : (int)e->blocks;
     e->topology = config->topology;
     e->telemetry_wanted = config->telemetry;
-    int clients = qgm_topology_clients(e->topology);
+    struct qgm_exchange_size size = { clients, p->threads, e->algo->messages, p->padded, e->table->real };
     QGM_TRY(open_relay(e, err));
-    QGM_TRY(qgm_exchange_local(&e->exchange, clients, p->threads, e->algo->messages, e->table->real, err));
+    QGM_TRY(e->group->op->exchange(e->group, &e->exchange, &size, err));
     p->exchange = e->exchange;
-    e->bytes =
-        arena_bytes(e) + sizeof *e + qgm_exchange_local_bytes(clients, p->threads, e->algo->messages, e->table->real);
+    e->bytes = arena_bytes(e) + sizeof *e + e->group->op->exchange_bytes(e->group, &size);
     return 0;
 }
 
@@ -181,14 +212,11 @@ void qgm_engine_close(struct qgm_engine **engine)
 /* ---- A step ---- */
 
 /* Run the stages up to and including a barrier on all threads. */
-static int run_segment(struct qgm_engine *e, struct qgm_error *err)
+static void run_segment(struct qgm_engine *e)
 {
     struct qgm_pass *p = &e->pass;
-    int failed = 0;
-#pragma omp parallel for schedule(static, 1) num_threads(p->threads) reduction(| : failed) if (p->threads > 1)
-    for (int thread = 0; thread < p->threads; thread++) failed |= e->table->pass(p, thread) < 0;
-    if (failed) return qgm_fail(err, QGM_SYSTEM, "exchange '%s': messages were lost", e->exchange->op->name);
-    return 0;
+#pragma omp parallel for schedule(static, 1) num_threads(p->threads) if (p->threads > 1)
+    for (int thread = 0; thread < p->threads; thread++) e->table->pass(p, thread);
 }
 
 static void finish_norm(struct qgm_engine *e)
@@ -256,7 +284,7 @@ static void mix_mass(struct qgm_engine *e)
     }
 }
 
-static void begin_step(struct qgm_engine *e, double lr)
+static int begin_step(struct qgm_engine *e, double lr, struct qgm_error *err)
 {
     struct qgm_step *s = &e->step;
     s->lr = lr;
@@ -266,6 +294,7 @@ static void begin_step(struct qgm_engine *e, double lr)
     if (e->algo->push_sum) mix_mass(e);
     if (e->relays) qgm_relay_step(&e->relay, e->pass.rows);
     if (e->algo->prepare) e->algo->prepare(s);
+    return e->exchange->op->plan(e->exchange, e->pass.rows, err);
 }
 
 static void sum_telemetry(const struct qgm_engine *e, struct qgm_telemetry *out)
@@ -284,7 +313,7 @@ static void sum_telemetry(const struct qgm_engine *e, struct qgm_telemetry *out)
 int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telemetry, struct qgm_error *err)
 {
     assert(!telemetry || e->telemetry_wanted);
-    begin_step(e, lr);
+    QGM_TRY(begin_step(e, lr, err));
     int n = select_stages(e);
     for (int begin = 0, end; begin < n; begin = end) {
         for (end = begin; end < n && e->active[end].op != QGM_OP_NORM; end++) continue;
@@ -292,8 +321,8 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
         end += barrier;
         e->pass.stage = e->active + begin;
         e->pass.stages = end - begin;
-        e->pass.telemetry = telemetry && end == n ? e->telemetry : NULL;
-        QGM_TRY(run_segment(e, err));
+        e->pass.telemetry = telemetry && end == n && e->group->ranks == 1 ? e->telemetry : NULL;
+        run_segment(e);
         if (barrier) finish_norm(e);
     }
     if (e->algo->push_sum) {
@@ -301,6 +330,7 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
         e->mass = e->mass_next;
         e->mass_next = old;
     }
+    if (telemetry && e->group->ranks > 1) qgm_engine_observe(e);
     if (telemetry) sum_telemetry(e, telemetry);
     e->step.t++;
     return 0;

@@ -4,6 +4,7 @@
 #ifndef QGM_ENGINE_H
 #define QGM_ENGINE_H
 #include "base.h"
+#include "group.h"
 #include "topology.h"
 
 #ifdef __cplusplus
@@ -21,6 +22,7 @@ struct qgm_engine_config {
     uint64_t seed;                 /* of random compression; other algorithms draw no random numbers */
     bool telemetry;                /* steps may ask for struct qgm_telemetry */
     bool force_pairing;            /* run even where the graph lacks what the algorithm declares to need */
+    struct qgm_group *group;       /* borrowed; NULL: this process alone. Each holds a contiguous block of clients */
     bool reference;                /* the same algorithms in double precision, scalar code: to check, not to train */
 };
 
@@ -48,18 +50,21 @@ bool qgm_algo_uses_momentum(const char *name);
  * or written counted once. */
 int qgm_algo_traffic(const char *name);
 
-/* Rows of one client, 64-byte aligned; zero after opening. Write the start before step 0 and a gradient before each
- * step. Pointers stay valid until the engine is closed. */
+/* Rows of one client that lives here, 64-byte aligned; zero after opening. Write the start before step 0 and a gradient
+ * before each step. Pointers stay valid until the engine is closed. */
 float *qgm_engine_params(struct qgm_engine *engine, int client);            /* dim floats */
 float *qgm_engine_grad(struct qgm_engine *engine, int client);              /* dim floats */
 double *qgm_engine_reference_params(struct qgm_engine *engine, int client); /* the same of a reference engine */
 double *qgm_engine_reference_grad(struct qgm_engine *engine, int client);
-/* One step of all clients at learning rate lr. telemetry may be NULL. At lr = 0 a quotient by lr counts as 0: quasi-
- * global and tracking buffers see no displacement in that step. */
+/* One step of all clients at learning rate lr; in a group, by all its processes. telemetry may be NULL. At lr = 0 a
+ * quotient by lr counts as 0: quasi- global and tracking buffers see no displacement in that step. */
 int qgm_engine_step(struct qgm_engine *engine, double lr, struct qgm_telemetry *telemetry, struct qgm_error *err);
 long qgm_engine_steps(const struct qgm_engine *engine); /* finished steps */
 size_t qgm_engine_dim(const struct qgm_engine *engine); /* floats a client, as asked for */
 int qgm_engine_clients(const struct qgm_engine *engine);
+int qgm_engine_first(const struct qgm_engine *engine); /* of the clients that live in this process */
+int qgm_engine_local(const struct qgm_engine *engine); /* how many they are */
+struct qgm_group *qgm_engine_group(const struct qgm_engine *engine);
 size_t qgm_engine_bytes(const struct qgm_engine *engine); /* memory it holds */
 /* Bytes a client has sent to others so far, mean over clients, self excluded. An all-reduce counts as its cheapest form
  * does: 2 (n-1)/n vectors a client. */
@@ -69,7 +74,8 @@ double qgm_engine_bytes_sent(const struct qgm_engine *engine);
  * all-reduce that does not happen, quasi-global Adam one vector whatever the graph. */
 enum qgm_bits { QGM_BITS_SENT, QGM_BITS_LIN2021, QGM_BITS_DIALECTS };
 double qgm_engine_bytes_counted(const struct qgm_engine *engine, enum qgm_bits dialect);
-/* out = mean over clients of the parameters (dim floats): summed in double, clients ascending. */
+/* The next two are collective too, with the same result everywhere.
+ * out = mean over clients of the parameters (dim floats): summed in double, clients ascending. */
 void qgm_engine_average(struct qgm_engine *engine, float *out);
 /* xxHash (XXH3, 64 bits) of all clients' parameters, clients ascending. Every NaN counts as the same one, since which
  * bits a NaN has depends on the machine. */
@@ -82,7 +88,7 @@ struct qgm_engine_piece {
     char name[40];      /* "client.3.x", "engine.mass", ...: the same for equal configurations */
     int client;         /* whose it is; -1: of all */
     size_t count, real; /* elements, and bytes of one: 4 or 8 */
-    void *at;
+    void *at;           /* NULL: of a client that lives elsewhere */
 };
 int qgm_engine_pieces(const struct qgm_engine *engine);
 void qgm_engine_piece(struct qgm_engine *engine, int i, struct qgm_engine_piece *piece);

@@ -7,10 +7,21 @@
 
 enum { QGM_COUNTERS = 1 + QGM_BITS_DIALECTS + QGM_MAX_DERIVED };
 
+/* Where blocks of all clients pass through, process by process: view.c. */
+struct qgm_turn {
+    char *mine, *all; /* as they travel: [process][client][row][QGM_BLOCK] */
+    int *out, *in;    /* bytes to and from each process */
+    int *first;       /* block of each process's share */
+    int *element;     /* element of each process's share of the parameters */
+    int rounds;       /* the most blocks that a process has */
+    float *guest;     /* one vector of another process's client */
+};
+
 struct qgm_engine {
     const struct qgm_algo_table *table;
     const struct qgm_algo *algo;
     struct qgm_topology *topology;
+    struct qgm_group *group;
     struct qgm_exchange *exchange;
     struct qgm_arena arena;
     struct qgm_step step;
@@ -24,6 +35,14 @@ struct qgm_engine {
     double counters[QGM_COUNTERS];  /* what a checkpoint keeps of step and sent */
     bool telemetry_wanted, relays;
     struct qgm_relay relay;
+    struct qgm_turn turn;
 };
+
+/* Elements of `row` (0: x, 1: g, 2 ...: states) of a client that lives here. */
+char *qgm_engine_row(struct qgm_engine *e, int client, int row);
+/* Telemetry where clients live in several processes: fill e->telemetry, the same bits as in one. Collective. */
+void qgm_engine_observe(struct qgm_engine *e);
+size_t qgm_turn_bytes(const struct qgm_engine *e);
+void qgm_turn_open(struct qgm_engine *e); /* from e->arena */
 
 #endif

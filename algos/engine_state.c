@@ -4,38 +4,42 @@
 #include <stdio.h>
 #include <string.h>
 
-static char *row_of(struct qgm_engine *e, int client, int row)
+char *qgm_engine_row(struct qgm_engine *e, int client, int row)
 {
-    assert(client >= 0 && client < e->exchange->clients);
-    return e->pass.x + ((size_t)client * e->pass.client + (size_t)row * e->pass.stride) * e->table->real;
+    int local = client - e->exchange->first;
+    assert(local >= 0 && local < e->exchange->count);
+    return e->pass.x + ((size_t)local * e->pass.client + (size_t)row * e->pass.stride) * e->table->real;
 }
 
 float *qgm_engine_params(struct qgm_engine *e, int client)
 {
     assert(e->table->real == sizeof(float));
-    return (float *)row_of(e, client, 0);
+    return (float *)qgm_engine_row(e, client, 0);
 }
 
 float *qgm_engine_grad(struct qgm_engine *e, int client)
 {
     assert(e->table->real == sizeof(float));
-    return (float *)row_of(e, client, 1);
+    return (float *)qgm_engine_row(e, client, 1);
 }
 
 double *qgm_engine_reference_params(struct qgm_engine *e, int client)
 {
     assert(e->table->real == sizeof(double));
-    return (double *)row_of(e, client, 0);
+    return (double *)qgm_engine_row(e, client, 0);
 }
 
 double *qgm_engine_reference_grad(struct qgm_engine *e, int client)
 {
     assert(e->table->real == sizeof(double));
-    return (double *)row_of(e, client, 1);
+    return (double *)qgm_engine_row(e, client, 1);
 }
 
 size_t qgm_engine_dim(const struct qgm_engine *e) { return e->pass.dim; }
 int qgm_engine_clients(const struct qgm_engine *e) { return e->exchange->clients; }
+int qgm_engine_first(const struct qgm_engine *e) { return e->exchange->first; }
+int qgm_engine_local(const struct qgm_engine *e) { return e->exchange->count; }
+struct qgm_group *qgm_engine_group(const struct qgm_engine *e) { return e->group; }
 long qgm_engine_steps(const struct qgm_engine *e) { return e->step.t; }
 size_t qgm_engine_bytes(const struct qgm_engine *e) { return e->bytes; }
 
@@ -63,7 +67,7 @@ void qgm_engine_restored(struct qgm_engine *e)
 }
 
 /* Pieces that all clients share, then each client's rows, then its memory of each neighbour. */
-enum { SHARED = 4 };
+enum { SHARED = 3 };
 
 static void shared_piece(struct qgm_engine *e, int i, struct qgm_engine_piece *out)
 {
@@ -71,13 +75,17 @@ static void shared_piece(struct qgm_engine *e, int i, struct qgm_engine_piece *o
     const struct qgm_engine_piece pieces[SHARED] = {
         { .name = "engine.counters", .at = e->counters, .count = QGM_COUNTERS },
         { .name = "engine.mass", .at = e->mass, .count = clients },
-        { .name = "engine.norm", .at = e->norm, .count = clients },
         { .name = "engine.relayed", .at = e->relay.count, .count = 2 * e->relay.edges },
     };
     if (i == 0) pack(e);
     *out = pieces[i];
     out->client = -1;
     out->real = sizeof(double);
+}
+
+static bool is_local(const struct qgm_engine *e, int client)
+{
+    return client >= e->exchange->first && client < e->exchange->first + e->exchange->count;
 }
 
 static void edge_piece(struct qgm_engine *e, size_t i, struct qgm_engine_piece *out)
@@ -87,7 +95,8 @@ static void edge_piece(struct qgm_engine *e, size_t i, struct qgm_engine_piece *
     snprintf(out->name, sizeof out->name, "client.%d.%s.%zu", client, i % 2 ? "went" : "came",
              i / 2 - e->relay.first_edge[client]);
     out->client = client;
-    out->at = e->pass.edges + i * e->pass.stride * e->table->real;
+    if (is_local(e, client))
+        out->at = e->pass.edges + (i - 2 * e->relay.first_edge[e->exchange->first]) * e->pass.stride * e->table->real;
 }
 
 int qgm_engine_pieces(const struct qgm_engine *e)
@@ -110,7 +119,7 @@ void qgm_engine_piece(struct qgm_engine *e, int i, struct qgm_engine_piece *out)
     }
     int row = i % rows;
     out->client = i / rows;
-    out->at = row_of(e, out->client, row ? 1 + row : 0);
+    if (is_local(e, out->client)) out->at = qgm_engine_row(e, out->client, row ? 1 + row : 0);
     if (row)
         snprintf(out->name, sizeof out->name, "client.%d.state.%d", out->client, row - 1);
     else

@@ -10,7 +10,7 @@ struct place {
     const struct qgm_stage *before;      /* the exchange that precedes this part; NULL for the first */
     const struct qgm_stage *begin, *end; /* maps of this part */
     bool relays;                         /* the exchange that follows is a RELAY */
-    int thread, buffer;                  /* buffer: where this part's messages go; the other one holds what arrived */
+    int thread, flight, buffer;          /* buffer: where this part's messages go; the other one holds what arrived */
     size_t at, in_panel, len;            /* index in the vector and in the panel, elements */
 };
 
@@ -72,7 +72,7 @@ static void mean(real *out, char *const *in, int clients, size_t at, size_t len)
 
 static real *edge_row(const struct qgm_pass *p, int local, size_t neighbour, int sent)
 {
-    return (real *)p->edges + (2 * (p->first_edge[local] + neighbour) + (size_t)sent) * p->stride;
+    return (real *)p->edges + (2 * (p->first_edge[local] - p->first_edge[0] + neighbour) + (size_t)sent) * p->stride;
 }
 
 /* out <- T */
@@ -118,7 +118,7 @@ static void receive(const struct place *w, int local, int client, struct qgm_blo
 {
     const struct qgm_pass *p = w->pass;
     for (int m = 0; m < w->before->arg; m++) {
-        char *const *from = p->exchange->op->panels(p->exchange, w->thread, !w->buffer, m);
+        char *const *from = p->exchange->op->panels(p->exchange, w->thread, w->flight, !w->buffer, m);
         b->in[m] = in_buffer(w, m);
         if (w->before->op == QGM_OP_RELAY) collect(w, local, client, from, in_buffer(w, m));
         if (w->before->op != QGM_OP_MIX) continue;
@@ -134,8 +134,8 @@ static void receive_shared(const struct place *w)
     const struct qgm_pass *p = w->pass;
     if (!w->before || w->before->op != QGM_OP_MEAN) return;
     for (int m = 0; m < w->before->arg; m++)
-        mean(in_buffer(w, m), p->exchange->op->panels(p->exchange, w->thread, !w->buffer, m), p->exchange->clients,
-             w->in_panel, w->len);
+        mean(in_buffer(w, m), p->exchange->op->panels(p->exchange, w->thread, w->flight, !w->buffer, m),
+             p->exchange->clients, w->in_panel, w->len);
 }
 
 /* ---- Parts ---- */
@@ -161,7 +161,7 @@ static void run_part(const struct place *w)
         b.g = row_of(p, i, 1) + w->at;
         for (int s = 0; s < p->states; s++) b.state[s] = row_of(p, i, 2 + s) + w->at;
         for (int m = 0; m < p->algo->messages; m++)
-            b.out[m] = (real *)ex->op->panels(p->exchange, w->thread, w->buffer, m)[b.client] + w->in_panel;
+            b.out[m] = (real *)ex->op->panels(p->exchange, w->thread, w->flight, w->buffer, m)[b.client] + w->in_panel;
         b.norm = p->norm[i];
         if (p->mass) {
             b.mass = p->mass[b.client];
@@ -183,19 +183,18 @@ static void run_part(const struct place *w)
 
 /* ---- Telemetry ---- */
 
-/* Sum over local clients of || v_i - vbar ||^2 and || vbar ||^2, on one block. Differences are taken from the first
- * client, so equal vectors give exactly 0. */
-static void spread(const struct qgm_pass *p, int row, size_t at, size_t len, double out[2])
+/* Sum over clients of || v_i - vbar ||^2 and || vbar ||^2, on one block. Differences are taken from the first client,
+ * so equal vectors give exactly 0. */
+static void spread(const real *v, const struct qgm_view *view, size_t len, double out[2])
 {
-    size_t n = (size_t)p->exchange->count, step = p->client;
+    size_t n = (size_t)view->clients, step = view->step;
     vf count = vf_of((double)n), apart = vf_zero(), together = vf_zero();
-    for (size_t k = at; k < at + len; k += VF) {
-        const real *v = row_of(p, 0, row) + k;
-        vf first = vf_load(v), sum = vf_zero();
-        for (size_t i = 1; i < n; i++) sum = vf_add(sum, vf_sub(vf_load(v + i * step), first));
+    for (size_t k = 0; k < len; k += VF) {
+        vf first = vf_load(v + k), sum = vf_zero();
+        for (size_t i = 1; i < n; i++) sum = vf_add(sum, vf_sub(vf_load(v + k + i * step), first));
         vf offset = vf_div(sum, count), centre = vf_add(first, offset);
         for (size_t i = 0; i < n; i++) {
-            vf d = vf_sub(vf_sub(vf_load(v + i * step), first), offset);
+            vf d = vf_sub(vf_sub(vf_load(v + k + i * step), first), offset);
             apart = vf_fma(d, d, apart);
         }
         together = vf_fma(centre, centre, together);
@@ -205,12 +204,12 @@ static void spread(const struct qgm_pass *p, int row, size_t at, size_t len, dou
 }
 
 /* Sums over clients of <v, g> and || v ||^2, where v is the state that plays the part of a momentum. */
-static void cosine(const struct qgm_pass *p, size_t at, size_t len, double out[2])
+static void cosine(const struct qgm_view *view, size_t len, double out[2])
 {
     vf both = vf_zero(), own = vf_zero();
-    for (int i = 0; i < p->exchange->count; i++) {
-        const real *v = row_of(p, i, 1 + p->algo->velocity), *g = row_of(p, i, 1);
-        for (size_t k = at; k < at + len; k += VF) {
+    for (size_t i = 0; i < (size_t)view->clients; i++) {
+        const real *v = (const real *)view->v + i * view->step, *g = (const real *)view->g + i * view->step;
+        for (size_t k = 0; k < len; k += VF) {
             both = vf_fma(vf_load(v + k), vf_load(g + k), both);
             own = vf_fma(vf_load(v + k), vf_load(v + k), own);
         }
@@ -219,59 +218,89 @@ static void cosine(const struct qgm_pass *p, size_t at, size_t len, double out[2
     out[1] = (double)vf_sum(own);
 }
 
+void QGM_ISA(qgm_pass_observe)(const struct qgm_view *view, size_t len, double *out)
+{
+    spread(view->x, view, len, out + 2 * QGM_SPREAD_X);
+    spread(view->g, view, len, out + 2 * QGM_SPREAD_G);
+    if (view->v) cosine(view, len, out + 2 * QGM_SPREAD_COSINE);
+}
+
 static void observe(const struct qgm_pass *p, size_t at, size_t len)
 {
-    double *out = p->telemetry + at / QGM_BLOCK * 2 * QGM_SPREADS;
-    spread(p, 0, at, len, out + 2 * QGM_SPREAD_X);
-    spread(p, 1, at, len, out + 2 * QGM_SPREAD_G);
-    if (p->algo->velocity) cosine(p, at, len, out + 2 * QGM_SPREAD_COSINE);
+    struct qgm_view view = { .x = row_of(p, 0, 0) + at,
+                             .g = row_of(p, 0, 1) + at,
+                             .v = p->algo->velocity ? row_of(p, 0, 1 + p->algo->velocity) + at : NULL,
+                             .step = p->client,
+                             .clients = p->exchange->count };
+    QGM_ISA(qgm_pass_observe)(&view, len, p->telemetry + at / QGM_BLOCK * 2 * QGM_SPREADS);
 }
 
 /* ---- The walk ---- */
 
 static bool is_exchange(enum qgm_op op) { return op == QGM_OP_MIX || op == QGM_OP_MEAN || op == QGM_OP_RELAY; }
 
-/* All parts of the segment on one panel. */
-static int run_panel(const struct qgm_pass *p, int thread, size_t at, size_t len)
+/* A panel on its way through the segment. */
+struct flight {
+    struct place w;
+    size_t at, len;       /* of the vector */
+    bool active, travels; /* travels: its messages are under way */
+};
+
+static void take_off(struct flight *f, const struct qgm_pass *p, size_t panel)
 {
+    struct place start = { .pass = p, .begin = p->stage, .thread = f->w.thread, .flight = f->w.flight };
+    f->w = start;
+    f->at = panel * p->exchange->panel;
+    f->len = least(p->padded - f->at, p->exchange->panel);
+    f->active = true;
+}
+
+/* The maps up to the next exchange, on one panel; its messages set off. */
+static void advance(struct flight *f)
+{
+    struct place *w = &f->w;
+    const struct qgm_pass *p = w->pass;
+    struct qgm_exchange *ex = p->exchange;
     const struct qgm_stage *stop = p->stage + p->stages;
-    struct place w = { .pass = p, .begin = p->stage, .thread = thread };
-    for (;; w.begin = w.end + 1, w.buffer = !w.buffer) {
-        for (w.end = w.begin; w.end < stop && !is_exchange(w.end->op); w.end++) continue;
-        w.relays = w.end < stop && w.end->op == QGM_OP_RELAY;
-        for (w.in_panel = 0; w.in_panel < len; w.in_panel += QGM_BLOCK) {
-            w.at = at + w.in_panel;
-            w.len = least(len - w.in_panel, QGM_BLOCK);
-            run_part(&w);
-        }
-        if (w.end == stop) break;
-        const struct qgm_row *listeners = w.end->op == QGM_OP_MEAN ? NULL : p->rows;
-        if ((p->step->exchanges || w.end->op != QGM_OP_MIX) &&
-            p->exchange->op->trade(p->exchange, thread, w.buffer, w.end->arg, len, listeners) < 0)
-            return -1;
-        w.before = w.end;
+    if (f->travels) ex->op->finish(ex, w->thread, w->flight);
+    f->travels = false;
+    for (w->end = w->begin; w->end < stop && !is_exchange(w->end->op); w->end++) continue;
+    w->relays = w->end < stop && w->end->op == QGM_OP_RELAY;
+    for (w->in_panel = 0; w->in_panel < f->len; w->in_panel += QGM_BLOCK) {
+        w->at = f->at + w->in_panel;
+        w->len = least(f->len - w->in_panel, QGM_BLOCK);
+        run_part(w);
+        if (ex->op->progress) ex->op->progress(ex, w->thread);
+        if (w->end == stop && p->telemetry) observe(p, w->at, w->len);
     }
-    for (size_t k = 0; p->telemetry && k < len; k += QGM_BLOCK) observe(p, at + k, least(len - k, QGM_BLOCK));
-    return 0;
+    if (w->end == stop) {
+        f->active = false;
+        return;
+    }
+    f->travels = p->step->exchanges || w->end->op != QGM_OP_MIX;
+    if (f->travels) ex->op->begin(ex, w->thread, w->flight, w->buffer, w->end->arg, f->len, w->end->op == QGM_OP_MEAN);
+    w->before = w->end;
+    w->begin = w->end + 1;
+    w->buffer = !w->buffer;
 }
 
-/* How much goes through the whole stage table at a time. Less than a block finds the rows of x and the states still in
- * L1 or L2 when the second part wants them, while many clients are better off with longer pieces of each row (a step of
- * 16 clients is 10 % faster with 256 elements than with 1024, one of 128 with 512, one of 4096 is 30 % slower). Where
- * results depend on blocks it stays a block: sums of NORM and telemetry, compression. */
-static size_t unit_of(const struct qgm_pass *p)
+/* Panels in flight take turns: while the messages of one travel, the maps of another run. */
+void QGM_ISA(qgm_pass_run)(const struct qgm_pass *p, int thread)
 {
-    bool sums = p->telemetry || p->stage[p->stages - 1].op == QGM_OP_NORM;
-    if (p->exchange->panel > QGM_BLOCK || sums || p->algo->fraction) return p->exchange->panel;
-    return p->exchange->count <= 64 ? QGM_BLOCK / 4 : p->exchange->count <= 256 ? QGM_BLOCK / 2 : QGM_BLOCK;
-}
-
-int QGM_ISA(qgm_pass_run)(const struct qgm_pass *p, int thread)
-{
-    size_t panel = p->exchange->panel, panels = (p->padded + panel - 1) / panel, unit = unit_of(p);
-    size_t begin = panels * (size_t)thread / (size_t)p->threads * panel;
-    size_t end = least(panels * (size_t)(thread + 1) / (size_t)p->threads * panel, p->padded);
-    for (size_t at = begin; at < end; at += unit)
-        if (run_panel(p, thread, at, least(end - at, unit)) < 0) return -1;
-    return 0;
+    struct flight flights[QGM_MAX_DEPTH] = { 0 };
+    size_t panel = p->exchange->panel, panels = (p->padded + panel - 1) / panel;
+    size_t next = panels * (size_t)thread / (size_t)p->threads;
+    size_t end = panels * (size_t)(thread + 1) / (size_t)p->threads;
+    for (bool busy = true; busy;) {
+        busy = false;
+        for (int i = 0; i < p->exchange->depth; i++) {
+            struct flight *f = &flights[i];
+            f->w.thread = thread;
+            f->w.flight = i;
+            if (!f->active && next < end) take_off(f, p, next++);
+            if (!f->active) continue;
+            advance(f);
+            busy = true;
+        }
+    }
 }

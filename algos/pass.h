@@ -24,14 +24,23 @@ struct qgm_pass {
     const double *norm;             /* [local client] */
     const double *mass, *mass_next; /* push-sum: [client]; NULL otherwise */
     char *edges;                    /* RELAY: what came last and what went last, two rows an edge; else NULL */
-    const size_t *first_edge;       /* of each local client */
+    const size_t *first_edge;       /* of each local client, counted from anywhere */
     const double *own;              /* RELAY: block.own of each local client */
     double *telemetry;              /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
 };
 
+/* Rows of all clients at some block: client i's x at x + i step, and so on. v: the momentum state, or NULL. */
+struct qgm_view {
+    const void *x, *g, *v;
+    size_t step; /* elements */
+    int clients;
+};
+
 #ifdef QGM_SUFFIX
-/* Run the blocks of one thread's share. 0, or -1 when an exchange failed. */
-int QGM_ISA(qgm_pass_run)(const struct qgm_pass *pass, int thread);
+/* Run the blocks of one thread's share. */
+void QGM_ISA(qgm_pass_run)(const struct qgm_pass *pass, int thread);
+/* Telemetry of one block: sums over clients, [2 * QGM_SPREADS]. */
+void QGM_ISA(qgm_pass_observe)(const struct qgm_view *view, size_t len, double *out);
 #endif
 
 #endif
