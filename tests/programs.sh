@@ -2,7 +2,7 @@
 # The programs as a user meets them: results, refusals, records. usage: programs.sh FOLDER-OF-PROGRAMS
 # Every refusal must be one line on stderr that says what is wrong, with the right exit code, and leave nothing behind.
 set -u
-bin=$1
+bin=$1 here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d)
 trap 'chmod -R u+w "$dir"; rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
@@ -56,6 +56,17 @@ refuse 2 '--save average: needs a folder' "$bin/qgm-train" $small --save average
 refuse 1 '--init nowhere.safetensors: there is no such file' "$bin/qgm-train" $small --init nowhere.safetensors
 refuse 1 'short.csv: line 2' sh -c 'printf "1,a\n2\n" >short.csv; "$0" --dataset csv:short.csv,texts.csv' "$bin/qgm-train"
 rm -f short.csv
+
+# data/get-data: what it would fetch; what comes with another checksum is not kept.
+get=$here/../data/get-data
+accept '^cifar100$' "$get" --list
+refuse 2 "unknown data set 'cifar'" "$get" cifar
+refuse 2 'imagenet: its makers' "$get" imagenet
+if command -v curl >/dev/null; then
+    mkdir mirror && echo short >mirror/cifar-10-binary.tar.gz
+    QGM_MIRROR=file://$(pwd)/mirror "$get" --dir sets cifar10 >stdout.txt 2>stderr.txt && fail "a wrong checksum went unnoticed"
+    grep -q 'another checksum' stderr.txt && [ -z "$(ls sets)" ] && passed=$((passed + 1)) || fail "get-data kept $(ls sets)"
+fi
 
 refuse 2 'unknown flag --algi: did you mean --algo' "$bin/qgm-train" $small --algi dsgd
 refuse 2 "did you mean 'qg-dsgdm'" "$bin/qgm-train" $small --algo qg-dgsdm
