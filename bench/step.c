@@ -1,12 +1,14 @@
 /* qgm-bench-step: what a step of each algorithm costs, as a share of the memory bandwidth of the same minute, beside a
  * chain of plain passes. SPDX-License-Identifier: MIT */
+#include "step.h"
+#include "context.h"
 #include "engine.h"
 #include "flags.h"
 #include "kernels.h"
+#include "progress.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -14,20 +16,24 @@
 static int omp_get_max_threads(void) { return 1; }
 #endif
 
-enum { FLAG_ALGOS = QGM_OWN_FLAG, FLAG_SIZES, FLAG_GRAPHS, FLAG_CLIENTS, FLAG_THREADS, FLAG_REPEATS, FLAG_ISA };
+enum {
+    FLAG_ALGOS = QGM_OWN_FLAG,
+    FLAG_SIZES,
+    FLAG_GRAPHS,
+    FLAG_CLIENTS,
+    FLAG_THREADS,
+    FLAG_REPEATS,
+    FLAG_LAZY,
+    FLAG_FULL,
+    FLAG_ISA
+};
 enum { MAX_REPEATS = 101, TRIAD_FLOATS = 1 << 27 }; /* 3 x 512 MiB: no cache holds it */
 
 struct bench {
-    char algos[1000], sizes[400], graphs[400], isa[32];
+    char algos[1000], sizes[400], graphs[400], full[400], isa[32];
     long clients, threads, repeats;
+    bool lazy;
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Parameters of the usual models, as this suite builds them. */
 static const struct {
@@ -65,6 +71,12 @@ static int set_own(int val, const char *argument, void *user, struct qgm_error *
     case FLAG_ISA:
         snprintf(b->isa, sizeof b->isa, "%s", argument);
         return 0;
+    case FLAG_FULL:
+        snprintf(b->full, sizeof b->full, "%s", argument);
+        return 0;
+    case FLAG_LAZY:
+        b->lazy = true;
+        return 0;
     case FLAG_CLIENTS:
         return whole("clients", argument, 1, 65536, &b->clients, err);
     case FLAG_THREADS:
@@ -81,6 +93,11 @@ static const struct poptOption own_flags[] = {
       "models (lenet resnet20 vgg11 resnet18 distilbert) or numbers of parameters, separated by spaces [vgg11]",
       "LIST" },
     { "clients", 0, POPT_ARG_STRING, NULL, FLAG_CLIENTS, "clients [16]", "N" },
+    { "lazy", 0, POPT_ARG_NONE, NULL, FLAG_LAZY, "mix with (I + W) / 2, which D2 and its kin need on even rings",
+      NULL },
+    { "full", 0, POPT_ARG_STRING, NULL, FLAG_FULL,
+      "whole training steps of these models (as qgm-train names them) on generated images, split into their parts",
+      "LIST" },
     { "threads", 0, POPT_ARG_STRING, NULL, FLAG_THREADS, "threads [all]", "N" },
     { "repeats", 0, POPT_ARG_STRING, NULL, FLAG_REPEATS, "timed steps; the median counts [7]", "N" },
     { "isa", 0, POPT_ARG_STRING, NULL, FLAG_ISA, "instruction set: auto, scalar, avx2, avx512, neon", "NAME" },
@@ -90,8 +107,11 @@ static const char intro[] =
     "Times one step of each algorithm and prints CSV: bytes are the compulsory traffic the algorithm declares (each\n"
     "vector it must read or write, once); share is that traffic per second over the triad a = b + s c, measured "
     "between\n"
-    "the same steps with the same threads (12 bytes an element). unfused is quasi-global momentum as a chain of plain\n"
-    "passes over memory, one operation each, in the same run; telemetry is what asking for metrics adds to a step.";
+    "the same steps with the same threads (12 bytes an element; a model that fits a cache goes above 1). unfused, "
+    "beside\n"
+    "qg-dsgdm-n, is the same step as a chain of plain passes over memory, one operation each; telemetry is what "
+    "asking\n"
+    "for metrics adds to a step (training asks at evaluations only).";
 
 /* ---- The roof ---- */
 
@@ -100,11 +120,11 @@ struct triad {
 };
 static double triad_once(const struct triad *t, int threads)
 {
-    double begin = now();
+    double begin = qgm_seconds();
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t i = 0; i < TRIAD_FLOATS; i += 4096)
         for (size_t k = i; k < i + 4096; k++) t->a[k] = t->b[k] + 3.0f * t->c[k];
-    return 12.0 * TRIAD_FLOATS / (now() - begin);
+    return 12.0 * TRIAD_FLOATS / (qgm_seconds() - begin);
 }
 
 static int triad_open(struct triad *t, int threads, struct qgm_error *err)
@@ -124,79 +144,6 @@ static int triad_open(struct triad *t, int threads, struct qgm_error *err)
     return 0;
 }
 
-/* ---- The chain of plain passes: Nesterov quasi-global momentum, one kernel call an operation ---- */
-
-struct chain {
-    int n;
-    size_t dim;
-    float *memory, **x, **m, **g, **u, **half;
-    const struct qgm_row *rows;
-};
-
-static int chain_open(struct chain *c, int n, size_t dim, const struct qgm_row *rows, struct qgm_error *err)
-{
-    size_t stride = qgm_pad16(dim) + 16;
-    *c = (struct chain){ .n = n, .dim = dim, .rows = rows };
-    c->memory = aligned_alloc(QGM_ALIGN, 5 * (size_t)n * stride * sizeof(float));
-    c->x = malloc(5 * (size_t)n * sizeof *c->x);
-    if (!c->memory || !c->x) return qgm_fail(err, QGM_SYSTEM, "no memory for the chain of plain passes");
-    c->m = c->x + n;
-    c->g = c->m + n;
-    c->u = c->g + n;
-    c->half = c->u + n;
-    for (int i = 0; i < 5 * n; i++) c->x[i] = c->memory + (size_t)i * stride;
-#pragma omp parallel for
-    for (int i = 0; i < 5 * n; i++)
-        for (size_t k = 0; k < dim; k++) c->x[i][k] = 0.001f * (float)(k % 100);
-    return 0;
-}
-
-static void chain_close(struct chain *c)
-{
-    free(c->memory);
-    free(c->x);
-}
-
-static void chain_client(const struct chain *c, const struct qgm_kernels *kernels, int i)
-{
-    float *u = c->u[i], *half = c->half[i];
-    size_t bytes = c->dim * sizeof(float);
-    kernels->axpy(1e-4f, c->x[i], c->g[i], c->dim); /* g += wd x */
-    memcpy(u, c->g[i], bytes);
-    kernels->axpy(0.9f, c->m[i], u, c->dim); /* u = g + beta m */
-    memcpy(half, c->g[i], bytes);
-    kernels->axpy(0.9f, u, half, c->dim); /* d = g + beta u */
-    memcpy(u, c->x[i], bytes);
-    kernels->axpy(-0.1f, half, u, c->dim); /* u = x - lr d */
-}
-
-static void chain_mix(const struct chain *c, const struct qgm_kernels *kernels, int i)
-{
-    const struct qgm_row *row = &c->rows[i];
-    const float *in[64];
-    float w[64], *half = c->half[i];
-    for (int k = 0; k < row->n; k++) {
-        in[k] = c->u[row->from[k]];
-        w[k] = (float)row->w[k];
-    }
-    kernels->mix(half, in, w, row->n, c->dim);
-    kernels->axpy(-1, half, c->x[i], c->dim);       /* x - x' */
-    kernels->axpy(-0.1f, c->m[i], c->m[i], c->dim); /* m *= mu */
-    kernels->axpy(1, c->x[i], c->m[i], c->dim);     /* m += (1 - mu) (x - x') / lr */
-    memcpy(c->x[i], half, c->dim * sizeof(float));
-}
-
-static double chain_once(const struct chain *c, int threads)
-{
-    const struct qgm_kernels *kernels = qgm_kernels();
-    double begin = now();
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-    for (int i = 0; i < c->n; i++) chain_client(c, kernels, i);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-    for (int i = 0; i < c->n; i++) chain_mix(c, kernels, i);
-    return now() - begin;
-}
-
 /* ---- One row ---- */
 
 static int ascending(const void *a, const void *b)
@@ -210,13 +157,16 @@ static double median(double *v, long n)
     return v[n / 2];
 }
 
+/* Values without pattern: compression has no ties to break. */
+static float noise(size_t k, int i) { return (float)((k * 2654435761u + (size_t)i * 40503u) % 65521) / 65521 - 0.5f; }
+
 static void fill(struct qgm_engine *e, int threads)
 {
 #pragma omp parallel for num_threads(threads)
     for (int i = 0; i < qgm_engine_clients(e); i++)
         for (size_t k = 0; k < qgm_engine_dim(e); k++) {
-            qgm_engine_params(e, i)[k] = 0.001f * (float)((k + (size_t)i) % 100);
-            qgm_engine_grad(e, i)[k] = 0.01f * (float)((k * 7 + (size_t)i) % 10);
+            qgm_engine_params(e, i)[k] = noise(k, i);
+            qgm_engine_grad(e, i)[k] = 0.1f * noise(k + 77, i);
         }
 }
 
@@ -224,13 +174,14 @@ static void fill(struct qgm_engine *e, int threads)
 static int time_steps(struct qgm_engine *e, int inner, bool telemetry, double *seconds, struct qgm_error *err)
 {
     struct qgm_telemetry m;
-    double begin = now();
+    double begin = qgm_seconds();
     for (int k = 0; k < inner; k++) QGM_TRY(qgm_engine_step(e, 1e-6, telemetry ? &m : NULL, err));
-    *seconds = (now() - begin) / inner;
+    *seconds = (qgm_seconds() - begin) / inner;
     return 0;
 }
 
-static int measure(const struct bench *b, struct qgm_engine *e, const struct chain *c, const struct triad *roof,
+/* chain: NULL for algorithms that it does not carry out. */
+static int measure(const struct bench *b, struct qgm_engine *e, const struct qgm_chain *chain, const struct triad *roof,
                    const char *prefix, double bytes, struct qgm_error *err)
 {
     static double step[MAX_REPEATS], watched[MAX_REPEATS], plain[MAX_REPEATS], share[MAX_REPEATS], triad[MAX_REPEATS];
@@ -242,7 +193,7 @@ static int measure(const struct bench *b, struct qgm_engine *e, const struct cha
         triad[r] = triad_once(roof, threads);
         QGM_TRY(time_steps(e, inner, false, &step[r], err));
         QGM_TRY(time_steps(e, inner, true, &watched[r], err));
-        plain[r] = chain_once(c, threads);
+        plain[r] = chain ? qgm_chain_step(chain, threads) : NAN;
         share[r] = bytes / step[r] / triad[r];
     }
     double s = median(step, b->repeats);
@@ -252,8 +203,24 @@ static int measure(const struct bench *b, struct qgm_engine *e, const struct cha
     return fflush(stdout) == 0 ? 0 : qgm_fail(err, QGM_SYSTEM, "cannot write to stdout");
 }
 
+/* A pairing that does not run, or a model that does not fit, is no reason to stop: say so and go on. */
+static bool skips(const struct qgm_engine_config *config)
+{
+    struct qgm_error why;
+    size_t bytes;
+    if (qgm_engine_measure(&bytes, config, &why) < 0) {
+        fprintf(stderr, "qgm-bench-step: skipped: %s\n", why.text);
+        return true;
+    }
+    double need = (double)bytes + 12.0 * TRIAD_FLOATS, machine = qgm_machine_memory();
+    if (machine <= 0 || need < 0.9 * machine) return false;
+    fprintf(stderr, "qgm-bench-step: skipped: %s with %zu parameters and the triad need %.1f GiB of %.1f\n",
+            config->algo, config->dim, need / (1 << 30), machine / (1 << 30));
+    return true;
+}
+
 static int bench_algo(const struct bench *b, const char *algo, struct qgm_topology *t, size_t dim,
-                      const struct chain *c, const struct triad *roof, struct qgm_error *err)
+                      const struct triad *roof, struct qgm_error *err)
 {
     struct qgm_engine *e;
     struct qgm_engine_config config = { .algo = algo,
@@ -263,17 +230,17 @@ static int bench_algo(const struct bench *b, const char *algo, struct qgm_topolo
                                         .weight_decay = 1e-4,
                                         .threads = (int)b->threads,
                                         .telemetry = true };
-    struct qgm_error why;
-    if (qgm_engine_open(&e, &config, &why) < 0) { /* a pairing that does not run is no reason to stop */
-        fprintf(stderr, "qgm-bench-step: skipped: %s\n", why.text);
-        return 0;
-    }
+    if (skips(&config)) return 0;
+    QGM_TRY(qgm_engine_open(&e, &config, err));
     char prefix[400];
-    snprintf(prefix, sizeof prefix, "%s,%s,%ld,%zu,%ld,%s", algo, qgm_topology_spec(t), b->clients, dim, b->threads,
-             qgm_kernels()->isa);
+    snprintf(prefix, sizeof prefix, "%s,%s%s,%ld,%zu,%ld,%s", algo, qgm_topology_spec(t), b->lazy ? " lazy" : "",
+             b->clients, dim, b->threads, qgm_kernels()->isa);
     fill(e, (int)b->threads);
     double bytes = (double)qgm_algo_traffic(algo) * (double)dim * (double)b->clients;
-    int result = measure(b, e, c, roof, prefix, bytes, err);
+    struct qgm_chain chain;
+    bool beside = strcmp(algo, "qg-dsgdm-n") == 0 && qgm_chain_open(&chain, (int)b->clients, dim, t) == 0;
+    int result = measure(b, e, beside ? &chain : NULL, roof, prefix, bytes, err);
+    if (beside) qgm_chain_close(&chain);
     qgm_engine_close(&e);
     return result;
 }
@@ -282,21 +249,15 @@ static int bench_graph(const struct bench *b, const char *graph, size_t dim, con
                        struct qgm_error *err)
 {
     struct qgm_topology *t;
-    struct chain c;
     char algos[sizeof b->algos], *rest = algos;
-    QGM_TRY(qgm_topology_open(&t, graph, (int)b->clients, false, 1, err));
-    int result = chain_open(&c, (int)b->clients, dim, qgm_topology_rows(t, 0), err);
-    for (int i = 0; i < b->clients && result == 0; i++)
-        if (qgm_topology_rows(t, 0)[i].n > 64)
-            result =
-                qgm_fail(err, QGM_USAGE, "--graphs %s: the chain of plain passes takes at most 63 neighbours", graph);
+    QGM_TRY(qgm_topology_open(&t, graph, (int)b->clients, b->lazy, 1, err));
+    int result = 0;
     snprintf(algos, sizeof algos, "%s", b->algos);
     bool all = strcmp(algos, "all") == 0;
     for (const char *const *name = qgm_algo_names(); all && *name && result == 0; name++)
-        result = bench_algo(b, *name, t, dim, &c, roof, err);
+        result = bench_algo(b, *name, t, dim, roof, err);
     for (char *algo; !all && result == 0 && (algo = strsep(&rest, " "));)
-        if (*algo) result = bench_algo(b, algo, t, dim, &c, roof, err);
-    chain_close(&c);
+        if (*algo) result = bench_algo(b, algo, t, dim, roof, err);
     qgm_topology_close(&t);
     return result;
 }
@@ -346,7 +307,8 @@ static int step_main(int argc, const char **argv, struct qgm_error *err)
         .name = "qgm-bench-step",
         .usage = "[FLAG]...",
         .intro = intro,
-        .examples = "  qgm-bench-step --algos 'dsgd qg-dsgdm-n' --sizes 'lenet vgg11' --graphs 'ring torus'\n",
+        .examples = "  qgm-bench-step --algos 'dsgd qg-dsgdm-n' --sizes 'lenet vgg11' --graphs 'ring torus'\n"
+                    "  qgm-bench-step --full 'lenet resnet20-evonorm' --algos 'qg-dsgdm-n gt'\n",
         .own = own_flags,
         .set = set_own,
         .user = &b
@@ -356,7 +318,15 @@ static int step_main(int argc, const char **argv, struct qgm_error *err)
     QGM_TRY(qgm_parse(&program, argc, argv, &options, NULL, 0, err));
     QGM_TRY(qgm_kernels_use(*b.isa ? b.isa : NULL, err));
     if (!b.threads) b.threads = omp_get_max_threads();
-    return bench_all(&b, err);
+    if (!*b.full) return bench_all(&b, err);
+    const struct qgm_full full = { .models = b.full,
+                                   .algos = strcmp(b.algos, "all") ? b.algos : "dsgd qg-dsgdm-n",
+                                   .graphs = b.graphs,
+                                   .clients = b.clients,
+                                   .threads = b.threads,
+                                   .repeats = b.repeats,
+                                   .lazy = b.lazy };
+    return qgm_full_run(&full, err);
 }
 
 int main(int argc, const char **argv)
