@@ -6,6 +6,7 @@
  * column, or the batch, whichever fills the tile. SPDX-License-Identifier: MIT */
 #include "kernels.h"
 #include "tile.h"
+#include "winograd.h"
 
 #if defined(QGM_TARGET_AVX512)
 enum { NV = 2 };
@@ -19,6 +20,8 @@ void QGM_ISA(qgm_conv_forward)(const struct qgm_conv *c, const float *x, const f
                                float *y, void *scratch);
 void QGM_ISA(qgm_conv_backward_data)(const struct qgm_conv *c, const float *dy, const float *w, float *dx,
                                      void *scratch);
+void QGM_ISA(qgm_winograd)(const struct qgm_conv *c, const float *in, const float *w, bool turned, const float *bias,
+                           bool relu, float *out, void *scratch);
 
 static inline int least(int a, int b) { return a < b ? a : b; }
 static inline int most(int a, int b) { return a > b ? a : b; }
@@ -132,6 +135,10 @@ static void pack_columns(const float *from, ptrdiff_t rows, int cols, float *to)
 void QGM_ISA(qgm_conv_forward)(const struct qgm_conv *c, const float *x, const float *w, const float *bias, bool relu,
                                float *y, void *scratch)
 {
+    if (qgm_conv_winograd(c)) {
+        QGM_ISA(qgm_winograd)(c, x, w, false, bias, relu, y, scratch);
+        return;
+    }
     int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c);
     /* Packed weights pay when they would lie apart (more than one panel) and many pixels read them. */
     bool direct = c->co % VF == 0 && (c->co <= NR || (ptrdiff_t)c->n * oh * ow <= FEW);
@@ -185,6 +192,11 @@ static void pack_turned(const struct qgm_conv *c, const float *w, int ry, int rx
 void QGM_ISA(qgm_conv_backward_data)(const struct qgm_conv *c, const float *dy, const float *w, float *dx,
                                      void *scratch)
 {
+    if (qgm_conv_winograd(c)) {
+        struct qgm_conv turned = winograd_turned(c);
+        QGM_ISA(qgm_winograd)(&turned, dy, w, true, NULL, false, dx, scratch);
+        return;
+    }
     int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c);
     for (int ry = 0; ry < c->stride; ry++)
         for (int rx = 0; rx < c->stride; rx++) {

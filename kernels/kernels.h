@@ -40,6 +40,9 @@ size_t qgm_gemm_scratch(const struct qgm_gemm *g); /* bytes, the same for every 
  * forward:          y = x * w + bias, then max(0, .) when relu. bias: co floats, or NULL.
  *   Order: one fma chain over (ky, kx, ci) ascending from bias[co] or 0; taps in the padding are skipped.
  * backward_data:    dx = gradient with respect to x. Order: one chain over (oy, ox, co) ascending from 0.
+ * Where qgm_conv_winograd(), these two go through winograd.h, which has their order (bias or 0 is added last). There a
+ * NaN or infinity reaches the whole tile of 4 x 4 outputs that reads it, as NaN. Error: against a chain's, twice in the
+ * mean; at most (ci + 22) 2^-24 times the same sums over absolute values, which are some 40 times those of a chain.
  * backward_weights: dw += gradient with respect to w. Order: images in groups of qgm_conv_group(); in each one chain
  * over (n, oy, ox) ascending from 0; the groups' sums are added to dw in ascending order. Where qgm_conv_merges(),
  * columns ox that see the same kernel columns go together: the chain runs over (stretch of columns, n, oy, ox). */
@@ -54,6 +57,14 @@ static inline int qgm_conv_group(const struct qgm_conv *c)
 {
     int pixels = qgm_conv_oh(c) * qgm_conv_ow(c);
     return pixels < 1024 ? 1024 / pixels : 1;
+}
+/* Shapes that Winograd's form computes faster: known from the layer alone, so that an image's outputs do not depend on
+ * the batch it is in. At least half of the outputs of its tiles must lie in the image. */
+static inline bool qgm_conv_winograd(const struct qgm_conv *c)
+{
+    if (c->kh != 3 || c->kw != 3 || c->stride != 1 || c->pad > 2 || c->ci < 16 || c->co < 16) return false;
+    int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c), tiles = (oh + 3) / 4 * ((ow + 3) / 4);
+    return oh * ow >= 8 * tiles && c->h * c->w >= 8 * ((c->h + 3) / 4 * ((c->w + 3) / 4));
 }
 /* Too few input channels to fill a tile with one tap: backward_weights takes a row of taps together. */
 static inline bool qgm_conv_merges(const struct qgm_conv *c) { return c->ci < 8 && c->kw > 1; }

@@ -1,5 +1,6 @@
 /* What a call costs: scratch bytes, FLOPs, compulsory traffic. SPDX-License-Identifier: MIT */
 #include "kernels.h"
+#include "winograd.h"
 
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -10,6 +11,13 @@ size_t qgm_gemm_scratch(const struct qgm_gemm *g)
     return qgm_piece(k * (n + m), sizeof(float));
 }
 
+/* What is transformed: 36 points of inputs, weights and products, and a pixel of zeros. */
+static size_t winograd_scratch(const struct qgm_conv *c)
+{
+    struct winograd p = winograd_of(c);
+    return 36 * (size_t)(p.v + p.u + p.m) + (size_t)p.ldv;
+}
+
 /* Packed weights of forward and backward_data; the resting chains and the widened dy of backward_weights. */
 size_t qgm_conv_scratch(const struct qgm_conv *c)
 {
@@ -18,7 +26,14 @@ size_t qgm_conv_scratch(const struct qgm_conv *c)
     size_t images = least((size_t)qgm_conv_group(c), (size_t)c->n);
     size_t wide = images * (size_t)qgm_conv_oh(c) * (size_t)qgm_conv_ow(c) * qgm_pad16(co);
     size_t weights = forward + (co % 16 ? wide : 0), most = forward > backward ? forward : backward;
-    return qgm_piece(most > weights ? most : weights, sizeof(float));
+    most = most > weights ? most : weights;
+    if (qgm_conv_winograd(c)) {
+        struct qgm_conv turned = winograd_turned(c);
+        size_t there = winograd_scratch(c), back = winograd_scratch(&turned);
+        most = most > there ? most : there;
+        most = most > back ? most : back;
+    }
+    return qgm_piece(most, sizeof(float));
 }
 
 double qgm_conv_flops(const struct qgm_conv *c)

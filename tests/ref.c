@@ -1,6 +1,8 @@
 /* Naive references: a float chain as the contract orders it, beside the sum in double. SPDX-License-Identifier: MIT */
 #include "ref.h"
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 static struct check_value start(float a) { return (struct check_value){ a, (double)a, fabs((double)a) }; }
 
@@ -51,9 +53,131 @@ static float weight(const struct qgm_conv *c, const float *w, int ky, int kx, in
     return w[((size_t)(ky * c->kw + kx) * c->ci + i) * c->co + o];
 }
 
+/* Winograd's F(4 x 4, 3 x 3) as kernels/winograd.h orders it. Each number beside its matrix entry's absolute value
+ * times the absolute values it comes from: what rounding errors scale with. */
+struct number {
+    float value;
+    double size;
+};
+static struct number scaled(float a, struct number b) { return (struct number){ a * b.value, fabs(a * b.size) }; }
+static struct number plus(struct number a, struct number b)
+{
+    return (struct number){ a.value + b.value, a.size + b.size };
+}
+static struct number fused(float a, struct number b, struct number c) /* a b + c */
+{
+    return (struct number){ fmaf(a, b.value, c.value), fabs(a * b.size) + c.size };
+}
+
+static const float p1 = 0.625f, p2 = 0.390625f, p3 = 0.244140625f, q1 = 1.5f, q2 = 2.25f, q3 = 3.375f;
+
+/* d, g and m hold elements `step` apart; so do the results. */
+static void axis_inputs(struct number *d, int step)
+{
+    struct number d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
+    struct number even = fused(-q2, d2, d4), odd = fused(-q2, d1, d3);
+    d[0] = fused(p2 * q2, d0, fused(-(p2 + q2), d2, d4));
+    d[step] = fused(p1, odd, even), d[2 * step] = fused(-p1, odd, even);
+    even = fused(-p2, d2, d4), odd = fused(-p2, d1, d3);
+    d[3 * step] = fused(q1, odd, even), d[4 * step] = fused(-q1, odd, even);
+    d[5 * step] = fused(p2 * q2, d1, fused(-(p2 + q2), d3, d5));
+}
+static void axis_weights(struct number *g, int step)
+{
+    float r = 1 / (2 * p2 * (p2 - q2)), s = 1 / (2 * q2 * (q2 - p2));
+    struct number g0 = g[0], g1 = g[step], g2 = g[2 * step];
+    g[0] = scaled(1 / (p2 * q2), g0);
+    struct number even = fused(r * p2, g2, scaled(r, g0));
+    g[step] = fused(r * p1, g1, even), g[2 * step] = fused(-r * p1, g1, even);
+    even = fused(s * q2, g2, scaled(s, g0));
+    g[3 * step] = fused(s * q1, g1, even), g[4 * step] = fused(-s * q1, g1, even);
+    g[5 * step] = g2;
+}
+static void axis_outputs(struct number *m, int step)
+{
+    struct number minus1 = scaled(-1, m[2 * step]), minus2 = scaled(-1, m[4 * step]);
+    struct number sum = plus(m[step], m[2 * step]), gap = plus(m[step], minus1);
+    struct number sum2 = plus(m[3 * step], m[4 * step]), gap2 = plus(m[3 * step], minus2), last = m[5 * step];
+    m[0] = plus(plus(m[0], sum), sum2);
+    m[step] = fused(p1, gap, scaled(q1, gap2));
+    m[2 * step] = fused(p2, sum, scaled(q2, sum2));
+    m[3 * step] = fused(p3, gap, fused(q3, gap2, last));
+}
+/* Vertical first. a is 6 x 6 where it is filled. */
+static void both_axes(void (*axis)(struct number *, int), struct number a[36], int filled)
+{
+    for (int x = 0; x < filled; x++) axis(a + x, 6);
+    for (int y = 0; y < 6; y++) axis(a + 6 * y, 1);
+}
+
+/* The weights of one pair of channels. */
+static void winograd_weights(const struct qgm_conv *c, const float *w, int k, int o, struct number u[36])
+{
+    memset(u, 0, 36 * sizeof *u);
+    for (int t = 0; t < 9; t++) {
+        float g = weight(c, w, t / 3, t % 3, k, o);
+        u[t / 3 * 6 + t % 3] = (struct number){ g, fabs((double)g) };
+    }
+    both_axes(axis_weights, u, 3);
+}
+
+/* One channel of the inputs of the tile whose first output is (oy, ox). False where one of them is not finite. */
+static bool winograd_inputs(const struct qgm_conv *c, const float *x, int n, int oy, int ox, int k, struct number d[36])
+{
+    bool finite = true;
+    for (int i = 0; i < 36; i++) {
+        const float *pixel = under(c, x, n, oy, ox, i / 6, i % 6);
+        float value = pixel ? pixel[k] : 0;
+        d[i] = (struct number){ value, fabs((double)value) };
+        finite = finite && isfinite(value);
+    }
+    both_axes(axis_inputs, d, 6);
+    return finite;
+}
+
+/* One channel of the outputs. y is the tile's first. */
+static void winograd_outputs(const struct qgm_conv *c, const struct number *d, const struct number *u, float bias,
+                             bool relu, bool finite, int oy, int ox, struct check_value *y)
+{
+    struct number m[36] = { 0 };
+    for (int k = 0; k < c->ci; k++, d += 36, u += 36)
+        for (int i = 0; i < 36; i++)
+            m[i] = (struct number){ fmaf(d[i].value, u[i].value, m[i].value), m[i].size + d[i].size * u[i].size };
+    both_axes(axis_outputs, m, 6);
+    for (int i = 0; i < 16; i++) {
+        if (oy + i / 4 >= qgm_conv_oh(c) || ox + i % 4 >= qgm_conv_ow(c)) continue;
+        struct check_value *v = y + ((size_t)(i / 4) * qgm_conv_ow(c) + i % 4) * c->co;
+        v->chain = m[i / 4 * 6 + i % 4].value + bias, v->size = m[i / 4 * 6 + i % 4].size + fabs((double)bias);
+        if (!finite && isnan(v->chain)) v->exact = NAN;
+        if (relu) v->chain = v->chain > 0 ? v->chain : 0;
+    }
+}
+
+/* y holds the exact sums: put the chains of Winograd's form beside them. */
+static void ref_winograd(const struct qgm_conv *c, const float *x, const float *w, const float *bias, bool relu,
+                         struct check_value *y)
+{
+    int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c);
+    size_t each = (size_t)c->ci * 36;
+    struct number *u = malloc((size_t)c->co * each * sizeof *u), *d = malloc(each * sizeof *d);
+    for (int o = 0; o < c->co; o++)
+        for (int k = 0; k < c->ci; k++) winograd_weights(c, w, k, o, u + (size_t)o * each + (size_t)36 * k);
+    for (int n = 0; n < c->n; n++)
+        for (int oy = 0; oy < oh; oy += 4)
+            for (int ox = 0; ox < ow; ox += 4) {
+                bool finite = true;
+                for (int k = 0; k < c->ci; k++) finite &= winograd_inputs(c, x, n, oy, ox, k, d + (size_t)36 * k);
+                struct check_value *first = y + (((size_t)n * oh + oy) * ow + ox) * c->co;
+                for (int o = 0; o < c->co; o++)
+                    winograd_outputs(c, d, u + (size_t)o * each, bias ? bias[o] : 0, relu, finite, oy, ox, first + o);
+            }
+    free(u), free(d);
+}
+
 void ref_conv_forward(const struct qgm_conv *c, const float *x, const float *w, const float *bias, bool relu,
                       struct check_value *y)
 {
+    struct check_value *first = y;
     for (int n = 0; n < c->n; n++)
         for (int oy = 0; oy < qgm_conv_oh(c); oy++)
             for (int ox = 0; ox < qgm_conv_ow(c); ox++)
@@ -67,11 +191,13 @@ void ref_conv_forward(const struct qgm_conv *c, const float *x, const float *w, 
                         }
                     if (relu) rectify(y);
                 }
+    if (qgm_conv_winograd(c)) ref_winograd(c, x, w, bias, relu, first);
 }
 
 void ref_conv_backward_data(const struct qgm_conv *c, const float *dy, const float *w, struct check_value *dx)
 {
     int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c);
+    struct check_value *first = dx;
     for (int n = 0; n < c->n; n++)
         for (int iy = 0; iy < c->h; iy++)
             for (int ix = 0; ix < c->w; ix++)
@@ -85,6 +211,16 @@ void ref_conv_backward_data(const struct qgm_conv *c, const float *dy, const flo
                             for (int o = 0; o < c->co; o++) add_product(dx, pixel[o], weight(c, w, ky, kx, i, o));
                         }
                 }
+    if (!qgm_conv_winograd(c)) return;
+    /* dx is dy convolved with the weights turned round, channels exchanged. */
+    struct qgm_conv turned = { c->n, oh, ow, c->co, c->ci, 3, 3, 1, 2 - c->pad };
+    float *v = malloc((size_t)9 * c->ci * c->co * sizeof *v);
+    for (int t = 0; t < 9; t++)
+        for (int i = 0; i < c->ci; i++)
+            for (int o = 0; o < c->co; o++)
+                v[((size_t)t * c->co + o) * c->ci + i] = weight(c, w, 2 - t / 3, 2 - t % 3, i, o);
+    ref_winograd(&turned, dy, v, NULL, false, first);
+    free(v);
 }
 
 /* The first output column behind ox that sees other kernel columns than ox does. */
