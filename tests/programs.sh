@@ -47,6 +47,9 @@ for i in 1 2 3 4 5 6 7 8; do printf '1,good,very good\n2,bad\n'; done >texts.csv
 encoder="--model bert-tiny:width=16,heads=2,inner=32 --clients 2 --batch 4 --steps 3 --lr 0.01 --threads 1"
 accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv,length=4 $encoder --algo qg-dadam
 accept '16 training and 16 test' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --dry-run
+for how in '--isa scalar' '--threads 2'; do # the same bits on texts too
+    "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder $how --quiet
+done | uniq | wc -l | grep -qx 1 && passed=$((passed + 1)) || fail "texts: instruction sets or threads differ"
 refuse 2 '[0-9]+ clients need [0-9.]+ GiB, this machine has' "$bin/qgm-train" --dataset synthetic:n=40000 --model mlp:hidden=60000-60000 --clients 1000
 accept 'digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --out saved --save clients
 for f in average client-0 client-1; do [ -s saved/$f.safetensors ] || fail "no saved/$f.safetensors"; done
