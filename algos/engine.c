@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -40,8 +41,9 @@ static size_t arena_bytes(const struct qgm_engine *e)
     return qgm_piece(local * p->client, real) +
            qgm_piece((size_t)p->threads * (size_t)e->algo->messages * QGM_BLOCK, real) +
            qgm_piece(local * e->blocks, sizeof(double)) + qgm_piece(local, sizeof(double)) +
-           2 * qgm_piece(clients, sizeof(double)) + qgm_piece(e->blocks * 2 * QGM_SPREADS, sizeof(double)) +
-           qgm_piece(2 * local_edges(e) * p->stride, real) + qgm_turn_bytes(e);
+           2 * qgm_piece(clients, sizeof(double)) + qgm_piece((size_t)p->threads, sizeof(struct qgm_ticks)) +
+           qgm_piece(e->blocks * 2 * QGM_SPREADS, sizeof(double)) + qgm_piece(2 * local_edges(e) * p->stride, real) +
+           qgm_turn_bytes(e);
 }
 
 static int open_memory(struct qgm_engine *e, struct qgm_error *err)
@@ -55,6 +57,7 @@ static int open_memory(struct qgm_engine *e, struct qgm_error *err)
     p->norm = e->norm = qgm_take(&e->arena, local, sizeof(double));
     e->mass = qgm_take(&e->arena, clients, sizeof(double));
     e->mass_next = qgm_take(&e->arena, clients, sizeof(double));
+    e->ticks = qgm_take(&e->arena, (size_t)p->threads, sizeof *e->ticks);
     e->telemetry = qgm_take(&e->arena, e->blocks * 2 * QGM_SPREADS, sizeof(double));
     qgm_turn_open(e);
     for (size_t i = 0; i < local; i++) e->norm[i] = 0;
@@ -211,12 +214,21 @@ void qgm_engine_close(struct qgm_engine **engine)
 
 /* ---- A step ---- */
 
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* Run the stages up to and including a barrier on all threads. */
 static void run_segment(struct qgm_engine *e)
 {
     struct qgm_pass *p = &e->pass;
+    double begin = p->ticks ? seconds() : 0;
 #pragma omp parallel for schedule(static, 1) num_threads(p->threads) if (p->threads > 1)
     for (int thread = 0; thread < p->threads; thread++) e->table->pass(p, thread);
+    if (p->ticks) e->pass_seconds += seconds() - begin;
 }
 
 static void finish_norm(struct qgm_engine *e)

@@ -74,6 +74,17 @@ double qgm_engine_bytes_sent(const struct qgm_engine *engine);
  * all-reduce that does not happen, quasi-global Adam one vector whatever the graph. */
 enum qgm_bits { QGM_BITS_SENT, QGM_BITS_LIN2021, QGM_BITS_DIALECTS };
 double qgm_engine_bytes_counted(const struct qgm_engine *engine, enum qgm_bits dialect);
+/* Where the time of steps goes: seconds since the last call, from the first call on. It costs a few percent from then
+ * on. All zero where the processor has no counter to read. */
+enum qgm_phase {
+    QGM_PHASE_PRE,      /* maps before the first exchange of a segment: what is sent */
+    QGM_PHASE_EXCHANGE, /* starting messages and waiting for them */
+    QGM_PHASE_MIX,      /* sums over neighbours */
+    QGM_PHASE_POST,     /* maps after an exchange: the new state */
+    QGM_PHASE_TELEMETRY,
+    QGM_PHASES
+};
+void qgm_engine_profile(struct qgm_engine *engine, double seconds[QGM_PHASES]);
 /* The next two are collective too, with the same result everywhere.
  * out = mean over clients of the parameters (dim floats): summed in double, clients ascending. */
 void qgm_engine_average(struct qgm_engine *engine, float *out);

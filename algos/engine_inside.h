@@ -33,6 +33,8 @@ struct qgm_engine {
     double *norm, *mass, *mass_next, *telemetry;
     double sent[QGM_BITS_DIALECTS]; /* vectors of dim elements, summed over clients */
     double counters[QGM_COUNTERS];  /* what a checkpoint keeps of step and sent */
+    struct qgm_ticks *ticks;        /* [thread] */
+    double pass_seconds;            /* of steps since the last profile; counted while pass.ticks is set */
     bool telemetry_wanted, relays;
     struct qgm_relay relay;
     struct qgm_turn turn;

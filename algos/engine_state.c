@@ -50,6 +50,21 @@ double qgm_engine_bytes_counted(const struct qgm_engine *e, enum qgm_bits dialec
 
 double qgm_engine_bytes_sent(const struct qgm_engine *e) { return qgm_engine_bytes_counted(e, QGM_BITS_SENT); }
 
+void qgm_engine_profile(struct qgm_engine *e, double seconds[QGM_PHASES])
+{
+    double all = 0;
+    memset(seconds, 0, QGM_PHASES * sizeof *seconds);
+    for (int t = 0; t < e->pass.threads && e->pass.ticks; t++)
+        for (int k = 0; k < QGM_PHASES; k++) {
+            seconds[k] += (double)e->ticks[t].phase[k];
+            all += (double)e->ticks[t].phase[k];
+        }
+    for (int k = 0; k < QGM_PHASES; k++) seconds[k] *= all > 0 ? e->pass_seconds / all : 0;
+    memset(e->ticks, 0, (size_t)e->pass.threads * sizeof *e->ticks);
+    e->pass.ticks = e->ticks;
+    e->pass_seconds = 0;
+}
+
 /* ---- The state, in pieces ---- */
 
 static void pack(struct qgm_engine *e)

@@ -4,9 +4,15 @@
 #ifndef QGM_PASS_H
 #define QGM_PASS_H
 #include "algo.h"
+#include "engine.h"
 #include "exchange.h"
 
 enum qgm_spread { QGM_SPREAD_X, QGM_SPREAD_G, QGM_SPREAD_COSINE, QGM_SPREADS };
+
+/* Time stamps of a thread, in whatever the processor counts: shares of a step, not seconds. */
+struct qgm_ticks {
+    uint64_t phase[QGM_PHASES];
+} __attribute__((aligned(QGM_ALIGN)));
 
 struct qgm_pass {
     const struct qgm_algo *algo;
@@ -26,6 +32,7 @@ struct qgm_pass {
     char *edges;                    /* RELAY: what came last and what went last, two rows an edge; else NULL */
     const size_t *first_edge;       /* of each local client, counted from anywhere */
     const double *own;              /* RELAY: block.own of each local client */
+    struct qgm_ticks *ticks;        /* [thread], or NULL: nobody asks */
     double *telemetry;              /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
 };
 

@@ -16,9 +16,10 @@ static int omp_get_thread_num(void) { return 0; }
 
 enum { BATCH = 32, MOST = 101 };
 
-/* Seconds of one step; those of load, forward and gradient are busy seconds, mean over threads. */
-enum { STEP, LOAD, FORWARD, BACKWARD, UPDATE, TELEMETRY, PARTS };
-static const char *const names[PARTS] = { "step_s", "load_s", "forward_s", "backward_s", "update_s", "telemetry_s" };
+/* Seconds of one step; those of load, forward and backward are busy seconds, mean over threads; telemetry is on top. */
+enum { STEP, LOAD, FORWARD, BACKWARD, UPDATE, PHASES, PARTS = PHASES + QGM_PHASES };
+static const char *const names[PARTS] = { "step_s", "load_s",     "forward_s", "backward_s", "update_s",
+                                          "pre_s",  "exchange_s", "mix_s",     "post_s",     "telemetry_s" };
 
 static double median(double *v, long n)
 {
@@ -59,21 +60,23 @@ static int one_step(struct qgm_trainer *t, double part[PARTS], struct qgm_error 
 {
     bool diverged;
     struct qgm_telemetry watched;
-    double load = 0, gradient = 0, train = t->train_s, update = t->update_s;
+    double load = 0, gradient = 0, train = t->train_s, update = t->update_s, phase[QGM_PHASES];
+    qgm_engine_profile(t->engine, phase); /* starts anew */
     for (int i = 0; i < t->threads; i++) t->workers[i].load_s = t->workers[i].gradient_s = 0;
     QGM_TRY(qgm_trainer_step(t, NULL, &diverged, err));
     for (int i = 0; i < t->threads; i++) {
         load += t->workers[i].load_s / t->threads;
         gradient += t->workers[i].gradient_s / t->threads;
     }
+    qgm_engine_profile(t->engine, part + PHASES);
     part[STEP] = t->train_s - train;
     part[UPDATE] = t->update_s - update;
     part[LOAD] = load;
     part[FORWARD] = forward(t);
     part[BACKWARD] = gradient - part[FORWARD];
-    update = t->update_s;
     QGM_TRY(qgm_trainer_step(t, &watched, &diverged, err));
-    part[TELEMETRY] = t->update_s - update - part[UPDATE];
+    qgm_engine_profile(t->engine, phase);
+    part[PHASES + QGM_PHASE_TELEMETRY] = phase[QGM_PHASE_TELEMETRY];
     return 0;
 }
 

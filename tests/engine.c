@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static struct qgm_topology *open_graph(const char *spec, int n)
 {
@@ -229,6 +230,38 @@ static void largest_magnitudes_get_through(void **state)
     qgm_topology_close(&t);
 }
 
+/* Parts of a step: none negative, no more than the clock saw, and nothing where nothing is done. */
+static void time_of_a_step_in_parts(void **state)
+{
+    (void)state;
+    struct qgm_topology *t = open_graph("ring", 8);
+    struct qgm_engine_config config = { .algo = "qg-dsgdm", .topology = t, .dim = 5000, .telemetry = true };
+    struct qgm_engine *e = open_engine(&config);
+    struct qgm_telemetry m;
+    struct timespec begin, end;
+    double s[QGM_PHASES], sum = 0;
+    qgm_engine_profile(e, s);
+    for (int k = 0; k < QGM_PHASES; k++) assert_true(s[k] == 0);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    qgm_engine_step(e, 0.1, NULL, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    qgm_engine_profile(e, s);
+    for (int k = 0; k < QGM_PHASES; k++) {
+        assert_true(s[k] >= 0);
+        sum += s[k];
+    }
+    assert_true(sum <= (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec) + 1e-6);
+#if defined(__x86_64__) || defined(__aarch64__)
+    assert_true(s[QGM_PHASE_PRE] > 0 && s[QGM_PHASE_MIX] > 0 && s[QGM_PHASE_POST] > 0);
+    double plain = s[QGM_PHASE_TELEMETRY];
+    qgm_engine_step(e, 0.1, &m, NULL);
+    qgm_engine_profile(e, s);
+    assert_true(s[QGM_PHASE_TELEMETRY] > plain);
+#endif
+    qgm_engine_close(&e);
+    qgm_topology_close(&t);
+}
+
 static void odd_shapes_run(void **state)
 {
     (void)state;
@@ -310,6 +343,7 @@ int main(void)
         cmocka_unit_test(average_and_digest),
         cmocka_unit_test(bytes_as_sent_and_as_counted),
         cmocka_unit_test(largest_magnitudes_get_through),
+        cmocka_unit_test(time_of_a_step_in_parts),
         cmocka_unit_test(odd_shapes_run),
         cmocka_unit_test(learning_rate_zero),
         cmocka_unit_test(refusals_name_reason_and_remedy),
