@@ -8,6 +8,10 @@ target_include_directories(qgm PUBLIC $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUD
 target_link_libraries(qgm PRIVATE ${QGM_LAPACKE_LIBRARY} $<BUILD_INTERFACE:PkgConfig::ZLIB>
     $<BUILD_INTERFACE:PkgConfig::XXHASH> $<BUILD_INTERFACE:PkgConfig::JANSSON> $<BUILD_INTERFACE:${QGM_OPENMP}> m)
 
+if(QGM_HAVE_JPEG)
+    set(QGM_PC_JPEG libturbojpeg)
+    set(QGM_LINK_JPEG turbojpeg)
+endif()
 install(TARGETS qgm EXPORT qgm-targets)
 install(FILES ${QGM_PUBLIC_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/qgm)
 install(EXPORT qgm-targets NAMESPACE qgm:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/qgm)

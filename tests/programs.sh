@@ -40,10 +40,16 @@ accept 'spectral gap +0.050747' "$bin/qgm-inspect" topology ring --clients 16
 accept 'lambda_min +-0.434279' "$bin/qgm-inspect" topology davis --clients 32
 accept 'total variation' "$bin/qgm-inspect" partition iid --dataset synthetic --clients 4
 accept 'MFLOP' "$bin/qgm-train" $small --dry-run
+if "$bin/qgm-train" $small --backend onednn --quiet >/dev/null 2>stderr.txt; then # in this build
+    accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $small --model cnn --batch 2 --backend onednn --threads 2
+else
+    refuse 2 'no oneDNN; install it' "$bin/qgm-train" $small --backend onednn
+fi
+refuse 2 "did you mean 'onednn'" "$bin/qgm-train" $small --backend onednnn
 
 # Texts of one's own: a class and columns a row, a vocabulary.
 printf '[UNK]\n[CLS]\n[SEP]\ngood\nbad\nvery\n' >vocab.txt
-for i in 1 2 3 4 5 6 7 8; do printf '1,good,very good\n2,bad\n'; done >texts.csv
+for _ in 1 2 3 4 5 6 7 8; do printf '1,good,very good\n2,bad\n'; done >texts.csv
 encoder="--model bert-tiny:width=16,heads=2,inner=32 --clients 2 --batch 4 --steps 3 --lr 0.01 --threads 1"
 accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv,length=4 $encoder --algo qg-dadam
 accept '16 training and 16 test' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --dry-run
