@@ -1,0 +1,77 @@
+#!/bin/sh
+# What a step costs: every algorithm, graph and size against the memory bandwidth of the same minute
+#   usage: ./paper/run step-cost [--scale smoke|laptop|paper] [--out DIR] [--dry-run]
+# share: compulsory traffic of a step over what the triad a = b + s c moves, measured between the same steps. At VGG-11's
+# size nothing fits a cache; LeNet's 16 clients do. Wants an otherwise idle machine, 8 GB of memory (paper: 12).
+# SPDX-License-Identifier: MIT
+set -eu
+cd "$(dirname "$0")/.."
+out=paper/out/step-cost scale=laptop dry=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --scale) scale=${2:?--scale wants smoke, laptop or paper}; shift ;;
+    --out) out=${2:?--out wants a folder}; shift ;;
+    --dry-run) dry=1 ;;
+    *) echo "step-cost: unknown flag '$1' (see paper/step-cost.sh)" >&2; exit 2 ;;
+    esac
+    shift
+done
+main='dsgd dsgdm-n qg-dsgdm-n d2 gt momentum-tracking qg-dadam choco'
+graphs='ring torus hypercube exponential one-peer-exponential complete'
+case $scale in
+smoke) repeats=3 sizes=lenet algos='dsgd qg-dsgdm-n' big='dsgd' graphs='ring torus' clients='4 16' full=lenet ;;
+laptop) repeats=7 sizes='lenet resnet20' algos=all big=$main clients='4 16 64 256 1024 4096' full='lenet resnet20-evonorm' ;;
+paper) repeats=15 sizes='lenet resnet20' algos=all big=all clients='4 16 64 256 1024 4096' full='lenet resnet20-evonorm vgg11' ;;
+*) echo "step-cost: --scale $scale: expected smoke, laptop or paper" >&2; exit 2 ;;
+esac
+
+# bench NAME FLAGS...: one CSV of the study; a second call with the same name adds rows.
+bench() {
+    name=$1
+    shift
+    if [ -n "$dry" ]; then echo "qgm-bench-step $* --repeats $repeats >> $out/$name.csv"; return; fi
+    echo "step-cost: $name: $*" >&2
+    "${QGM_BIN:?run this as ./paper/run step-cost}/qgm-bench-step" "$@" --repeats $repeats >"$out/part.csv"
+    if [ -s "$out/$name.csv" ]; then tail -n +2 "$out/part.csv" >>"$out/$name.csv"; else cp "$out/part.csv" "$out/$name.csv"; fi
+    rm "$out/part.csv"
+}
+if [ -z "$dry" ]; then
+    mkdir -p "$out"
+    rm -f "$out"/*.csv
+fi
+# Every second ring has an eigenvalue that D2 and its kin cannot bear, which costs nothing to avoid; relaying wants a tree.
+bench algorithms --lazy --algos "$algos" --sizes "$sizes"
+bench algorithms --lazy --algos "$big" --sizes vgg11
+[ $scale = smoke ] || bench algorithms --graphs binary-tree --algos 'relaysgd relaysgdm-n' --sizes "$sizes"
+bench graphs --algos qg-dsgdm-n --sizes resnet20 --graphs "$graphs"
+for n in $clients; do bench clients --algos 'dsgd qg-dsgdm-n' --sizes 4096 --clients $n; done
+bench full --full "$full" --algos 'dsgd qg-dsgdm-n'
+[ -z "$dry" ] || exit 0
+
+{
+    echo "# What a step costs"
+    echo
+    echo "\`./paper/run step-cost --scale $scale\`"
+    "$QGM_BIN/qgm-bench-step" --version | sed 's/^/    /'
+    grep -m 1 'model name' /proc/cpuinfo 2>/dev/null | sed 's/.*: /    cpu       /' || true
+    awk '{ print "    load      " $1 " before the end" }' /proc/loadavg 2>/dev/null || true
+    echo
+    echo "| algorithm | graph | clients | parameters | ms a step | GB/s | triad GB/s | share | of plain passes | telemetry |"
+    echo "|---|---|---|---|---|---|---|---|---|---|"
+    cat "$out/algorithms.csv" "$out/graphs.csv" "$out/clients.csv" | awk -F, '$1 != "algorithm" {
+        printf "| %s | %s | %s | %s | %.4g | %.1f | %.1f | %.2f | %s | %+.0f %% |\n", $1, $2, $3, $4, 1000 * $7, $9, $10, $11,
+            $12 == "nan" ? "" : sprintf("1/%.1f", $12 / $7), 100 * $13 }'
+    echo
+    echo "Whole training steps of 16 clients, batch 32, seconds; load, forward and backward are busy seconds a thread,"
+    echo "update is pre + exchange + mix + post; telemetry comes on top when it is asked for, once an evaluation."
+    echo
+    awk -F, '{ printf "|"; for (i = 1; i <= NF; i++) printf " %s |", (i > 7 && NR > 1 ? sprintf("%.3g", $i) : $i); print "" }
+        NR == 1 { printf "|"; for (i = 1; i <= NF; i++) printf "---|"; print "" }' "$out/full.csv"
+} >"$out/step-cost.md"
+cat "$out/step-cost.md"
+if command -v gnuplot >/dev/null; then
+    gnuplot -e "out='$out'; plots='plots'" plots/step-cost.gp
+    echo "step-cost: tables and figures are in $out" >&2
+else
+    echo "step-cost: tables are in $out; no figures: gnuplot is not installed" >&2
+fi
