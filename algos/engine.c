@@ -137,11 +137,10 @@ static int agreed_threads(const struct qgm_engine *e, const struct qgm_engine_co
 {
     int threads = config->threads ? config->threads : default_threads(), ranks = e->group->ranks;
     if (ranks == 1) return threads;
-    int *all = calloc((size_t)ranks, 2 * sizeof *all + sizeof *all), *begin = all + ranks;
-    if (!all) abort();
-    for (int r = 0; r <= ranks; r++) begin[r] = r;
+    int *all = calloc((size_t)ranks, sizeof *all);
+    if (!all) return 1;
     all[e->group->rank] = e->group->many ? threads : 1;
-    e->group->op->share(e->group, all, sizeof *all, begin);
+    qgm_group_share(e->group, all, sizeof *all, ranks);
     for (int r = 0; r < ranks; r++)
         if (r == 0 || all[r] < threads) threads = all[r];
     free(all);

@@ -69,6 +69,28 @@ struct qgm_group *qgm_group_alone(void)
     return &alone;
 }
 
+void qgm_group_share(struct qgm_group *g, void *values, size_t each, int items)
+{
+    if (g->ranks == 1) return;
+    int *begin = malloc(((size_t)g->ranks + 1) * sizeof *begin);
+    if (!begin) {
+        g->op->abort(g, 1);
+        return;
+    }
+    for (int r = 0; r <= g->ranks; r++) begin[r] = qgm_group_first(g, items, r);
+    g->op->share(g, values, each, begin);
+    free(begin);
+}
+
+const void *qgm_group_fetch(struct qgm_group *g, int owner, const void *at, void *guest, size_t bytes)
+{
+    if (owner == 0) return at;
+    if (g->rank == owner) g->op->send(g, at, bytes, 0);
+    if (g->rank) return at;
+    g->op->receive(g, guest, bytes, owner);
+    return guest;
+}
+
 /* ---- Started by a launcher ---- */
 
 /* What launchers leave in the environment, and the plug-in that speaks their language. */
@@ -126,6 +148,10 @@ int qgm_group_open(struct qgm_group **group, struct qgm_error *err)
     folder_of_plugins(folder, sizeof folder);
     int found = enter(group, folder, wanted, err);
     for (size_t i = 0; i < QGM_COUNT(plugins) && !found && !told; i++) found = enter(group, folder, plugins[i], err);
+    if (found > 0 && (*group)->ranks == 1) { /* nobody to talk to */
+        (*group)->op->close(group);
+        *group = qgm_group_alone();
+    }
     if (found) return found < 0 ? -1 : 0;
     return qgm_fail(
         err, QGM_USAGE,

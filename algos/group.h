@@ -45,10 +45,22 @@ struct qgm_group *qgm_group_alone(void);
 /* How a plug-in is entered. */
 typedef int qgm_group_entry(struct qgm_group **group, struct qgm_error *err);
 
+/* Items are dealt to the processes like `items` clients: afterwards everyone has those of all. */
+void qgm_group_share(struct qgm_group *group, void *values, size_t each, int items);
+
+/* Bytes that process `owner` has at `at`, to process 0: returns where they are there, `at` or `guest`. Collective. */
+const void *qgm_group_fetch(struct qgm_group *group, int owner, const void *at, void *guest, size_t bytes);
+
 /* First client of a process's block; of rank `ranks`: how many clients there are. */
 static inline int qgm_group_first(const struct qgm_group *group, int clients, int rank)
 {
     return (int)((long)clients * rank / group->ranks);
+}
+
+/* The process a client lives in. */
+static inline int qgm_group_owner(const struct qgm_group *group, int clients, int client)
+{
+    return (int)((((long)client + 1) * group->ranks - 1) / clients);
 }
 
 #ifdef __cplusplus

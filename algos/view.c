@@ -133,15 +133,12 @@ uint64_t qgm_engine_digest(struct qgm_engine *e)
     size_t dim = e->pass.dim;
     XXH3_state_t state;
     XXH3_64bits_reset(&state);
-    float *guest = e->turn.guest;
-    for (int r = 0; r < g->ranks; r++)
-        for (int i = qgm_group_first(g, e->exchange->clients, r); i < qgm_group_first(g, e->exchange->clients, r + 1);
-             i++) {
-            const float *x = r == g->rank ? qgm_engine_params(e, i) : guest;
-            if (r != 0 && r == g->rank) g->op->send(g, x, dim * sizeof *x, 0);
-            if (r != 0 && g->rank == 0) g->op->receive(g, guest, dim * sizeof *x, r);
-            if (g->rank == 0) digest_row(&state, x, dim);
-        }
+    for (int i = 0; i < e->exchange->clients; i++) {
+        int owner = qgm_group_owner(g, e->exchange->clients, i);
+        const float *x = owner == g->rank ? qgm_engine_params(e, i) : NULL;
+        x = qgm_group_fetch(g, owner, x, e->turn.guest, dim * sizeof *x);
+        if (g->rank == 0) digest_row(&state, x, dim);
+    }
     uint64_t digest = XXH3_64bits_digest(&state);
     g->op->tell(g, &digest, sizeof digest);
     return digest;

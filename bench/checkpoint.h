@@ -5,7 +5,10 @@
 #include "record.h"
 #include "trainer.h"
 
-/* Write one at the engine's step, beside the record so far; the one before it stays, older ones go. seconds: what the
+/* Saving and loading are collective: process 0 reads and writes, the others hand over what is theirs, so any number of
+ * processes may take a run up, and only process 0 needs the disk.
+ *
+ * Write one at the engine's step, beside the record so far; the one before it stays, older ones go. seconds: what the
  * run has taken. */
 int qgm_checkpoint_save(struct qgm_trainer *trainer, struct qgm_record *record, double seconds, struct qgm_error *err);
 /* The newest step there is a checkpoint of, whether it can be read or not; -1: none. */

@@ -10,15 +10,26 @@
 static int omp_get_thread_num(void) { return 0; }
 #endif
 
-void qgm_trainer_average(struct qgm_trainer *t)
+/* Of the statistics of batch norms: client by client, since they are small. */
+static void average_buffers(struct qgm_trainer *t)
 {
-    size_t buffers = qgm_model_buffers(t->model);
-    qgm_engine_average(t->engine, t->average);
+    size_t buffers = qgm_model_buffers(t->model), clients = (size_t)t->options.clients;
+    float *all = calloc(clients * buffers + 1, sizeof *all);
+    if (!all) abort();
+    memcpy(all + (size_t)t->first * buffers, t->buffers, (size_t)t->local * buffers * sizeof *all);
+    if (buffers) qgm_group_share(t->group, all, buffers * sizeof *all, (int)clients);
     for (size_t k = 0; k < buffers; k++) {
         double sum = 0;
-        for (long i = 0; i < t->options.clients; i++) sum += t->buffers[(size_t)i * buffers + k];
-        t->average_buffers[k] = (float)(sum / (double)t->options.clients);
+        for (size_t i = 0; i < clients; i++) sum += all[i * buffers + k];
+        t->average_buffers[k] = (float)(sum / (double)clients);
     }
+    free(all);
+}
+
+void qgm_trainer_average(struct qgm_trainer *t)
+{
+    qgm_engine_average(t->engine, t->average);
+    average_buffers(t);
 }
 
 /* One model on one stretch of the test order. */
@@ -31,43 +42,72 @@ static void score_chunk(struct qgm_trainer *t, const float *params, const float 
     qgm_release(&w->arena, mark);
 }
 
-void qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluation *e)
+/* (model, chunk) tasks: a process tests its own clients, and its share of the chunks of the averaged model, which is
+ * the last. */
+struct tasks {
+    int chunks, first_chunk, own_chunks;
+    long images, count;
+};
+
+static struct tasks tasks_of(const struct qgm_trainer *t, long images)
 {
-    double begin = qgm_seconds();
-    int clients = (int)t->options.clients, chunks = (int)((images + t->test_batch - 1) / t->test_batch);
-    size_t buffers = qgm_model_buffers(t->model);
-    qgm_trainer_average(t);
-    /* (model, chunk) tasks, the averaged model last; scores are added in order, so threads change nothing. */
-    long tasks = (long)(clients + 1) * chunks;
-    struct qgm_score *scores = calloc((size_t)tasks, sizeof *scores);
-    if (!scores) abort();
-#pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
-    for (long task = 0; task < tasks; task++) {
-        int model = (int)(task / chunks);
-        long first = task % chunks * t->test_batch;
-        int n = (int)(images - first < t->test_batch ? images - first : t->test_batch);
-        const float *params = model < clients ? qgm_engine_params(t->engine, model) : t->average;
-        const float *state = model < clients ? t->buffers + (size_t)model * buffers : t->average_buffers;
-        score_chunk(t, params, state, first, n, &scores[task], &t->workers[omp_get_thread_num()]);
-    }
+    struct tasks k = { .chunks = (int)((images + t->test_batch - 1) / t->test_batch), .images = images };
+    k.first_chunk = qgm_group_first(t->group, k.chunks, t->group->rank);
+    k.own_chunks = qgm_group_first(t->group, k.chunks, t->group->rank + 1) - k.first_chunk;
+    k.count = (long)t->local * k.chunks + k.own_chunks;
+    return k;
+}
+
+static void score_task(struct qgm_trainer *t, const struct tasks *k, long task, struct qgm_score *scores,
+                       struct qgm_worker *w)
+{
+    bool own = task < (long)t->local * k->chunks;
+    int client = own ? t->first + (int)(task / k->chunks) : (int)t->options.clients;
+    long chunk = own ? task % k->chunks : k->first_chunk + task - (long)t->local * k->chunks;
+    long first = chunk * t->test_batch;
+    int n = (int)(k->images - first < t->test_batch ? k->images - first : t->test_batch);
+    score_chunk(t, own ? qgm_engine_params(t->engine, client) : t->average,
+                own ? qgm_trainer_buffers(t, client) : t->average_buffers, first, n,
+                &scores[(long)client * k->chunks + chunk], w);
+}
+
+/* Scores are added in order, so threads and processes change nothing. */
+static void sum_scores(const struct qgm_trainer *t, const struct tasks *k, const struct qgm_score *scores,
+                       struct qgm_evaluation *e)
+{
+    int clients = (int)t->options.clients;
     e->mean = e->best = e->test_loss = 0;
     e->worst = 100;
     for (int model = 0; model <= clients; model++) {
         struct qgm_score sum = { 0 };
-        for (int c = 0; c < chunks; c++) {
-            sum.correct += scores[(long)model * chunks + c].correct;
-            sum.loss += scores[(long)model * chunks + c].loss;
+        for (int c = 0; c < k->chunks; c++) {
+            sum.correct += scores[(long)model * k->chunks + c].correct;
+            sum.loss += scores[(long)model * k->chunks + c].loss;
         }
-        double accuracy = 100.0 * (double)sum.correct / (double)images;
+        double accuracy = 100.0 * (double)sum.correct / (double)k->images;
         if (model == clients) {
             e->average_model = accuracy;
             break;
         }
         e->mean += accuracy / clients;
-        e->test_loss += sum.loss / (double)images / clients;
+        e->test_loss += sum.loss / (double)k->images / clients;
         if (accuracy < e->worst) e->worst = accuracy;
         if (accuracy > e->best) e->best = accuracy;
     }
+}
+
+void qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluation *e)
+{
+    double begin = qgm_seconds();
+    struct tasks k = tasks_of(t, images);
+    struct qgm_score *scores = calloc((size_t)(t->options.clients + 1) * (size_t)k.chunks, sizeof *scores);
+    if (!scores) abort();
+    qgm_trainer_average(t);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
+    for (long task = 0; task < k.count; task++) score_task(t, &k, task, scores, &t->workers[omp_get_thread_num()]);
+    qgm_group_share(t->group, scores, (size_t)k.chunks * sizeof *scores, (int)t->options.clients);
+    qgm_group_share(t->group, scores + t->options.clients * k.chunks, sizeof *scores, k.chunks);
+    sum_scores(t, &k, scores, e);
     free(scores);
     t->eval_s += qgm_seconds() - begin;
     e->test_images = (double)images;

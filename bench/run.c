@@ -46,12 +46,12 @@ static json_t *head(const struct qgm_trainer *t)
         json_pack("{s:f, s:f, s:f, s:f, s:I, s:I, s:s}", "total_variation_mean", h->tv_mean, "total_variation_max",
                   h->tv_max, "entropy_mean_nats", h->entropy_mean, "largest_class_mean", h->largest_class_mean,
                   "size_min", (json_int_t)h->size_min, "size_max", (json_int_t)h->size_max, "fingerprint", fingerprint);
-    return json_pack("{s:s, s:i, s:s, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:o, s:o, s:o}", "record", "run", "schema", 1,
-                     "configuration_digest", digest, "configuration", qgm_options_json(&t->options), "resolved",
+    return json_pack("{s:s, s:i, s:s, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:i}, s:o, s:o, s:o}", "record", "run", "schema",
+                     1, "configuration_digest", digest, "configuration", qgm_options_json(&t->options), "resolved",
                      "parameters", (json_int_t)qgm_model_count(t->model), "steps", (json_int_t)t->total,
                      "steps_per_epoch", (json_int_t)t->per_epoch, "test_subset", (json_int_t)t->subset, "memory_bytes",
-                     (json_int_t)t->bytes, "partition", partition, "topology", spectrum_json(t->topology), "machine",
-                     qgm_context(t->threads));
+                     (json_int_t)t->bytes, "processes", t->group->ranks, "partition", partition, "topology",
+                     spectrum_json(t->topology), "machine", qgm_context(t->threads));
 }
 
 static json_t *tail(const struct qgm_outcome *outcome)
@@ -92,7 +92,7 @@ static int evaluate(struct run *r, const struct qgm_telemetry *telemetry, bool l
 
 static int interrupted(struct run *r, long step, struct qgm_error *err)
 {
-    if (!r->record.out[0])
+    if (!*r->t.options.out)
         return qgm_fail(
             err, QGM_SYSTEM,
             "interrupted at step %ld of %ld: nothing was written (a run with --out DIR can be taken up again)", step,
@@ -118,17 +118,26 @@ static void show(const struct run *r, long step)
     r->watch(r->user, (double)step / (double)r->t.total, note);
 }
 
+/* What this process asks for at the end of a step. */
+static unsigned wishes_of(struct run *r, long step)
+{
+    bool records = *r->t.options.out && r->t.group->rank == 0;
+    bool due = records && step < r->t.total && qgm_pace_due(&r->pace, step, qgm_seconds());
+    return (qgm_interrupted ? QGM_WISH_STOP : 0u) | (due ? QGM_WISH_CHECKPOINT : 0u);
+}
+
 static int train(struct run *r, struct qgm_error *err)
 {
     struct qgm_trainer *t = &r->t;
     for (long step = qgm_engine_steps(t->engine) + 1; step <= t->total && !r->outcome->diverged; step++) {
         struct qgm_telemetry telemetry = { 0 };
         bool due = step == t->total || (t->every && step % t->every == 0);
-        if (qgm_interrupted) return interrupted(r, step - 1, err);
+        t->wishes = wishes_of(r, step);
         QGM_TRY(qgm_trainer_step(t, due ? &telemetry : NULL, &r->outcome->diverged, err));
         bool last = step == t->total || r->outcome->diverged;
         if (due || last) QGM_TRY(evaluate(r, &telemetry, last, err));
-        if (!last && r->record.out[0] && qgm_pace_due(&r->pace, step, qgm_seconds())) checkpoint(r);
+        if (t->wishes & QGM_WISH_STOP && !last) return interrupted(r, step, err);
+        if (t->wishes & QGM_WISH_CHECKPOINT && !last) checkpoint(r);
         show(r, step);
     }
     return 0;
@@ -140,9 +149,10 @@ static int start(struct run *r, struct qgm_error *err)
     const struct qgm_options *o = &r->t.options;
     char note[400];
     long newest = qgm_checkpoint_newest(&r->record);
+    r->t.group->op->tell(r->t.group, &newest, sizeof newest);
     if (o->resume) {
         int found = qgm_checkpoint_load(&r->t, &r->record, &r->before, note, sizeof note, err);
-        if (found < 0 && !o->force) return -1;
+        if (found < 0 && (!o->force || err->kind == QGM_SYSTEM)) return -1;
         if (*note && r->table) fprintf(stderr, "note: %s: the one before it is used\n", note);
         if (found > 0)
             return qgm_record_object(&r->record,
@@ -183,14 +193,14 @@ static void leave(struct run *r, struct qgm_error *err)
     qgm_record_abandon(&r->record, newest >= 0);
 }
 
-int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, FILE *table, qgm_watch *watch,
-            void *user, struct qgm_outcome *outcome, struct qgm_error *err)
+int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group, FILE *table,
+            qgm_watch *watch, void *user, struct qgm_outcome *outcome, struct qgm_error *err)
 {
     struct run r = { .table = table, .watch = watch, .user = user, .begin = qgm_seconds(), .outcome = outcome };
     *outcome = (struct qgm_outcome){ 0 };
     QGM_TRY(qgm_pace_open(&r.pace, "checkpoint-every", options->checkpoint_every, err));
-    QGM_TRY(qgm_trainer_open(&r.t, options, data, err));
-    int result = qgm_record_open(&r.record, options->out, options->force, err);
+    QGM_TRY(qgm_trainer_open(&r.t, options, data, group, err));
+    int result = qgm_record_open(&r.record, group->rank ? "" : options->out, options->force, err);
     if (result == 0) {
         if (table && *r.t.note) fprintf(stderr, "%s: %s\n", options->init, r.t.note);
         bool kept = qgm_checkpoint_newest(&r.record) >= 0;
@@ -204,10 +214,11 @@ int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, F
     return result;
 }
 
-int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset *data, FILE *to, struct qgm_error *err)
+int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,
+                     FILE *to, struct qgm_error *err)
 {
     struct qgm_trainer t;
-    QGM_TRY(qgm_trainer_open(&t, options, data, err));
+    QGM_TRY(qgm_trainer_open(&t, options, data, group, err));
     if (*options->out && access(options->out, F_OK) == 0 && !options->force) {
         qgm_trainer_close(&t);
         return qgm_fail(err, QGM_USAGE, "--out %s: exists; give another name, or --force to replace it", options->out);
@@ -219,12 +230,12 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
             "data       %s, %ld training and %ld test examples\npartition  %s, %ld to %ld examples a client, total "
             "variation %.3f\n"
             "run        %ld steps (%ld an epoch), batch %ld, tests on %ld examples, the last on all\n"
-            "machine    %d threads, %s kernels\n"
-            "memory     %ld clients need %.2f GiB, this machine has %.1f\n",
+            "machine    %d processes of %d threads, %s kernels\n"
+            "memory     %d clients here need %.2f GiB, this machine has %.1f\n",
             options->algo, options->topology, options->lazy ? " (lazy)" : "", options->clients, s->gap, options->model,
             qgm_model_count(t.model), qgm_model_flops(t.model) / 1e6, data->name, data->train.n, data->test.n,
             options->partition, t.heterogeneity.size_min, t.heterogeneity.size_max, t.heterogeneity.tv_mean, t.total,
-            t.per_epoch, options->batch, t.subset, t.threads, qgm_kernels()->isa, options->clients,
+            t.per_epoch, options->batch, t.subset, group->ranks, t.threads, qgm_kernels()->isa, t.local,
             (double)t.bytes / (1 << 30), qgm_machine_memory() / (1 << 30));
     qgm_trainer_close(&t);
     return 0;

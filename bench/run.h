@@ -4,6 +4,7 @@
 #define QGM_RUN_H
 #include "dataset.h"
 #include "flags.h"
+#include "group.h"
 #include "record.h"
 #include <signal.h>
 
@@ -17,13 +18,14 @@ struct qgm_outcome {
 /* Called often: how far the run is (0..1) and a few words. */
 typedef void qgm_watch(void *user, double done, const char *note);
 
-/* Run to the end and leave the record in options->out (if any). table: where to print evaluations, or NULL.
- * An interrupt (qgm_interrupted) ends the run with an error; with options->out its state is kept in <out>.part. */
-int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, FILE *table, qgm_watch *watch,
-            void *user, struct qgm_outcome *outcome, struct qgm_error *err);
+/* Run to the end, by all processes of the group, and leave the record in options->out (if any), written by process 0.
+ * table: where to print evaluations, or NULL. An interrupt (qgm_interrupted) ends the run with an error; with
+ * options->out its state is kept in <out>.part. */
+int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group, FILE *table,
+            qgm_watch *watch, void *user, struct qgm_outcome *outcome, struct qgm_error *err);
 /* --dry-run: everything opened and checked, and a line of what would run. */
-int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset *data, FILE *to,
-                     struct qgm_error *err);
+int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,
+                     FILE *to, struct qgm_error *err);
 
 extern volatile sig_atomic_t qgm_interrupted; /* set by SIGINT and SIGTERM once qgm_catch_signals was called */
 void qgm_catch_signals(void);

@@ -85,7 +85,7 @@ static int measure(const struct qgm_full *f, const struct qgm_options *o, const 
 {
     static double seconds[PARTS][MOST];
     struct qgm_trainer t;
-    QGM_TRY(qgm_trainer_open(&t, o, data, err));
+    QGM_TRY(qgm_trainer_open(&t, o, data, qgm_group_alone(), err));
     double part[PARTS];
     int result = one_step(&t, part, err); /* first touch */
     for (long r = 0; r < f->repeats && result == 0; r++) {

@@ -68,8 +68,8 @@ static _Noreturn void child(const struct qgm_options *o, const struct qgm_datase
 {
     struct message end = { .done = 1 };
     struct qgm_outcome outcome;
-    if (qgm_kernels_use(*o->isa ? o->isa : NULL, &end.err) < 0 ||
-        qgm_run(o, data, NULL, tell, &pipe, &outcome, &end.err) < 0) {
+    if (qgm_options_kernels(o, &end.err) < 0 ||
+        qgm_run(o, data, qgm_group_alone(), NULL, tell, &pipe, &outcome, &end.err) < 0) {
         end.failed = true;
         if (write(pipe, &end, sizeof end) < 0) _exit(3);
         _exit(1);

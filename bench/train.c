@@ -3,6 +3,7 @@
 #include "progress.h"
 #include "run.h"
 #include <inttypes.h>
+#include <unistd.h>
 
 static const struct qgm_program program = {
     .name = "qgm-train",
@@ -21,12 +22,13 @@ static const struct qgm_program program = {
 
 static void watch(void *user, double done, const char *note) { qgm_progress_update(user, done, note); }
 
-static int train(int argc, const char **argv, struct qgm_error *err)
+static int train(int argc, const char **argv, struct qgm_group *group, struct qgm_error *err)
 {
     struct qgm_options options;
     qgm_options_default(&options);
     QGM_TRY(qgm_parse(&program, argc, argv, &options, NULL, 0, err));
-    QGM_TRY(qgm_kernels_use(*options.isa ? options.isa : NULL, err));
+    options.quiet = options.quiet || group->rank;
+    QGM_TRY(qgm_options_kernels(&options, err));
     QGM_TRY(qgm_options_check(&options, err));
     struct qgm_dataset data;
     QGM_TRY(qgm_dataset_open(&data, options.dataset, *options.data_dir ? options.data_dir : NULL, err));
@@ -35,12 +37,12 @@ static int train(int argc, const char **argv, struct qgm_error *err)
     int result;
     struct qgm_outcome outcome = { 0 };
     if (options.dry_run) {
-        result = qgm_run_describe(&options, &data, stdout, err);
+        result = qgm_run_describe(&options, &data, group, stdout, err);
     } else {
         qgm_catch_signals();
         struct qgm_progress progress = qgm_progress("train", options.quiet);
         if (!options.quiet) qgm_print_evaluation_head(stdout);
-        result = qgm_run(&options, &data, options.quiet ? NULL : stdout, watch, &progress, &outcome, err);
+        result = qgm_run(&options, &data, group, options.quiet ? NULL : stdout, watch, &progress, &outcome, err);
         qgm_progress_end(&progress);
         if (result == 0) printf("digest %016" PRIx64 "\n", outcome.digest);
     }
@@ -53,8 +55,25 @@ static int train(int argc, const char **argv, struct qgm_error *err)
     return result;
 }
 
+/* One process speaks for all: what went wrong everywhere is said once. What went wrong in one of them alone, the others
+ * would wait for in vain: it waits a moment for process 0 to say the same, then says it and ends them all. */
+static int leave(struct qgm_group *group, const struct qgm_error *err)
+{
+    char name[64];
+    snprintf(name, sizeof name, group->rank ? "%s: process %d" : "%s", program.name, group->rank);
+    if (group->rank) sleep(1);
+    int code = qgm_complain(name, err);
+    if (group->ranks > 1) group->op->abort(group, code);
+    return code;
+}
+
 int main(int argc, const char **argv)
 {
     struct qgm_error err = { 0 };
-    return train(argc, argv, &err) < 0 ? qgm_complain(program.name, &err) : 0;
+    struct qgm_group *group;
+    if (qgm_group_open(&group, &err) < 0) return qgm_complain(program.name, &err);
+    if (group->rank && !freopen("/dev/null", "w", stdout)) return 1;
+    if (train(argc, argv, group, &err) < 0) return leave(group, &err);
+    group->op->close(&group);
+    return 0;
 }

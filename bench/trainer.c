@@ -72,8 +72,8 @@ static size_t worker_bytes(const struct qgm_trainer *t)
 static size_t memory_bytes(const struct qgm_trainer *t)
 {
     size_t clients = (size_t)t->options.clients, buffers = qgm_model_buffers(t->model);
-    return qgm_piece(clients * buffers, sizeof(float)) + qgm_piece(qgm_model_size(t->model), sizeof(float)) +
-           qgm_piece(buffers, sizeof(float)) + qgm_piece(clients, sizeof(double)) +
+    return qgm_piece((size_t)t->local * buffers, sizeof(float)) + qgm_piece(qgm_model_size(t->model), sizeof(float)) +
+           qgm_piece(buffers, sizeof(float)) + qgm_piece(2 * clients, sizeof(double)) +
            qgm_piece((size_t)t->data->test.n, sizeof(uint32_t));
 }
 
@@ -96,10 +96,10 @@ static int open_memory(struct qgm_trainer *t, struct qgm_error *err)
 {
     size_t clients = (size_t)t->options.clients, buffers = qgm_model_buffers(t->model);
     QGM_TRY(qgm_arena_open(&t->memory, memory_bytes(t), err));
-    t->buffers = qgm_take(&t->memory, clients * buffers, sizeof(float));
+    t->buffers = qgm_take(&t->memory, (size_t)t->local * buffers, sizeof(float));
     t->average = qgm_take(&t->memory, qgm_model_size(t->model), sizeof(float));
     t->average_buffers = qgm_take(&t->memory, buffers, sizeof(float));
-    t->losses = qgm_take(&t->memory, clients, sizeof(double));
+    t->losses = qgm_take(&t->memory, 2 * clients, sizeof(double));
     t->test_order = qgm_take(&t->memory, (size_t)t->data->test.n, sizeof(uint32_t));
     t->workers = calloc((size_t)t->threads, sizeof *t->workers);
     if (!t->workers) return qgm_fail(err, QGM_SYSTEM, "out of memory");
@@ -111,11 +111,11 @@ static int open_memory(struct qgm_trainer *t, struct qgm_error *err)
 static int start(struct qgm_trainer *t, struct qgm_error *err)
 {
     size_t size = qgm_model_size(t->model), buffers = qgm_model_buffers(t->model);
-    float *first = qgm_engine_params(t->engine, 0);
+    float *first = qgm_engine_params(t->engine, t->first);
     qgm_model_init(t->model, (uint64_t)t->options.seed, first, t->average_buffers);
     if (*t->options.init) QGM_TRY(qgm_weights_init(t, err));
-    for (int i = 0; i < t->options.clients; i++) {
-        if (i) memcpy(qgm_engine_params(t->engine, i), first, size * sizeof(float));
+    for (int i = 0; i < t->local; i++) {
+        if (i) memcpy(qgm_engine_params(t->engine, t->first + i), first, size * sizeof(float));
         if (buffers) memcpy(t->buffers + (size_t)i * buffers, t->average_buffers, buffers * sizeof(float));
     }
     uint32_t n = (uint32_t)t->data->test.n;
@@ -138,6 +138,8 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
     QGM_TRY(qgm_schedule_open(&t->schedule, o, t->per_epoch, t->total, err));
     QGM_TRY(qgm_topology_open(&t->topology, o->topology, (int)o->clients, o->lazy, (uint64_t)o->seed, err));
     t->threads = o->threads ? (int)o->threads : omp_get_max_threads();
+    t->first = qgm_group_first(t->group, (int)o->clients, t->group->rank);
+    t->local = qgm_group_first(t->group, (int)o->clients, t->group->rank + 1) - t->first;
     long every = lround(o->eval_every * (double)t->per_epoch);
     t->every = o->eval_every > 0 && every < 1 ? 1 : every;
     t->subset = choose_subset(t);
@@ -153,6 +155,7 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
                                         .weight_decay = o->weight_decay,
                                         .threads = t->threads,
                                         .seed = (uint64_t)o->seed,
+                                        .group = t->group,
                                         .telemetry = true,
                                         .force_pairing = o->force_pairing };
     QGM_TRY(check_memory(t, &config, err));
@@ -163,9 +166,9 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
 }
 
 int qgm_trainer_open(struct qgm_trainer *t, const struct qgm_options *options, const struct qgm_dataset *data,
-                     struct qgm_error *err)
+                     struct qgm_group *group, struct qgm_error *err)
 {
-    *t = (struct qgm_trainer){ .options = *options, .data = data };
+    *t = (struct qgm_trainer){ .options = *options, .data = data, .group = group };
     if (open_all(t, err) == 0) return 0;
     qgm_trainer_close(t);
     return -1;
@@ -184,6 +187,11 @@ void qgm_trainer_close(struct qgm_trainer *t)
     memset(t, 0, sizeof *t);
 }
 
+float *qgm_trainer_buffers(const struct qgm_trainer *t, int client)
+{
+    return t->buffers + (size_t)(client - t->first) * qgm_model_buffers(t->model);
+}
+
 /* Client i's gradient at its own parameters, on its own next batch. */
 static void client_gradient(struct qgm_trainer *t, int i, long step, struct qgm_worker *w)
 {
@@ -199,12 +207,26 @@ static void client_gradient(struct qgm_trainer *t, int i, long step, struct qgm_
     examples.client = augment.client;
     examples.step = augment.step;
     double filled = qgm_seconds();
-    t->losses[i] =
-        qgm_model_grad(t->model, qgm_engine_params(t->engine, i), t->buffers + (size_t)i * qgm_model_buffers(t->model),
-                       &examples, (float)t->options.label_smoothing, qgm_engine_grad(t->engine, i), NULL, &w->arena);
+    t->losses[2 * i] =
+        qgm_model_grad(t->model, qgm_engine_params(t->engine, i), qgm_trainer_buffers(t, i), &examples,
+                       (float)t->options.label_smoothing, qgm_engine_grad(t->engine, i), NULL, &w->arena);
     qgm_release(&w->arena, mark);
     w->load_s += filled - begin;
     w->gradient_s += qgm_seconds() - filled;
+}
+
+/* Everyone learns all losses and what somebody wishes: losses[2 i], losses[2 i + 1]. */
+static double share_losses(struct qgm_trainer *t)
+{
+    int clients = (int)t->options.clients;
+    double loss = 0;
+    for (int i = 0; i < t->local; i++) t->losses[2 * (t->first + i) + 1] = t->wishes;
+    qgm_group_share(t->group, t->losses, 2 * sizeof *t->losses, clients);
+    for (int i = 0; i < clients; i++) {
+        loss += t->losses[2 * i];
+        t->wishes |= (unsigned)t->losses[2 * i + 1];
+    }
+    return loss / clients;
 }
 
 int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, bool *diverged, struct qgm_error *err)
@@ -213,11 +235,10 @@ int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, boo
     long step = qgm_engine_steps(t->engine);
     double begin = qgm_seconds();
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
-    for (int i = 0; i < clients; i++) client_gradient(t, i, step, &t->workers[omp_get_thread_num()]);
-    double computed = qgm_seconds(), loss = 0;
+    for (int i = t->first; i < t->first + t->local; i++) client_gradient(t, i, step, &t->workers[omp_get_thread_num()]);
+    double computed = qgm_seconds();
     QGM_TRY(qgm_engine_step(t->engine, qgm_schedule_lr(&t->schedule, step), telemetry, err));
-    for (int i = 0; i < clients; i++) loss += t->losses[i];
-    loss /= clients;
+    double loss = share_losses(t);
     *diverged = !(loss <= 1000);
     t->loss = loss;
     t->loss_sum += loss;

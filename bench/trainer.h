@@ -14,6 +14,9 @@ struct qgm_worker {
     double load_s, gradient_s;
 };
 
+/* What a process wants to be done after a step: all must do it together. */
+enum qgm_wish { QGM_WISH_STOP = 1, QGM_WISH_CHECKPOINT = 2 };
+
 struct qgm_trainer {
     struct qgm_options options;
     const struct qgm_dataset *data; /* borrowed */
@@ -23,12 +26,15 @@ struct qgm_trainer {
     struct qgm_topology *topology;
     struct qgm_model *model;
     struct qgm_engine *engine;
+    struct qgm_group *group;
+    int first, local; /* clients that live in this process */
+    unsigned wishes;  /* enum qgm_wish */
     struct qgm_schedule schedule;
     struct qgm_augment augment;
     struct qgm_arena memory;          /* the next five */
-    float *buffers;                   /* clients * qgm_model_buffers */
+    float *buffers;                   /* local clients * qgm_model_buffers */
     float *average, *average_buffers; /* the averaged model */
-    double *losses;                   /* a client's mean loss of the last step */
+    double *losses;                   /* [client][2]: mean loss of the last step; wishes of its process */
     uint32_t *test_order; /* of the test set: a fixed permutation, then texts by length; a subset is a prefix */
     struct qgm_worker *workers;
     int threads;
@@ -44,15 +50,18 @@ struct qgm_trainer {
     long loss_steps;
 };
 
-/* Open everything a run needs; data must outlive it. Refuses a run that needs more memory than the machine has. With
- * options.dry_run everything is checked, but there is no memory and no engine: only describe and close it. 0 or -1 with
- * nothing left open. */
+/* Open everything a run needs; data and group must outlive it. All functions here are collective in the group. Refuses
+ * a run that needs more memory than the machine has. With options.dry_run everything is checked, but there is no memory
+ * and no engine: only describe and close it. 0 or -1 with nothing left open. */
 int qgm_trainer_open(struct qgm_trainer *trainer, const struct qgm_options *options, const struct qgm_dataset *data,
-                     struct qgm_error *err);
+                     struct qgm_group *group, struct qgm_error *err);
 void qgm_trainer_close(struct qgm_trainer *trainer);
-/* One step of all clients. telemetry may be NULL. A loss that is not finite, or above 1000, sets *diverged. */
+/* One step of all clients. telemetry may be NULL. A loss that is not finite, or above 1000, sets *diverged. trainer->
+ * wishes: what this process asks for before, what any process asked for after. */
 int qgm_trainer_step(struct qgm_trainer *trainer, struct qgm_telemetry *telemetry, bool *diverged,
                      struct qgm_error *err);
+/* Statistics of a client that lives here. */
+float *qgm_trainer_buffers(const struct qgm_trainer *trainer, int client);
 /* Set `average` and `average_buffers` to the mean over clients. */
 void qgm_trainer_average(struct qgm_trainer *trainer);
 /* Test every client's own model, and the averaged one, on the first `images` of the test order; fills the accuracies

@@ -26,8 +26,8 @@ int qgm_weights_init(struct qgm_trainer *t, struct qgm_error *err)
     char path[PATH_MAX];
     float *buffers = qgm_model_buffers(t->model) ? t->average_buffers : NULL;
     QGM_TRY(find_file(path, t->options.init, err));
-    if (qgm_safetensors_pretrained(path, t->model, qgm_engine_params(t->engine, 0), buffers, t->note, sizeof t->note,
-                                   err) < 0)
+    if (qgm_safetensors_pretrained(path, t->model, qgm_engine_params(t->engine, t->first), buffers, t->note,
+                                   sizeof t->note, err) < 0)
         return qgm_fail_in(err, "--init");
     return 0;
 }
@@ -40,17 +40,30 @@ static int save(const struct qgm_trainer *t, const char *folder, const char *nam
     return qgm_safetensors_save(path, t->model, params, qgm_model_buffers(t->model) ? buffers : NULL, err);
 }
 
+/* By process 0; others hand it their clients. */
+static int save_clients(struct qgm_trainer *t, const char *folder, struct qgm_error *err)
+{
+    size_t size = qgm_model_size(t->model), buffers = qgm_model_buffers(t->model);
+    float *guest = malloc((size + buffers + 1) * sizeof *guest);
+    int result = guest ? 0 : qgm_fail(err, QGM_SYSTEM, "out of memory");
+    for (int i = 0; i < t->options.clients && result == 0; i++) {
+        char name[32];
+        int owner = qgm_group_owner(t->group, (int)t->options.clients, i);
+        bool mine = owner == t->group->rank;
+        const float *x = mine ? qgm_engine_params(t->engine, i) : NULL, *b = mine ? qgm_trainer_buffers(t, i) : NULL;
+        x = qgm_group_fetch(t->group, owner, x, guest, size * sizeof *x);
+        b = qgm_group_fetch(t->group, owner, b, guest + size, buffers * sizeof *b);
+        snprintf(name, sizeof name, "client-%d", i);
+        if (t->group->rank == 0) result = save(t, folder, name, x, b, err);
+    }
+    free(guest);
+    return result;
+}
+
 int qgm_weights_save(struct qgm_trainer *t, const char *folder, struct qgm_error *err)
 {
     if (strcmp(t->options.save, "none") == 0) return 0;
     qgm_trainer_average(t);
-    QGM_TRY(save(t, folder, "average", t->average, t->average_buffers, err));
-    if (strcmp(t->options.save, "clients") != 0) return 0;
-    for (int i = 0; i < t->options.clients; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "client-%d", i);
-        QGM_TRY(save(t, folder, name, qgm_engine_params(t->engine, i),
-                     t->buffers + (size_t)i * qgm_model_buffers(t->model), err));
-    }
-    return 0;
+    if (t->group->rank == 0) QGM_TRY(save(t, folder, "average", t->average, t->average_buffers, err));
+    return strcmp(t->options.save, "clients") == 0 ? save_clients(t, folder, err) : 0;
 }

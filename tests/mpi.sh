@@ -1,0 +1,102 @@
+#!/bin/sh
+# One seed, one digest: in one process and in 1, 2, 3, 4, 8 and 16 of them, under every MPI of this build, for one
+# algorithm of each kind on static and time-varying graphs; and what a group does besides: records, checkpoints that any
+# number of processes take up, complaints, death. usage: mpi.sh FOLDER-OF-PROGRAMS FOLDER-OF-PLUGINS [long]
+set -u
+bin=$1
+plugins=$2
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+passed=0 failed=0
+fail() {
+    failed=$((failed + 1))
+    echo "FAILED: $*"
+    [ -f stderr.txt ] && grep -v '^ *$' stderr.txt | head -n 5 | sed 's/^/    /'
+}
+good() { passed=$((passed + 1)); }
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_btl_base_warn_component_unused=0
+
+kinds=
+for kind in openmpi mpich; do
+    [ -f "$plugins/qgm-mpi-$kind.so" ] && command -v "mpirun.$kind" >/dev/null && kinds="$kinds $kind"
+done
+[ -n "$kinds" ] || { echo "mpi: skipped: this build has no MPI (cmake/deps optional installs them)"; exit 77; }
+
+launch() { # KIND PROCESSES FLAGS
+    kind=$1 n=$2
+    shift 2
+    timeout 120 "mpirun.$kind" -n "$n" "$bin/qgm-train" "$@" </dev/null
+}
+untimed() { cut -d, -f1-16 "$1"; }
+
+# ---- Digests: 16 clients, a vector of several panels ----
+common="--dataset synthetic:n=480,test=40 --model mlp:hidden=24 --clients 16 --batch 8 --quiet"
+cases='--algo dsgd --topology ring --steps 3
+--algo gt --topology one-peer-exponential --steps 3 --force-pairing
+--algo gt --topology torus --steps 3
+--algo sgp --topology exponential --steps 3
+--algo sgp --topology one-peer-exponential --steps 4
+--algo choco --topology davis --clients 32 --steps 2 --batch 4
+--algo relaysgdm --topology binary-tree --steps 4
+--algo qg-dsgdm-n --topology random-matching --steps 3
+--algo qg-dadam --topology ring --steps 2 --lr 0.01
+--algo sgd-central --topology ring --steps 2
+--algo qg-dsgdm --topology ring --model resnet8:norm=bn --clients 16 --steps 1 --batch 2'
+echo "$cases" >cases.txt
+while read -r flags; do
+    # shellcheck disable=SC2086  # flags are meant to split
+    for kind in $kinds; do
+        want=$("$bin/qgm-train" $common $flags --threads 2 2>stderr.txt)
+        for n in 1 2 3 4 8 16; do
+            threads=1
+            [ $n = 2 ] && threads=2
+            got=$(launch "$kind" $n $common $flags --threads $threads 2>stderr.txt)
+            [ -n "$want" ] && [ "$got" = "$want" ] && good || fail "$kind, $n processes: $flags: $got, alone $want"
+        done
+    done
+done <cases.txt
+
+for kind in $kinds; do
+    # ---- Records: the same lines, except times ----
+    run="--dataset synthetic:n=480,test=40 --model resnet8:norm=bn --clients 5 --batch 8 --topology complete --steps 8 --eval-every 0.3 --threads 1"
+    # shellcheck disable=SC2086
+    {
+    "$bin/qgm-train" $run --quiet --out "alone-$kind" --save clients >a.txt 2>stderr.txt
+    launch "$kind" 3 $run --quiet --out "three-$kind" --save clients >b.txt 2>stderr.txt
+    cmp -s a.txt b.txt && good || fail "$kind: digest of a recorded run"
+    untimed "alone-$kind/metrics.csv" >a.txt
+    untimed "three-$kind/metrics.csv" >b.txt
+    cmp -s a.txt b.txt && good || fail "$kind: metrics: $(diff a.txt b.txt | head -n 4)"
+    for f in average client-0 client-4; do
+        cmp -s "alone-$kind/$f.safetensors" "three-$kind/$f.safetensors" && good || fail "$kind: $f.safetensors"
+    done
+
+    # ---- A process that dies takes the job with it; any number of processes goes on ----
+    long="--dataset synthetic:n=480,test=40 --model mlp:hidden=24 --clients 6 --batch 8 --topology chain --algo relaysgdm --checkpoint-every 10 --threads 1 --quiet"
+    [ -n "${long_want:-}" ] || long_want=$("$bin/qgm-train" $long --steps 400)
+    launch "$kind" 3 $long --steps 400 --out "dead-$kind" >b.txt 2>stderr.txt &
+    job=$!
+    while ! ls dead-$kind.part/checkpoint-*.safetensors >/dev/null 2>&1 && kill -0 $job 2>/dev/null; do sleep 0.05; done
+    victim=$(pgrep -f -n -- "--out dead-$kind")
+    kill -KILL "$victim"
+    begin=$(date +%s)
+    wait $job
+    code=$?
+    took=$(($(date +%s) - begin))
+    [ $code != 0 ] && [ $took -le 30 ] && [ ! -e dead-$kind ] && good || fail "$kind: a killed process: exit $code after $took s"
+    got=$(launch "$kind" 2 $long --steps 400 --out "dead-$kind" --resume 2>stderr.txt)
+    [ "$got" = "$long_want" ] && good || fail "$kind: taken up by two processes: $got, undisturbed $long_want"
+
+    # ---- Complaints: once, and nobody waits ----
+    launch "$kind" 4 $long --steps 1 --lr x >b.txt 2>stderr.txt && fail "$kind: a bad flag was accepted"
+    [ "$(grep -c 'lr x: expected a number' stderr.txt)" = 1 ] && good || fail "$kind: complaints"
+    launch "$kind" 4 $long --steps 1 --clients 3 >b.txt 2>stderr.txt && fail "$kind: more processes than clients"
+    grep -q '4 processes for 3 clients' stderr.txt && good || fail "$kind: more processes than clients"
+    [ "$(launch "$kind" 2 --help 2>stderr.txt | grep -c '^usage')" = 1 ] && good || fail "$kind: --help"
+    }
+done
+QGM_PLUGINS=nowhere OMPI_COMM_WORLD_SIZE=2 "$bin/qgm-train" --help >b.txt 2>stderr.txt && fail "no plug-in, no complaint"
+grep -q 'this build has no MPI' stderr.txt && good || fail "no word about a missing plug-in"
+echo "mpi:$kinds: $passed passed, $failed failed"
+[ $failed = 0 ]
