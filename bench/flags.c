@@ -65,6 +65,7 @@ const struct qgm_flag qgm_flags[] = {
     WHOLE("eval-subset", eval_subset, "-1", -1, 1e9, "test images of the evaluations before the last (-1: as many as cost 10 % of the run; 0: all)"),
     HOW("threads", QGM_FLAG_WHOLE, threads, "0", 0, 4096, "N", "threads (0: OMP_NUM_THREADS, else every core it may use)"),
     HOW("isa", QGM_FLAG_TEXT, isa, "", 0, 0, "NAME", "vector instructions: auto, or one of --version's (default: $QGM_ISA, else auto)"),
+    TEXT("backend", backend, "qgm", "NAME", "matrix products and convolutions: qgm, or onednn, whose bits depend on the machine"),
     HOW("out", QGM_FLAG_TEXT, out, "", 0, 0, "DIR", "write run.jsonl and metrics.csv into this new folder"),
     HOW("bits-dialect", QGM_FLAG_TEXT, bits_dialect, "sent", 0, 0, "HOW", "rule of the column counted_megabytes: sent (really, to others), lin2021 (as the released code logs)"),
     HOW("save", QGM_FLAG_TEXT, save, "none", 0, 0, "WHAT", "final weights in --out, as safetensors: none, average, clients (these and the average)"),
@@ -202,6 +203,12 @@ int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
     if (!o->steps && o->epochs <= 0)
         return qgm_fail(err, QGM_USAGE, "--epochs 0: nothing to train; give --epochs or --steps above 0");
     return 0;
+}
+
+int qgm_options_kernels(const struct qgm_options *o, struct qgm_error *err)
+{
+    QGM_TRY(qgm_kernels_use(*o->isa ? o->isa : NULL, err));
+    return qgm_kernels_backend(o->backend, err);
 }
 
 json_t *qgm_options_json(const struct qgm_options *options)

@@ -13,7 +13,7 @@ enum { QGM_TEXT = 256, QGM_MAX_MILESTONES = 16 };
 struct qgm_options {
     char algo[QGM_TEXT], topology[QGM_TEXT], dataset[QGM_TEXT], data_dir[QGM_TEXT], model[QGM_TEXT],
         partition[QGM_TEXT], augment[QGM_TEXT], isa[QGM_TEXT], out[QGM_TEXT], milestones[QGM_TEXT], init[QGM_TEXT],
-        save[QGM_TEXT], bits_dialect[QGM_TEXT], checkpoint_every[QGM_TEXT];
+        save[QGM_TEXT], backend[QGM_TEXT], bits_dialect[QGM_TEXT], checkpoint_every[QGM_TEXT];
     long clients, batch, steps, eval_subset, seed, threads;
     double alpha, epochs, eval_every, lr, lr_decay, momentum, weight_decay, warmup_epochs, warmup_lr, label_smoothing;
     bool lazy, force_pairing, shared_order, force, resume, quiet, dry_run;
@@ -39,6 +39,8 @@ int qgm_options_set(struct qgm_options *options, const char *name, const char *v
 void qgm_options_text(const struct qgm_options *options, const struct qgm_flag *flag, char text[QGM_TEXT]);
 /* What no single flag can tell: names that must exist, combinations. Called once all flags are set. */
 int qgm_options_check(const struct qgm_options *options, struct qgm_error *err);
+/* Choose the kernels: --isa, --backend. Before anything asks for them. */
+int qgm_options_kernels(const struct qgm_options *options, struct qgm_error *err);
 json_t *qgm_options_json(const struct qgm_options *options);
 /* xxHash of all flags that determine the result: two runs with the same digest give the same bits. */
 uint64_t qgm_options_digest(const struct qgm_options *options);

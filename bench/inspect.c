@@ -134,7 +134,7 @@ static int inspect(int argc, const char **argv, struct qgm_error *err)
     const char *words[2] = { NULL };
     int n = qgm_parse(&program, argc, argv, &options, words, 2, err);
     if (n < 0) return -1;
-    QGM_TRY(qgm_kernels_use(*options.isa ? options.isa : NULL, err));
+    QGM_TRY(qgm_options_kernels(&options, err));
     bool topology = n > 0 && strcmp(words[0], "topology") == 0;
     if (n == 0 || (!topology && strcmp(words[0], "partition") != 0))
         return qgm_fail(err, QGM_USAGE, "%s%s: expected 'topology' or 'partition' (see --help)", n ? "" : "nothing",

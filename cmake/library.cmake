@@ -22,5 +22,8 @@ install(FILES ${PROJECT_BINARY_DIR}/qgm-config.cmake ${PROJECT_BINARY_DIR}/qgm-c
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/qgm)
 # Relative to the .pc file itself, so that an installed tree can be moved, or installed under another prefix.
 file(RELATIVE_PATH QGM_PC_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
+if(QGM_HAVE_ONEDNN)
+    set(QGM_PC_DNNL -ldnnl)
+endif()
 configure_file(cmake/qgm.pc.in ${PROJECT_BINARY_DIR}/qgm.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/qgm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,6 +1,9 @@
 /* Which instruction set this CPU and this build have, and the one table in use. SPDX-License-Identifier: MIT */
 #include "isa.h"
 #include "kernels.h"
+#ifdef QGM_HAVE_ONEDNN
+#include "onednn.h"
+#endif
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,4 +98,23 @@ const struct qgm_kernels *qgm_kernels(void)
     if (table) return table;
     if (qgm_kernels_use(NULL, NULL) < 0) atomic_store(&in_use, qgm_kernels_named("auto")); /* programs refuse earlier */
     return atomic_load(&in_use);
+}
+
+int qgm_kernels_backend(const char *name, struct qgm_error *err)
+{
+    static const char *const names[] = { "qgm", "onednn", NULL };
+    if (strcmp(name, "qgm") == 0) return 0;
+    if (strcmp(name, "onednn") == 0) {
+#ifdef QGM_HAVE_ONEDNN
+        atomic_store(&in_use, qgm_onednn(qgm_kernels()));
+        return 0;
+#else
+        return qgm_fail(err, QGM_USAGE,
+                        "--backend onednn: this build has no oneDNN; install it (Debian: libdnnl-dev) and configure "
+                        "with -DQGM_ONEDNN=ON");
+#endif
+    }
+    const char *near = qgm_nearest(name, names);
+    return qgm_fail(err, QGM_USAGE, "--backend %s: unknown name: %s%s%s expected qgm or onednn", name,
+                    near ? "did you mean '" : "", near ? near : "", near ? "'?" : "");
 }

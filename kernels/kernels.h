@@ -154,6 +154,9 @@ const struct qgm_kernels *qgm_kernels(void);
 const struct qgm_kernels *qgm_kernels_named(const char *isa);
 /* Choose before first use; NULL means $QGM_ISA, else "auto". An unknown or missing ISA is a QGM_USAGE error. */
 int qgm_kernels_use(const char *isa, struct qgm_error *err);
+/* Whose matrix products and convolutions the table in use has from now on: "qgm", ours, or "onednn", the library's, which
+ * is outside the promise of equal bits. Call after qgm_kernels_use(). A QGM_USAGE error where it was not built. */
+int qgm_kernels_backend(const char *name, struct qgm_error *err);
 /* NULL-terminated names, worst first: what is compiled in, and what of it this CPU runs. */
 const char *const *qgm_isas_built(void);
 const char *const *qgm_isas_usable(void);

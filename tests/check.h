@@ -44,6 +44,12 @@ struct check_value {
 /* got is the chain bit for bit, and within (terms + 2) 2^-24 size of the exact sum. */
 void check_values(const char *isa, const float *got, const struct check_value *want, size_t count, double terms);
 
+/* Only the second of these. */
+void check_near(const char *isa, const float *got, const struct check_value *want, size_t count, double terms);
+
+/* The table of the oneDNN backend, or NULL in a build without it. It promises values, not bits. */
+const struct qgm_kernels *check_backend(void);
+
 /* For every table this CPU runs. */
 #define CHECK_EACH_ISA(table)                                                                                          \
     for (const char *const *isa_ = qgm_isas_usable(); *isa_; isa_++)                                                   \

@@ -64,6 +64,11 @@ static void check_shape(struct qgm_random *r, const struct qgm_conv *c, uint32_t
             size_t count = run(table, c, pass, &o, bias, relu, &got);
             check_values(table->isa, got, want, count, terms);
         }
+        if (check_backend() && !poison) {
+            float *got;
+            size_t count = run(check_backend(), c, pass, &o, bias, relu, &got);
+            check_near(check_backend()->isa, got, want, count, terms);
+        }
     }
     free(want);
     check_free();

@@ -32,7 +32,7 @@ only() { # PATTERN FILE: the header may be included there alone
     [ -z "$found" ] || complain "<$1> is included by $found"
 }
 only 'mpi\.h' 'algos/exchange_mpi\.c'
-only '(oneapi/dnnl/)?dnnl\.h' 'bench/onednn\.c'
+only '(oneapi/dnnl/)?dnnl\.h' 'kernels/onednn\.c'
 only 'turbojpeg\.h' 'data/jpeg\.c'
 only 'cyaml/cyaml\.h' 'bench/study_file\.c'
 [ "$(find kernels layers algos data bench -name '*.c[cp]*' | wc -l)" -le 1 ] || complain "more than one C++ file"
