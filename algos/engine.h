@@ -26,9 +26,8 @@ struct qgm_engine_config {
     bool reference;                /* the same algorithms in double precision, scalar code: to check, not to train */
 };
 
-/* Measured in the same pass over memory, at the parameters after the step and the gradients it used. Costs a tenth of a
- * step whose rows fit a cache, and hides behind the memory traffic of one whose rows do not; training asks for it only
- * in the steps before an evaluation. */
+/* Measured in the same pass over memory, at the parameters after the step and the gradients it used. Costs about a tenth
+ * of the step that it is asked of; training asks only before an evaluation. */
 struct qgm_telemetry {
     double consensus; /* sqrt( 1/n sum_i || x_i - xbar ||^2 ) */
     double mean_norm; /* || xbar || */
