@@ -1,7 +1,8 @@
 #!/bin/sh
 # One seed, one digest: in one process and in 1, 2, 3, 4, 8 and 16 of them, under every MPI of this build, for one
 # algorithm of each kind on static and time-varying graphs; and what a group does besides: records, checkpoints that any
-# number of processes take up, complaints, death. usage: mpi.sh FOLDER-OF-PROGRAMS FOLDER-OF-PLUGINS [long]
+# number of processes take up, complaints, death.
+#   usage: mpi.sh FOLDER-OF-PROGRAMS FOLDER-OF-PLUGINS [long]      without "long" some of the numbers of processes only
 set -u
 bin=$1
 plugins=$2
@@ -44,11 +45,20 @@ cases='--algo dsgd --topology ring --steps 3
 --algo sgd-central --topology ring --steps 2
 --algo qg-dsgdm --topology ring --model resnet8:norm=bn --clients 16 --steps 1 --batch 2'
 echo "$cases" >cases.txt
+mode=${3:-short}
+counts() { # KIND FLAGS
+    case $mode/$1/$2 in
+    long/*) echo 1 2 3 4 8 16 ;;
+    short/openmpi/*one-peer-exponential* | short/openmpi/*ring*dsgd* | short/openmpi/*binary*) echo 1 2 4 8 16 ;;
+    short/openmpi/*) echo 2 3 ;;
+    *) echo 3 ;;
+    esac
+}
 while read -r flags; do
     # shellcheck disable=SC2086  # flags are meant to split
     for kind in $kinds; do
         want=$("$bin/qgm-train" $common $flags --threads 2 2>stderr.txt)
-        for n in 1 2 3 4 8 16; do
+        for n in $(counts "$kind" "$flags"); do
             threads=1
             [ $n = 2 ] && threads=2
             got=$(launch "$kind" $n $common $flags --threads $threads 2>stderr.txt)
