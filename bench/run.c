@@ -46,12 +46,13 @@ static json_t *head(const struct qgm_trainer *t)
         json_pack("{s:f, s:f, s:f, s:f, s:I, s:I, s:s}", "total_variation_mean", h->tv_mean, "total_variation_max",
                   h->tv_max, "entropy_mean_nats", h->entropy_mean, "largest_class_mean", h->largest_class_mean,
                   "size_min", (json_int_t)h->size_min, "size_max", (json_int_t)h->size_max, "fingerprint", fingerprint);
-    return json_pack("{s:s, s:i, s:s, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:i}, s:o, s:o, s:o}", "record", "run", "schema",
-                     1, "configuration_digest", digest, "configuration", qgm_options_json(&t->options), "resolved",
-                     "parameters", (json_int_t)qgm_model_count(t->model), "steps", (json_int_t)t->total,
-                     "steps_per_epoch", (json_int_t)t->per_epoch, "test_subset", (json_int_t)t->subset, "memory_bytes",
-                     (json_int_t)t->bytes, "processes", t->group->ranks, "partition", partition, "topology",
-                     spectrum_json(t->topology), "machine", qgm_context(t->threads));
+    return json_pack("{s:s, s:i, s:s, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:i}, s:o, s:o, s:o}", "record", "run",
+                     "schema", 1, "configuration_digest", digest, "configuration", qgm_options_json(&t->options),
+                     "resolved", "parameters", (json_int_t)qgm_model_count(t->model), "steps", (json_int_t)t->total,
+                     "steps_per_epoch", (json_int_t)t->per_epoch, "test_subset", (json_int_t)t->subset, "files_skipped",
+                     (json_int_t)t->data->skipped, "memory_bytes", (json_int_t)t->bytes, "processes", t->group->ranks,
+                     "partition", partition, "topology", spectrum_json(t->topology), "machine",
+                     qgm_context(t->threads));
 }
 
 static json_t *tail(const struct qgm_outcome *outcome)
@@ -212,6 +213,18 @@ int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, s
     }
     qgm_trainer_close(&r.t);
     return result;
+}
+
+int qgm_run_measure(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,
+                    size_t *bytes, struct qgm_error *err)
+{
+    struct qgm_trainer t;
+    struct qgm_options dry = *options;
+    dry.dry_run = true;
+    QGM_TRY(qgm_trainer_open(&t, &dry, data, group, err));
+    *bytes = t.bytes;
+    qgm_trainer_close(&t);
+    return 0;
 }
 
 int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,

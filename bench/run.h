@@ -27,6 +27,10 @@ int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, s
 int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,
                      FILE *to, struct qgm_error *err);
 
+/* Bytes the run would hold: every check of qgm_run, none of the memory. */
+int qgm_run_measure(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,
+                    size_t *bytes, struct qgm_error *err);
+
 extern volatile sig_atomic_t qgm_interrupted; /* set by SIGINT and SIGTERM once qgm_catch_signals was called */
 void qgm_catch_signals(void);
 

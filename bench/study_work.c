@@ -1,5 +1,6 @@
 /* Carrying out a plan: every run in a process of its own, so that a run that dies takes nothing with it. The data sets
  * are read once, before the first process starts, and shared by all. SPDX-License-Identifier: MIT */
+#include "context.h"
 #include "kernels.h"
 #include "progress.h"
 #include "run.h"
@@ -12,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Share of the machine's memory that runs side by side may fill. */
+#define FULL 0.9
 enum { MOST_DATASETS = 8, MOST_JOBS = 256 };
 
 struct message { /* from a run's process, through a pipe; shorter than PIPE_BUF, so whole */
@@ -24,6 +27,7 @@ struct job {
     pid_t process;
     int pipe;
     int run; /* index in the plan */
+    size_t bytes;
     struct message last;
 };
 struct shop {
@@ -31,6 +35,8 @@ struct shop {
     struct qgm_dataset data[MOST_DATASETS];
     char key[MOST_DATASETS][2 * QGM_TEXT];
     int datasets, jobs, running, ended, succeeded, todo;
+    int measured; /* the run that `bytes` is of */
+    size_t bytes;
     struct job job[MOST_JOBS];
     struct qgm_error err;
     bool failed;
@@ -77,6 +83,57 @@ static _Noreturn void child(const struct qgm_options *o, const struct qgm_datase
     _exit(0);
 }
 
+/* The memory of a run, found in a process of its own: one that has had threads should not fork. */
+static int measure(struct shop *s, int run, struct qgm_error *err)
+{
+    struct qgm_options *o = &s->grid->run[run].options;
+    struct qgm_dataset *data = NULL;
+    struct answer {
+        int result;
+        size_t bytes;
+        struct qgm_error err;
+    } answer = { 0 };
+    int ends[2], status;
+    QGM_TRY(find_data(s, o, &data, err));
+    if (pipe(ends) < 0) return qgm_fail(err, QGM_SYSTEM, "pipe: %s", strerror(errno));
+    pid_t process = fork();
+    if (process < 0) return qgm_fail(err, QGM_SYSTEM, "fork: %s", strerror(errno));
+    if (process == 0) {
+        answer.result = qgm_run_measure(o, data, qgm_group_alone(), &answer.bytes, &answer.err);
+        _exit(write(ends[1], &answer, sizeof answer) != sizeof answer);
+    }
+    close(ends[1]);
+    bool heard = read(ends[0], &answer, sizeof answer) == sizeof answer;
+    close(ends[0]);
+    while (waitpid(process, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (!heard) return qgm_fail(err, QGM_SYSTEM, "run %s: its process ended while it was measured", o->out);
+    if (answer.result < 0) {
+        *err = answer.err;
+        return qgm_fail_in(err, "run %s", o->out);
+    }
+    s->measured = run;
+    s->bytes = answer.bytes;
+    return 0;
+}
+
+/* Is there memory for this run beside those that are running? Alone, a run is refused only by itself. */
+static int fits(struct shop *s, int run, bool *yes, struct qgm_error *err)
+{
+    if (s->measured != run) QGM_TRY(measure(s, run, err));
+    double sum = (double)s->bytes, machine = qgm_machine_memory();
+    for (int j = 0; j < s->running; j++) sum += (double)s->job[j].bytes;
+    *yes = !s->running || machine <= 0 || sum < FULL * machine;
+    return 0;
+}
+
+/* How many runs of this size the memory holds at once. */
+static int jobs_of(const struct shop *s)
+{
+    double room = FULL * qgm_machine_memory(), most = s->bytes && room > 0 ? room / (double)s->bytes : s->jobs;
+    return most < 1 ? 1 : most < s->jobs ? (int)most : s->jobs;
+}
+
 /* Threads of one of `jobs` processes that share the cores we may use. */
 static long share_of_cores(int jobs)
 {
@@ -94,7 +151,7 @@ static int begin(struct shop *s, int run, struct qgm_error *err)
     int ends[2];
     QGM_TRY(find_data(s, o, &data, err));
     if (pipe(ends) < 0) return qgm_fail(err, QGM_SYSTEM, "pipe: %s", strerror(errno));
-    if (!o->threads) o->threads = share_of_cores(s->jobs);
+    if (!o->threads) o->threads = share_of_cores(jobs_of(s));
     fflush(NULL);
     pid_t process = fork();
     if (process < 0) return qgm_fail(err, QGM_SYSTEM, "fork: %s", strerror(errno));
@@ -103,7 +160,7 @@ static int begin(struct shop *s, int run, struct qgm_error *err)
         child(o, data, ends[1]);
     }
     close(ends[1]);
-    s->job[s->running++] = (struct job){ .process = process, .pipe = ends[0], .run = run };
+    s->job[s->running++] = (struct job){ .process = process, .pipe = ends[0], .run = run, .bytes = s->bytes };
     return 0;
 }
 
@@ -153,16 +210,21 @@ static void show(struct shop *s, struct qgm_progress *progress)
 int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_error *err)
 {
     static struct shop s;
-    s = (struct shop){ .grid = grid, .jobs = work->jobs < MOST_JOBS ? work->jobs : MOST_JOBS };
+    s = (struct shop){ .grid = grid, .jobs = work->jobs < MOST_JOBS ? work->jobs : MOST_JOBS, .measured = -1 };
     for (int i = 0; i < grid->runs; i++) s.todo += !grid->run[i].kept;
     if (!s.todo) return 0;
     struct qgm_progress progress = qgm_progress("study", work->quiet);
     int next = 0;
     while (s.running || (next < grid->runs && !s.failed && !qgm_interrupted)) {
         while (s.running < s.jobs && next < grid->runs && !s.failed && !qgm_interrupted) {
-            int run = next++;
-            if (grid->run[run].kept) continue;
-            if (begin(&s, run, &s.err) < 0) s.failed = true;
+            bool room = true;
+            if (grid->run[next].kept) {
+                next++;
+                continue;
+            }
+            if (fits(&s, next, &room, &s.err) < 0) s.failed = true;
+            if (s.failed || !room) break;
+            if (begin(&s, next++, &s.err) < 0) s.failed = true;
         }
         struct pollfd fds[MOST_JOBS];
         int n = s.running;
