@@ -133,14 +133,16 @@ static inline void compress_topk_(real *z, size_t len, size_t k)
     }
 }
 
-/* Selection sampling (Knuth, algorithm S): each coordinate in turn is kept with probability wanted / left. */
+/* k of len coordinates, every choice as likely (Floyd's algorithm): a draw for each that is kept. */
 static inline void compress_randk_(real *z, size_t len, size_t k, struct qgm_random *r)
 {
-    for (size_t i = 0; i < len; i++)
-        if (qgm_random_below(r, (uint32_t)(len - i)) < k)
-            k--;
-        else
-            z[i] = 0;
+    uint64_t kept[QGM_BLOCK / 64] = { 0 };
+    for (size_t top = len - k; top < len; top++) {
+        size_t i = qgm_random_below(r, (uint32_t)top + 1);
+        if (kept[i / 64] >> i % 64 & 1) i = top;
+        kept[i / 64] |= UINT64_C(1) << i % 64;
+    }
+    for (size_t i = 0; i < len; i++) z[i] = kept[i / 64] >> i % 64 & 1 ? z[i] : 0;
 }
 
 static inline void compress_sign_(real *z, size_t len, size_t used)
@@ -154,18 +156,20 @@ static inline void compress_sign_(real *z, size_t len, size_t used)
     }
 }
 
-static inline void compress_qsgd_(real *z, size_t len, double levels, struct qgm_random *r)
+/* Rounding s |z| / || z || + u - 1/2 to the nearest is taking the floor of s |z| / || z || + u. */
+static inline void compress_qsgd_(real *z, size_t len, size_t used, double levels, struct qgm_random *r)
 {
-    double square = 0;
-    for (size_t i = 0; i < len; i++) square += (double)z[i] * (double)z[i];
-    if (!(square > 0)) return;
-    double norm = __builtin_sqrt(square), spread = (double)len / (levels * levels);
-    double root = __builtin_sqrt((double)len) / levels;
-    double scale = norm / levels / (1 + (spread < root ? spread : root));
-    for (size_t i = 0; i < len; i++) {
-        double size = z[i] < 0 ? -(double)z[i] : (double)z[i];
-        double level = (double)(int)(levels * size / norm + qgm_random_double(r));
-        z[i] = (real)(z[i] < 0 ? -level * scale : level * scale);
+    vf square = vf_zero();
+    for (size_t k = 0; k < len; k += VF) square = vf_fma(vf_load(z + k), vf_load(z + k), square);
+    double norm = __builtin_sqrt((double)vf_sum(square)), spread = (double)used / (levels * levels);
+    if (!(norm > 0)) return;
+    double root = __builtin_sqrt((double)used) / levels, scale = norm / levels / (1 + (spread < root ? spread : root));
+    vf up = vf_set1((real)(levels / norm)), down = vf_set1((real)scale);
+    for (size_t k = 0; k < len; k += VF) {
+        real u[VF];
+        for (int i = 0; i < VF; i++) u[i] = (real)qgm_random_float(r) - (real)0.5;
+        vf v = vf_load(z + k), size = vf_mul(vf_round(vf_fma(up, vf_abs(v), vf_load(u))), down);
+        vf_store(z + k, vf_select(vf_gt(vf_zero(), v), vf_neg(size), size));
     }
 }
 
@@ -186,7 +190,7 @@ __attribute__((unused)) static void compress(const struct qgm_step *s, const str
         compress_sign_(z, b->len, b->used);
         break;
     case COMPRESS_QSGD:
-        compress_qsgd_(z, b->used, s->knob[LEVELS], &r);
+        compress_qsgd_(z, b->len, b->used, s->knob[LEVELS], &r);
         break;
     default:
         break;

@@ -230,6 +230,51 @@ static void largest_magnitudes_get_through(void **state)
     qgm_topology_close(&t);
 }
 
+/* What random compression lets through, over many seeds: each coordinate as often as it should, on average itself. */
+static void random_compression_is_fair(void **state)
+{
+    (void)state;
+    enum { DIM = 40, SEEDS = 1000 };
+    static const char *const algos[] = { "choco:compressor=randk,ratio=0.25,gamma=1",
+                                         "choco:compressor=qsgd,levels=3,gamma=1" };
+    struct qgm_topology *t = open_graph("complete", 2);
+    double norm2 = 0, x[DIM];
+    for (int k = 0; k < DIM; k++) {
+        x[k] = (k * 7 % 11 - 5) * 0.25;
+        norm2 += x[k] * x[k];
+    }
+    /* Variance is bounded by min(d / s^2, sqrt(d) / s) |x|^2, which QSGD is divided by, plus 1, to contract. */
+    double shrink = 1 + fmin(DIM / 9.0, sqrt(DIM) / 3), step = sqrt(norm2) / 3 / shrink;
+    for (int a = 0; a < 2; a++) {
+        double sum[DIM] = { 0 };
+        for (int seed = 0; seed < SEEDS; seed++) {
+            struct qgm_engine_config config = { .algo = algos[a], .topology = t, .dim = DIM, .seed = (uint64_t)seed };
+            struct qgm_engine *e = open_engine(&config);
+            int kept = 0;
+            for (int k = 0; k < DIM; k++) qgm_engine_params(e, 0)[k] = (float)x[k];
+            qgm_engine_step(e, 0, NULL, NULL);
+            for (int k = 0; k < DIM; k++) {
+                double through = 2 * (double)qgm_engine_params(e, 1)[k];
+                sum[k] += through / SEEDS;
+                kept += through != 0;
+                if (a == 0)
+                    assert_true(through == 0 || through == x[k]);
+                else
+                    assert_true(fabs(through / step - round(through / step)) < 1e-4 &&
+                                fabs(through - x[k] / shrink) < step * 1.0001);
+            }
+            if (a == 0) assert_true(kept <= DIM / 4);
+            qgm_engine_close(&e);
+        }
+        for (int k = 0; k < DIM; k++) { /* six standard deviations */
+            double want = a == 0 ? x[k] / 4 : x[k] / shrink;
+            double room = 6 * (a == 0 ? fabs(x[k]) * 0.433 : step / 2) / sqrt(SEEDS) + 1e-6;
+            if (fabs(sum[k] - want) > room) fail_msg("%s: %g on average, expected %g", algos[a], sum[k], want);
+        }
+    }
+    qgm_topology_close(&t);
+}
+
 /* Parts of a step: none negative, no more than the clock saw, and nothing where nothing is done. */
 static void time_of_a_step_in_parts(void **state)
 {
@@ -343,6 +388,7 @@ int main(void)
         cmocka_unit_test(average_and_digest),
         cmocka_unit_test(bytes_as_sent_and_as_counted),
         cmocka_unit_test(largest_magnitudes_get_through),
+        cmocka_unit_test(random_compression_is_fair),
         cmocka_unit_test(time_of_a_step_in_parts),
         cmocka_unit_test(odd_shapes_run),
         cmocka_unit_test(learning_rate_zero),
