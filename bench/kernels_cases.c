@@ -2,7 +2,7 @@
 #include "kernels_cases.h"
 #include <math.h>
 
-enum { BATCH = 32, MOST = 160 };
+enum { BATCH = 32 };
 
 /* ---- Products: out = in[0] in[1] ---- */
 static const struct {
@@ -23,8 +23,14 @@ static const struct {
     { "lenet-fc1-dw", 400, 120, BATCH, 1, 0 },
     { "resnet20-fc", BATCH, 10, 64, 0, 0 },
     { "vgg11-fc", BATCH, 512, 512, 0, 0 },
-    { "bert-qkv", 2048, 768, 768, 0, 1 },
-    { "bert-ffn", 2048, 3072, 768, 0, 1 },
+    { "bert-qkv", 4096, 768, 768, 0, 1 }, /* 32 texts of 128 tokens, 768 numbers, 12 heads of 64 */
+    { "bert-qkv-dx", 4096, 768, 768, 0, 0 },
+    { "bert-qkv-dw", 768, 768, 4096, 1, 0 },
+    { "bert-scores", 128, 128, 64, 0, 1 },
+    { "bert-context", 128, 64, 128, 0, 0 },
+    { "bert-values-dx", 128, 64, 128, 1, 0 },
+    { "bert-ffn1", 4096, 3072, 768, 0, 1 },
+    { "bert-ffn2", 4096, 768, 3072, 0, 1 },
     { "one-row", 1, 512, 512, 0, 0 },
 };
 
@@ -201,70 +207,14 @@ static struct bench_case conv_case(size_t layer, size_t pass)
     return b;
 }
 
-/* ---- Elements: in L1 (4 Ki), out of every cache (16 Mi) ---- */
-static void run_add(const struct bench_case *c, const struct qgm_kernels *k, float *const in[2], float *out, void *s)
-{
-    (void)s;
-    k->add(in[0], in[1], out, c->n);
-}
-static void run_relu(const struct bench_case *c, const struct qgm_kernels *k, float *const in[2], float *out, void *s)
-{
-    (void)s;
-    k->relu_forward(in[0], out, c->n);
-}
-static void run_mix(const struct bench_case *c, const struct qgm_kernels *k, float *const in[2], float *out, void *s)
-{
-    (void)s;
-    k->mix(out, (const float *const[]){ in[0], in[1], in[0] }, (const float[]){ 0.5f, 0.25f, 0.25f }, 3, c->n);
-}
-static void run_exp(const struct bench_case *c, const struct qgm_kernels *k, float *const in[2], float *out, void *s)
-{
-    (void)s;
-    k->exp(in[0], out, c->n);
-}
-static void run_tanh(const struct bench_case *c, const struct qgm_kernels *k, float *const in[2], float *out, void *s)
-{
-    (void)s;
-    k->tanh(in[0], out, c->n);
-}
-static double exact_elements(const struct bench_case *c, float *const in[2], size_t i, double *size)
-{
-    double a = (double)in[0][i], b = (double)in[1][i];
-    double out = c->run == run_add ? a + b : c->run == run_relu ? fmax(a, 0) : c->run == run_exp ? exp(a) : tanh(a);
-    if (c->run == run_mix) out = 0.75 * a + 0.25 * b;
-    *size = fabs(a) + fabs(b) + fabs(out);
-    return out;
-}
-static const struct bench_case elements[] = {
-    { .kernel = "add", .run = run_add, .flops = 1, .bytes = 12 },
-    { .kernel = "relu_forward", .run = run_relu, .flops = 0, .bytes = 8 },
-    { .kernel = "mix", .run = run_mix, .flops = 6, .bytes = 12 },
-    { .kernel = "exp", .run = run_exp, .flops = 0, .bytes = 8 },
-    { .kernel = "tanh", .run = run_tanh, .flops = 0, .bytes = 8 },
-};
-static const struct {
-    const char *name;
-    size_t n;
-} lengths[] = { { "4Ki", (size_t)1 << 12 }, { "16Mi", (size_t)1 << 24 } };
-
-static struct bench_case element_case(size_t kernel, size_t length)
-{
-    struct bench_case b = elements[kernel];
-    b.shape = lengths[length].name, b.exact = exact_elements;
-    b.n = b.in[0] = b.in[1] = b.out = lengths[length].n;
-    b.flops *= (double)b.n, b.bytes *= (double)b.n;
-    return b;
-}
-
 size_t bench_cases(const struct bench_case **cases)
 {
-    static struct bench_case all[MOST];
+    static struct bench_case all[QGM_COUNT(products) + QGM_COUNT(passes) * QGM_COUNT(layers) + BENCH_STREAMS];
     size_t count = 0;
     for (size_t i = 0; i < QGM_COUNT(products); i++) all[count++] = gemm_case(i);
     for (size_t pass = 0; pass < QGM_COUNT(passes); pass++)
         for (size_t i = 0; i < QGM_COUNT(layers); i++) all[count++] = conv_case(i, pass);
-    for (size_t k = 0; k < QGM_COUNT(elements); k++)
-        for (size_t i = 0; i < QGM_COUNT(lengths); i++) all[count++] = element_case(k, i);
+    count += bench_streams(all + count);
     *cases = all;
     return count;
 }

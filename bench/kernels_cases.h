@@ -8,10 +8,15 @@ struct bench_case {
     const char *kernel, *shape;
     struct qgm_gemm gemm;
     struct qgm_conv conv;
+    struct qgm_pool pool;
+    int rows, cols;
     size_t n; /* elements */
     /* Floats of the two inputs and the output, and bytes of scratch. */
     size_t in[2], out, scratch;
     double flops, bytes;
+    /* Once, before the first run; NULL where nothing is to be prepared. */
+    void (*prepare)(const struct bench_case *c, const struct qgm_kernels *k, float *const in[2], float *out,
+                    void *scratch);
     void (*run)(const struct bench_case *c, const struct qgm_kernels *k, float *const in[2], float *out, void *scratch);
     /* What out[i] should be, computed in double from the definition, and the sum of the absolute values of its terms.
      */
@@ -19,5 +24,8 @@ struct bench_case {
 };
 
 size_t bench_cases(const struct bench_case **cases);
+/* Those of kernels_streams.c, at most BENCH_STREAMS. */
+enum { BENCH_STREAMS = 128 };
+size_t bench_streams(struct bench_case *cases);
 
 #endif
