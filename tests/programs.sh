@@ -38,6 +38,9 @@ accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $small
 accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $small --quiet --clients 1
 accept 'spectral gap +0.050747' "$bin/qgm-inspect" topology ring --clients 16
 accept 'lambda_min +-0.434279' "$bin/qgm-inspect" topology davis --clients 32
+accept 'qg-dsgdm +5000 +3\.3191e-01' "$bin/qgm-toy" quadratic --algos qg-dsgdm --double
+accept '^least-squares,gt,ring,4,' "$bin/qgm-toy" least-squares:dim=3 --algos gt --clients 4 --steps 20 --noise 0.1 --csv
+accept '^logreg,gt,ring,2,' "$bin/qgm-bench-step" --full logreg --algos gt --clients 2 --threads 1 --repeats 3
 accept 'total variation' "$bin/qgm-inspect" partition iid --dataset synthetic --clients 4
 accept 'MFLOP' "$bin/qgm-train" $small --dry-run
 if "$bin/qgm-train" $small --backend onednn --quiet >/dev/null 2>stderr.txt; then # in this build
