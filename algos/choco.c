@@ -46,7 +46,9 @@ static void plain_take(const struct qgm_step *s, struct qgm_block *b) { take(s, 
 static void qg_send(const struct qgm_step *s, struct qgm_block *b) { send(s, b, true); }
 static void qg_take(const struct qgm_step *s, struct qgm_block *b) { take(s, b, true); }
 
-#define COMMON .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_STATIC, .messages = 1, .fraction = compress_fraction
+#define COMMON                                                                                                         \
+    .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_STATIC, .messages = 1, .increments = true,                        \
+    .fraction = compress_fraction
 #define GAMMA_KNOB                                                                                                     \
     {                                                                                                                  \
         "gamma", "consensus step size", 0.3, 0, 1                                                                      \

@@ -147,6 +147,25 @@ static int agreed_threads(const struct qgm_engine *e, const struct qgm_engine_co
     return threads;
 }
 
+/* An all-reduce has no message that could get lost, and no sense without one of its clients. */
+static int open_faults(struct qgm_engine *e, const struct qgm_engine_config *config, struct qgm_error *err)
+{
+    size_t clients = (size_t)qgm_topology_clients(e->topology);
+    QGM_TRY(qgm_faults_open(&e->faults, &config->faults, (int)clients, err));
+    if (!e->faults) return 0;
+    for (const struct qgm_stage *s = e->algo->stage; s->op; s++)
+        if (s->op == QGM_OP_MEAN)
+            return qgm_fail(err, QGM_USAGE,
+                            "%s takes means over all clients: faults are of messages between neighbours",
+                            e->algo->name);
+    e->down = calloc(clients, sizeof *e->down);
+    e->arrived = calloc(2 * e->relay.edges + 1, sizeof *e->arrived);
+    if (!e->down || !e->arrived) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    e->pass.down = e->down;
+    e->pass.arrived = e->relays ? e->arrived : NULL;
+    return 0;
+}
+
 /* All but the memory. */
 static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, struct qgm_error *err)
 {
@@ -172,6 +191,7 @@ static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, st
     e->telemetry_wanted = config->telemetry;
     struct qgm_exchange_size size = { clients, p->threads, e->algo->messages, p->padded, e->table->real };
     QGM_TRY(open_relay(e, err));
+    QGM_TRY(open_faults(e, config, err));
     QGM_TRY(e->group->op->exchange(e->group, &e->exchange, &size, err));
     p->exchange = e->exchange;
     e->bytes = arena_bytes(e) + sizeof *e + e->group->op->exchange_bytes(e->group, &size);
@@ -207,6 +227,9 @@ void qgm_engine_close(struct qgm_engine **engine)
     if (e->exchange) e->exchange->op->close(&e->exchange);
     qgm_arena_close(&e->arena);
     qgm_relay_close(&e->relay);
+    qgm_faults_close(&e->faults);
+    free(e->down);
+    free(e->arrived);
     free(e);
     *engine = NULL;
 }
@@ -272,7 +295,7 @@ static void count_stage(struct qgm_engine *e, const struct qgm_stage *s, double 
 static int select_stages(struct qgm_engine *e)
 {
     int n = 0;
-    double links = edges(e->pass.rows, e->exchange->clients);
+    double links = edges(e->offered, e->exchange->clients); /* what gets lost was sent */
     for (const struct qgm_stage *s = e->algo->stage; s < e->algo->stage + QGM_MAX_STAGES && s->op; s++) {
         if (s->when && !s->when(&e->step)) continue;
         e->active[n++] = *s;
@@ -295,15 +318,35 @@ static void mix_mass(struct qgm_engine *e)
     }
 }
 
+/* Relaying goes on over the links it began with; mixing takes lost messages out of the weights. */
+static int apply_faults(struct qgm_engine *e, struct qgm_error *err)
+{
+    size_t edge = 0;
+    qgm_faults_step(e->faults, e->step.t);
+    for (int i = 0; i < e->exchange->clients; i++) e->down[i] = qgm_faults_down(e->faults, i);
+    for (int i = 0; e->relays && i < e->exchange->clients; i++)
+        for (int k = 0; k < e->offered[i].n; k++) {
+            int j = e->offered[i].from[k];
+            if (i == j) continue;
+            e->arrived[2 * edge] = qgm_faults_arrives(e->faults, j, i);
+            e->arrived[2 * edge++ + 1] = qgm_faults_arrives(e->faults, i, j);
+        }
+    if (e->relays) return 0;
+    enum qgm_lost lost = e->algo->push_sum ? QGM_LOST_KEPT : e->algo->increments ? QGM_LOST_NOTHING : QGM_LOST_OWN;
+    e->pass.rows = qgm_faults_rows(e->faults, e->offered, lost);
+    return e->pass.rows ? 0 : qgm_fail(err, QGM_SYSTEM, "out of memory");
+}
+
 static int begin_step(struct qgm_engine *e, double lr, struct qgm_error *err)
 {
     struct qgm_step *s = &e->step;
     s->lr = lr;
     s->per_lr = lr != 0 ? 1 / lr : 0;
     s->exchanges = (s->t + 1) % e->local == 0;
-    e->pass.rows = qgm_topology_rows(e->topology, s->t);
+    e->pass.rows = e->offered = qgm_topology_rows(e->topology, s->t);
+    if (e->faults) QGM_TRY(apply_faults(e, err));
     if (e->algo->push_sum) mix_mass(e);
-    if (e->relays) qgm_relay_step(&e->relay, e->pass.rows);
+    if (e->relays) qgm_relay_step(&e->relay, e->pass.rows, e->pass.arrived);
     if (e->algo->prepare) e->algo->prepare(s);
     return e->exchange->op->plan(e->exchange, e->pass.rows, err);
 }

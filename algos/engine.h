@@ -4,6 +4,7 @@
 #ifndef QGM_ENGINE_H
 #define QGM_ENGINE_H
 #include "base.h"
+#include "faults.h"
 #include "group.h"
 #include "topology.h"
 
@@ -14,20 +15,21 @@ extern "C" {
 struct qgm_engine; /* opaque */
 
 struct qgm_engine_config {
-    const char *algo;              /* a name and its own options: "qg-dsgdm-n", "qg-dsgdm-n:mu=0.95,tau=3" */
-    struct qgm_topology *topology; /* borrowed: outlives the engine */
-    size_t dim;                    /* floats a client; padded to a multiple of 16 inside */
-    double momentum, weight_decay; /* momentum is ignored by algorithms without */
-    int threads;                   /* 0: as many as OpenMP gives */
-    uint64_t seed;                 /* of random compression; other algorithms draw no random numbers */
-    bool telemetry;                /* steps may ask for struct qgm_telemetry */
-    bool force_pairing;            /* run even where the graph lacks what the algorithm declares to need */
-    struct qgm_group *group;       /* borrowed; NULL: this process alone. Each holds a contiguous block of clients */
-    bool reference;                /* the same algorithms in double precision, scalar code: to check, not to train */
+    const char *algo;               /* a name and its own options: "qg-dsgdm-n", "qg-dsgdm-n:mu=0.95,tau=3" */
+    struct qgm_topology *topology;  /* borrowed: outlives the engine */
+    size_t dim;                     /* floats a client; padded to a multiple of 16 inside */
+    double momentum, weight_decay;  /* momentum is ignored by algorithms without */
+    int threads;                    /* 0: as many as OpenMP gives */
+    uint64_t seed;                  /* of random compression; other algorithms draw no random numbers */
+    bool telemetry;                 /* steps may ask for struct qgm_telemetry */
+    bool force_pairing;             /* run even where the graph lacks what the algorithm declares to need */
+    struct qgm_fault_config faults; /* of messages, links and clients; all zero: none */
+    struct qgm_group *group;        /* borrowed; NULL: this process alone. Each holds a contiguous block of clients */
+    bool reference;                 /* the same algorithms in double precision, scalar code: to check, not to train */
 };
 
-/* Measured in the same pass over memory, at the parameters after the step and the gradients it used. Costs about a tenth
- * of the step that it is asked of; training asks only before an evaluation. */
+/* Measured in the same pass over memory, at the parameters after the step and the gradients it used. Costs about a
+ * tenth of the step that it is asked of; training asks only before an evaluation. */
 struct qgm_telemetry {
     double consensus; /* sqrt( 1/n sum_i || x_i - xbar ||^2 ) */
     double mean_norm; /* || xbar || */

@@ -37,6 +37,9 @@ struct qgm_engine {
     double pass_seconds;            /* of steps since the last profile; counted while pass.ticks is set */
     bool telemetry_wanted, relays;
     struct qgm_relay relay;
+    struct qgm_faults *faults;     /* NULL: nothing goes wrong */
+    const struct qgm_row *offered; /* rows of this step before faults */
+    bool *down, *arrived;          /* [client]; [edge][2] of relaying algorithms: what comes, what goes */
     struct qgm_turn turn;
 };
 

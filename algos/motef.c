@@ -46,7 +46,8 @@ static void take(const struct qgm_step *s, struct qgm_block *b)
 
 #define COMMON                                                                                                         \
     .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_STATIC, .states = 6, .messages = 2, .bytes = 60,                  \
-    .velocity = 1 + V, .fraction = compress_fraction, .stage = { QGM_MAP(step), QGM_MIX(2), QGM_MAP(take) }
+    .velocity = 1 + V, .increments = true, .fraction = compress_fraction,                                              \
+    .stage = { QGM_MAP(step), QGM_MIX(2), QGM_MAP(take) }
 #define GAMMA_KNOB                                                                                                     \
     {                                                                                                                  \
         "gamma", "consensus step size", 0.3, 0, 1                                                                      \

@@ -116,16 +116,18 @@ static void collect(const struct place *w, int local, int client, char *const *p
     const struct qgm_pass *p = w->pass;
     const struct qgm_row *row = &p->rows[client];
     const real *mine = (const real *)panel[client] + w->in_panel;
+    const bool *arrived = p->arrived ? p->arrived + 2 * p->first_edge[local] : NULL;
     for (size_t k = 0; k < w->len; k += VF) vf_store(in + k, vf_zero());
     size_t e = 0;
     for (int j = 0; j < row->n; j++) {
         if (row->from[j] == client) continue;
         const real *theirs = (const real *)panel[row->from[j]] + w->in_panel;
         real *came = edge_row(p, local, e, 0) + w->at, *went = edge_row(p, local, e, 1) + w->at;
+        bool comes = arrived ? arrived[2 * e] : true, goes = arrived ? arrived[2 * e + 1] : true;
         e++;
         for (size_t k = 0; k < w->len; k += VF) {
-            vf now = vf_sub(vf_load(theirs + k), vf_load(went + k));
-            vf_store(went + k, vf_sub(vf_load(mine + k), vf_load(came + k)));
+            vf now = comes ? vf_sub(vf_load(theirs + k), vf_load(went + k)) : vf_zero();
+            vf_store(went + k, goes ? vf_sub(vf_load(mine + k), vf_load(came + k)) : vf_zero());
             vf_store(came + k, now);
             vf_store(in + k, vf_add(vf_load(in + k), now));
         }
@@ -200,6 +202,7 @@ static void run_part(struct place *w)
             receive(w, i, b.client, &b);
             spent(w, QGM_PHASE_MIX);
         }
+        if (p->down && p->down[b.client]) continue;
         for (const struct qgm_stage *s = w->begin; s < w->end; s++)
             if (s->op == QGM_OP_MAP)
                 s->map(p->step, &b);

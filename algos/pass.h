@@ -30,9 +30,11 @@ struct qgm_pass {
     const double *norm;             /* [local client] */
     const double *mass, *mass_next; /* push-sum: [client]; NULL otherwise */
     char *edges;                    /* RELAY: what came last and what went last, two rows an edge; else NULL */
-    const size_t *first_edge;       /* of each local client, counted from anywhere */
+    const size_t *first_edge;       /* of each local client, among the edges of all */
     const double *own;              /* RELAY: block.own of each local client */
     struct qgm_ticks *ticks;        /* [thread], or NULL: nobody asks */
+    const bool *down;               /* [client]: crashed, its rows stay as they are; NULL: none is */
+    const bool *arrived;            /* RELAY with faults: [edge][2], does what comes arrive, and what goes; else NULL */
     double *telemetry;              /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
 };
 

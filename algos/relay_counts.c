@@ -26,7 +26,7 @@ void qgm_relay_close(struct qgm_relay *r)
     *r = (struct qgm_relay){ 0 };
 }
 
-void qgm_relay_step(struct qgm_relay *r, const struct qgm_row *rows)
+void qgm_relay_step(struct qgm_relay *r, const struct qgm_row *rows, const bool *arrived)
 {
     for (int i = 0; i < r->clients; i++) {
         r->total[i] = 1;
@@ -37,8 +37,9 @@ void qgm_relay_step(struct qgm_relay *r, const struct qgm_row *rows)
         size_t e = r->first_edge[i];
         for (int k = 0; k < rows[i].n; k++) {
             if (rows[i].from[k] == i) continue;
-            double now = r->total[rows[i].from[k]] - r->count[2 * e + 1];
-            r->count[2 * e + 1] = r->total[i] - r->count[2 * e];
+            double now = r->total[rows[i].from[k]] - r->count[2 * e + 1], sent = r->total[i] - r->count[2 * e];
+            if (arrived && !arrived[2 * e]) now = 0;
+            r->count[2 * e + 1] = arrived && !arrived[2 * e + 1] ? 0 : sent;
             r->count[2 * e] = now;
             came += now;
             e++;

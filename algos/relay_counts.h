@@ -13,7 +13,7 @@ struct qgm_relay {
 };
 int qgm_relay_open(struct qgm_relay *relay, const struct qgm_row *rows, int clients, struct qgm_error *err);
 void qgm_relay_close(struct qgm_relay *relay);
-/* The counts go the way the models go, one step. */
-void qgm_relay_step(struct qgm_relay *relay, const struct qgm_row *rows);
+/* The counts go the way the models go, one step. arrived: [edge][2] as in struct qgm_pass, or NULL. */
+void qgm_relay_step(struct qgm_relay *relay, const struct qgm_row *rows, const bool *arrived);
 
 #endif

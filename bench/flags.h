@@ -15,7 +15,9 @@ struct qgm_options {
         partition[QGM_TEXT], augment[QGM_TEXT], isa[QGM_TEXT], out[QGM_TEXT], milestones[QGM_TEXT], init[QGM_TEXT],
         save[QGM_TEXT], backend[QGM_TEXT], bits_dialect[QGM_TEXT], checkpoint_every[QGM_TEXT];
     long clients, batch, steps, eval_subset, seed, threads;
-    double alpha, epochs, eval_every, lr, lr_decay, momentum, weight_decay, warmup_epochs, warmup_lr, label_smoothing;
+    long crash_steps;
+    double drop, fail_links, crash, alpha, epochs, eval_every, lr, lr_decay, momentum, weight_decay, warmup_epochs,
+        warmup_lr, label_smoothing;
     bool lazy, force_pairing, shared_order, force, resume, quiet, dry_run;
 };
 

@@ -155,6 +155,11 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
                                         .weight_decay = o->weight_decay,
                                         .threads = t->threads,
                                         .seed = (uint64_t)o->seed,
+                                        .faults = { .drop = o->drop,
+                                                    .links = o->fail_links,
+                                                    .crash = o->crash,
+                                                    .crash_steps = o->crash_steps,
+                                                    .seed = (uint64_t)o->seed },
                                         .group = t->group,
                                         .telemetry = true,
                                         .force_pairing = o->force_pairing };

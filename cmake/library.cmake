@@ -2,7 +2,7 @@
 include(CMakePackageConfigHelpers)
 set(QGM_PUBLIC_HEADERS
     kernels/base.h kernels/kernels.h kernels/kernels.def kernels/random.h
-    layers/model.h layers/safetensors.h algos/topology.h algos/engine.h data/dataset.h)
+    layers/model.h layers/safetensors.h algos/topology.h algos/faults.h algos/group.h algos/engine.h data/dataset.h)
 set_target_properties(qgm PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 LINKER_LANGUAGE C)
 target_include_directories(qgm PUBLIC $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_link_libraries(qgm PRIVATE ${QGM_LAPACKE_LIBRARY} $<BUILD_INTERFACE:PkgConfig::ZLIB>

@@ -42,6 +42,9 @@ cases='--algo dsgd --topology ring --steps 3
 --algo relaysgdm --topology binary-tree --steps 4
 --algo qg-dsgdm-n --topology random-matching --steps 3
 --algo qg-dadam --topology ring --steps 2 --lr 0.01
+--algo qg-dsgdm-n --topology ring --steps 6 --drop 0.2 --crash 0.1 --crash-steps 2
+--algo relaysgdm --topology binary-tree --steps 6 --drop 0.2 --fail-links 0.1 --crash 0.1 --crash-steps 2
+--algo sgp --topology one-peer-exponential --steps 6 --drop 0.2
 --algo sgd-central --topology ring --steps 2
 --algo qg-dsgdm --topology ring --model resnet8:norm=bn --clients 16 --steps 1 --batch 2'
 echo "$cases" >cases.txt
