@@ -20,13 +20,13 @@ static const struct entry {
       qgm_open_synthetic },
     { "folder",
       "folder:DIR: JPEG images in DIR/train/<class>/ and DIR/val/<class>/, as ImageNet (Deng et al. 2009); size=224, "
-      "skip=0: damaged files, cache=DIR, workers=0",
+      "train=0, test=0: no more files than that, skip=0: damaged files, cache=DIR, workers=0",
       qgm_open_folder },
     { "ag-news",
       "120,000 + 7,600 news in 4 classes (Zhang, Zhao, LeCun 2015); CSV files in --data-dir; length=128: tokens, "
-      "vocab=FILE",
+      "vocab=FILE, train=0, test=0: no more rows than that",
       qgm_open_ag_news },
-    { "csv", "csv:TRAIN,TEST: your own texts: rows of a class, counted from 1, and columns of text; length=, vocab=",
+    { "csv", "csv:TRAIN,TEST: your own texts: rows of a class, counted from 1, and columns of text; options as ag-news",
       qgm_open_csv },
 };
 

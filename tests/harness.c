@@ -1,4 +1,5 @@
 /* Flags and the learning-rate schedule. SPDX-License-Identifier: MIT */
+#include "feed.h"
 #include "flags.h"
 #include "schedule.h"
 #include <math.h>
@@ -104,11 +105,50 @@ static void milestones_below_one_are_shares(void **state)
     }
 }
 
+/* Texts of 3, 7 and 5 tokens: together, padded, and each by itself give the same logits, to the bit. */
+static void padding_is_not_seen(void **state)
+{
+    (void)state;
+    static const uint32_t start[] = { 0, 3, 10, 15 }, index[] = { 2, 0, 1 };
+    static const int32_t token[] = { 1, 4, 2, 1, 5, 6, 7, 8, 9, 2, 1, 4, 8, 3, 2 }, labels[] = { 0, 1, 2 };
+    const struct qgm_examples from = {
+        .n = 3, .h = 7, .w = 1, .c = 10, .classes = 3, .labels = labels, .start = start, .token = token
+    };
+    struct qgm_input in = qgm_feed_input(&from);
+    struct qgm_error err;
+    struct qgm_model *m;
+    struct qgm_arena memory, arena;
+    if (qgm_model_open(&m, "bert-tiny:width=16,heads=2,inner=24", &in, &err) < 0) fail_msg("%s", err.text);
+    size_t size = qgm_model_size(m);
+    assert_int_equal(qgm_arena_open(&memory, qgm_piece(size, sizeof(float)), &err), 0);
+    assert_int_equal(qgm_arena_open(&arena, qgm_model_arena(m, 3, false) + qgm_feed_bytes(&from, 3), &err), 0);
+    float *params = qgm_take(&memory, size, sizeof *params), together[3][3], alone[3];
+    qgm_model_init(m, 1, params, NULL);
+    struct qgm_batch batch = qgm_feed(NULL, &from, index, 3, NULL, &arena);
+    assert_true(batch.n == 3 && batch.length == 7 && batch.lengths[0] == 5 && batch.lengths[1] == 3);
+    assert_true(batch.labels[0] == 2 && batch.tokens[3] == 3 && batch.tokens[5] == 0 && batch.tokens[7] == 1);
+    qgm_model_eval(m, params, NULL, &batch, together[0], NULL, &arena);
+    qgm_release(&arena, 0);
+    for (int i = 0; i < 3; i++) {
+        batch = qgm_feed(NULL, &from, index + i, 1, NULL, &arena);
+        assert_int_equal(batch.length, start[index[i] + 1] - start[index[i]]);
+        qgm_model_eval(m, params, NULL, &batch, alone, NULL, &arena);
+        assert_memory_equal(alone, together[i], sizeof alone);
+        qgm_release(&arena, 0);
+    }
+    qgm_arena_close(&memory);
+    qgm_arena_close(&arena);
+    qgm_model_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_flag_reads_back_what_it_prints),      cmocka_unit_test(the_digest_sees_results_only),
-        cmocka_unit_test(bad_values_are_refused_and_change_nothing), cmocka_unit_test(the_schedule_is_the_papers),
+        cmocka_unit_test(every_flag_reads_back_what_it_prints),
+        cmocka_unit_test(the_digest_sees_results_only),
+        cmocka_unit_test(bad_values_are_refused_and_change_nothing),
+        cmocka_unit_test(the_schedule_is_the_papers),
+        cmocka_unit_test(padding_is_not_seen),
         cmocka_unit_test(milestones_below_one_are_shares),
     };
     return cmocka_run_group_tests_name("harness", tests, NULL, NULL);
