@@ -8,7 +8,8 @@ enum { QGM_CHAIN_NEIGHBOURS = 64 };
 struct qgm_chain {
     int n;
     size_t dim;
-    float *memory, **x, **m, **g, **u, **half;
+    struct qgm_arena memory;
+    float **x, **m, **g, **u, **half;
     const struct qgm_row *rows; /* borrowed from the topology */
 };
 int qgm_chain_open(struct qgm_chain *chain, int n, size_t dim, struct qgm_topology *topology); /* -1: it does not fit */

@@ -12,17 +12,17 @@ int qgm_chain_open(struct qgm_chain *c, int n, size_t dim, struct qgm_topology *
     *c = (struct qgm_chain){ .n = n, .dim = dim, .rows = qgm_topology_rows(topology, 0) };
     for (int i = 0; i < n; i++)
         if (c->rows[i].n > QGM_CHAIN_NEIGHBOURS) return -1;
-    c->memory = aligned_alloc(QGM_ALIGN, 5 * (size_t)n * stride * sizeof(float));
     c->x = malloc(5 * (size_t)n * sizeof *c->x);
-    if (!c->memory || !c->x) {
+    if (!c->x || qgm_arena_open(&c->memory, qgm_piece(5 * (size_t)n * stride, sizeof(float)), NULL) < 0) {
         qgm_chain_close(c);
         return -1;
     }
+    float *rows = qgm_take(&c->memory, 5 * (size_t)n * stride, sizeof(float));
     c->m = c->x + n;
     c->g = c->m + n;
     c->u = c->g + n;
     c->half = c->u + n;
-    for (int i = 0; i < 5 * n; i++) c->x[i] = c->memory + (size_t)i * stride;
+    for (int i = 0; i < 5 * n; i++) c->x[i] = rows + (size_t)i * stride;
 #pragma omp parallel for
     for (int i = 0; i < 5 * n; i++)
         for (size_t k = 0; k < dim; k++) c->x[i][k] = 0.001f * (float)(k % 100);
@@ -31,7 +31,7 @@ int qgm_chain_open(struct qgm_chain *c, int n, size_t dim, struct qgm_topology *
 
 void qgm_chain_close(struct qgm_chain *c)
 {
-    free(c->memory);
+    qgm_arena_close(&c->memory);
     free(c->x);
 }
 
