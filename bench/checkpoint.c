@@ -39,7 +39,7 @@ static int open_arrays(struct arrays *a, struct qgm_trainer *t, struct qgm_error
 {
     size_t buffers = qgm_model_buffers(t->model), most = 1;
     int pieces = qgm_engine_pieces(t->engine), clients = (int)t->options.clients;
-    *a = (struct arrays){ .t = t, .count = pieces + (buffers ? clients : 0) };
+    *a = (struct arrays){ .t = t, .count = pieces + (buffers ? clients : 0) + 1 };
     a->array = calloc((size_t)a->count + QGM_RECORD_FILES, sizeof *a->array);
     a->owner = calloc((size_t)a->count, sizeof *a->owner);
     for (int i = 0; a->array && a->owner && i < pieces; i++) {
@@ -47,12 +47,14 @@ static int open_arrays(struct arrays *a, struct qgm_trainer *t, struct qgm_error
         qgm_engine_piece(t->engine, i, &p);
         set_array(a, i, p.name, p.real == 8 ? "F64" : "F32", p.count, p.at, p.client);
     }
-    for (int i = 0; a->array && a->owner && pieces + i < a->count; i++) {
+    for (int i = 0; a->array && a->owner && pieces + i < a->count - 1; i++) {
         char name[48];
         bool mine = i >= t->first && i < t->first + t->local;
         snprintf(name, sizeof name, "client.%d.buffers", i);
         set_array(a, pieces + i, name, "F32", buffers, mine ? qgm_trainer_buffers(t, i) : NULL, i);
     }
+    size_t clocks = t->network.clock ? (size_t)clients : 0;
+    if (a->array && a->owner) set_array(a, a->count - 1, "network.clock", "F64", clocks, t->network.clock, -1);
     for (int i = 0; a->array && a->owner && i < a->count; i++)
         if (qgm_array_bytes(&a->array[i]) > most) most = qgm_array_bytes(&a->array[i]);
     a->guest = malloc(most);
@@ -228,6 +230,7 @@ static int read_state(struct qgm_archive *file, struct qgm_trainer *t, double *s
     if (result == 0 && !c) result = qgm_fail(err, QGM_SYSTEM, "--resume: the checkpoint has no counters");
     if (result < 0 && err) err->kind = QGM_SYSTEM; /* the state is neither the old nor the new one */
     qgm_engine_restored(t->engine);
+    t->bytes_counted = qgm_engine_bytes_sent(t->engine);
     if (c) take_counters(t, c, seconds);
     json_decref(c);
     return result;

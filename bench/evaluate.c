@@ -120,6 +120,7 @@ void qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluat
     bool lin2021 = strcmp(t->options.bits_dialect, "lin2021") == 0;
     e->sent_mb = qgm_engine_bytes_sent(t->engine) / 1e6;
     e->counted_mb = qgm_engine_bytes_counted(t->engine, lin2021 ? QGM_BITS_LIN2021 : QGM_BITS_SENT) / 1e6;
+    e->simulated_s = qgm_network_seconds(&t->network);
     e->train_s = t->train_s;
     e->update_s = t->update_s;
     e->eval_s = t->eval_s;

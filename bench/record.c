@@ -46,6 +46,7 @@ static const struct {
     COLUMN("update_seconds", update_s, 6),
     COLUMN("evaluation_seconds", eval_s, 6),
     COLUMN("train_images_per_s", images_per_s, 6),
+    COLUMN("simulated_seconds", simulated_s, 6),
 #undef COLUMN
 };
 

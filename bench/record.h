@@ -15,6 +15,7 @@ struct qgm_evaluation {
     double sent_mb;                                        /* megabytes a client has sent to others so far */
     double counted_mb;                                     /* the same as --bits-dialect counts */
     double train_s, load_s, gradient_s, update_s, eval_s;  /* wall-clock so far; load and gradient: mean over threads */
+    double simulated_s;                                    /* on the cluster of --network; NaN without */
     double images_per_s;                                   /* training only, evaluation excluded */
 };
 

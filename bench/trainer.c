@@ -136,6 +136,7 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
     QGM_TRY(qgm_model_open(&t->model, o->model, &input, err));
     QGM_TRY(open_partition(t, err));
     QGM_TRY(qgm_schedule_open(&t->schedule, o, t->per_epoch, t->total, err));
+    QGM_TRY(qgm_network_open(&t->network, o->network, (int)o->clients, (uint64_t)o->seed, err));
     QGM_TRY(qgm_topology_open(&t->topology, o->topology, (int)o->clients, o->lazy, (uint64_t)o->seed, err));
     t->threads = o->threads ? (int)o->threads : omp_get_max_threads();
     t->first = qgm_group_first(t->group, (int)o->clients, t->group->rank);
@@ -185,6 +186,7 @@ void qgm_trainer_close(struct qgm_trainer *t)
     free(t->workers);
     qgm_arena_close(&t->memory);
     qgm_engine_close(&t->engine);
+    qgm_network_close(&t->network);
     qgm_topology_close(&t->topology);
     qgm_sampler_close(&t->sampler);
     qgm_partition_close(&t->partition);
@@ -234,6 +236,18 @@ static double share_losses(struct qgm_trainer *t)
     return loss / clients;
 }
 
+/* Bytes of a message: what was sent in this step over the links of its graph. */
+static void simulate(struct qgm_trainer *t, long step)
+{
+    if (!t->network.clock) return;
+    const struct qgm_row *rows = qgm_topology_rows(t->topology, step);
+    double links = 0, sent = qgm_engine_bytes_sent(t->engine);
+    for (long i = 0; i < t->options.clients; i++)
+        for (int k = 0; k < rows[i].n; k++) links += rows[i].from[k] != i && rows[i].w[k] != 0;
+    qgm_network_step(&t->network, rows, links > 0 ? (sent - t->bytes_counted) * (double)t->options.clients / links : 0);
+    t->bytes_counted = sent;
+}
+
 int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, bool *diverged, struct qgm_error *err)
 {
     int clients = (int)t->options.clients;
@@ -244,6 +258,7 @@ int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, boo
     double computed = qgm_seconds();
     QGM_TRY(qgm_engine_step(t->engine, qgm_schedule_lr(&t->schedule, step), telemetry, err));
     double loss = share_losses(t);
+    simulate(t, step);
     *diverged = !(loss <= 1000);
     t->loss = loss;
     t->loss_sum += loss;

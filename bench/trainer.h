@@ -5,6 +5,7 @@
 #include "engine.h"
 #include "flags.h"
 #include "model.h"
+#include "network.h"
 #include "record.h"
 #include "schedule.h"
 
@@ -30,6 +31,8 @@ struct qgm_trainer {
     int first, local; /* clients that live in this process */
     unsigned wishes;  /* enum qgm_wish */
     struct qgm_schedule schedule;
+    struct qgm_network network;
+    double bytes_counted; /* sent so far, as the network was told */
     struct qgm_augment augment;
     struct qgm_arena memory;          /* the next five */
     float *buffers;                   /* local clients * qgm_model_buffers */

@@ -29,7 +29,10 @@ launch() { # KIND PROCESSES FLAGS
     shift 2
     timeout 120 "mpirun.$kind" -n "$n" "$bin/qgm-train" "$@" </dev/null
 }
-untimed() { cut -d, -f1-16 "$1"; }
+untimed() {
+    awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) keep[i] = $i == "simulated_seconds" || $i !~ /seconds|per_s$/ }
+        { for (i = 1; i <= NF; i++) if (keep[i]) printf "%s,", $i; print "" }' "$1"
+}
 
 # ---- Digests: 16 clients, a vector of several panels ----
 common="--dataset synthetic:n=480,test=40 --model mlp:hidden=24 --clients 16 --batch 8 --quiet"
@@ -72,7 +75,7 @@ done <cases.txt
 
 for kind in $kinds; do
     # ---- Records: the same lines, except times ----
-    run="--dataset synthetic:n=480,test=40 --model resnet8:norm=bn --clients 5 --batch 8 --topology complete --steps 8 --eval-every 0.3 --threads 1"
+    run="--dataset synthetic:n=480,test=40 --model resnet8:norm=bn --clients 5 --batch 8 --topology complete --network wan --steps 8 --eval-every 0.3 --threads 1"
     # shellcheck disable=SC2086
     {
     "$bin/qgm-train" $run --quiet --out "alone-$kind" --save clients >a.txt 2>stderr.txt

@@ -1,0 +1,21 @@
+/* A simulated cluster: what a run would take if every client had a machine of its own. A clock a client: a step costs
+ * its compute time, then the messages of its in-neighbours must have arrived. SPDX-License-Identifier: MIT */
+#ifndef QGM_NETWORK_H
+#define QGM_NETWORK_H
+#include "topology.h"
+
+struct qgm_network {
+    int clients;
+    double latency, bandwidth; /* seconds; bytes a second, each way, shared by a client's messages */
+    double *compute;           /* [client] seconds of a step */
+    double *clock, *ready;     /* [client] seconds; clock is the state. NULL: there is no network */
+    double *sends;             /* [client] messages of this step */
+};
+/* spec: off, or NAME:key=value,... as --network says. compute times: step-ms exp(spread z), z standard normal. */
+int qgm_network_open(struct qgm_network *network, const char *spec, int clients, uint64_t seed, struct qgm_error *err);
+void qgm_network_close(struct qgm_network *network);
+/* One step: bytes of each message, on the links of rows. An all-reduce is charged by its bytes over these links. */
+void qgm_network_step(struct qgm_network *network, const struct qgm_row *rows, double bytes);
+double qgm_network_seconds(const struct qgm_network *network); /* of the slowest client; NaN: there is no network */
+
+#endif
