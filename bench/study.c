@@ -80,18 +80,19 @@ static void print_plan(const struct qgm_grid *grid, const char *path, int scale,
         printf("%s  %s\n", grid->run[i].kept ? "kept" : "to do", grid->run[i].options.out);
 }
 
-/* A data row "1,0.5,nan" without any number after the first would make gnuplot stop: such a figure is left out. */
+/* gnuplot's remarks, such as that of a series every run diverged, go to <out>/figures.log. */
 static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm_figure *figure, struct qgm_error *err)
 {
-    char script[2 * QGM_TEXT], variables[4 * QGM_TEXT];
+    char script[2 * QGM_TEXT], variables[4 * QGM_TEXT], log[QGM_TEXT + 16];
     snprintf(script, sizeof script, "%s/%s.gp", plots, figure->plot);
     if (access(script, R_OK) < 0)
         return qgm_fail(err, QGM_INPUT, "figure %s: cannot read %s: %s", figure->plot, script, strerror(errno));
     snprintf(variables, sizeof variables, "out='%s'; plots='%s'; x='%s'", grid->out, plots, figure->x ? figure->x : "");
+    snprintf(log, sizeof log, "%s/figures.log", grid->out);
     fflush(NULL);
     pid_t process = fork();
     if (process == 0) {
-        execlp("gnuplot", "gnuplot", "-e", variables, script, (char *)NULL);
+        if (freopen(log, "w", stderr)) execlp("gnuplot", "gnuplot", "-e", variables, script, (char *)NULL);
         fprintf(stderr, "qgm-study: gnuplot: %s (Debian: gnuplot-nox, or cmake/deps run)\n", strerror(errno));
         _exit(127);
     }
@@ -99,7 +100,7 @@ static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm
     while (process > 0 && waitpid(process, &status, 0) < 0 && errno == EINTR) {
     }
     if (process < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
-        return qgm_fail(err, QGM_SYSTEM, "figure %s: gnuplot failed on %s", figure->plot, script);
+        return qgm_fail(err, QGM_SYSTEM, "figure %s: gnuplot failed on %s: see %s", figure->plot, script, log);
     return 0;
 }
 

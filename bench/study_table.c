@@ -20,8 +20,9 @@ static const struct {
     { "sent_megabytes_per_client", 1, "sent MB" },
     { "train_seconds", -1, "" },
     { "train_images_per_s", -1, "" },
+    { "spectral_gap", -1, "" }, /* of the run's graph: from its first record */
 };
-enum { COLUMNS = QGM_COUNT(columns), MOST_EPOCHS = 4096 };
+enum { COLUMNS = QGM_COUNT(columns), GAP = COLUMNS - 1, MOST_EPOCHS = 4096 };
 
 /* What a run's record says. */
 struct result {
@@ -41,8 +42,10 @@ static double number(const json_t *object, const char *key)
 static void take_record(struct result *r, const json_t *object)
 {
     const char *kind = json_string_value(json_object_get(object, "record"));
-    if (kind && strcmp(kind, "evaluation") == 0) {
-        for (int c = 0; c < COLUMNS; c++) r->last[c] = number(object, columns[c].key);
+    if (kind && strcmp(kind, "run") == 0) {
+        r->last[GAP] = number(json_object_get(object, "topology"), "spectral_gap");
+    } else if (kind && strcmp(kind, "evaluation") == 0) {
+        for (int c = 0; c < GAP; c++) r->last[c] = number(object, columns[c].key);
         if (r->points < MOST_EPOCHS) {
             r->epoch[r->points] = number(object, "epoch");
             r->accuracy[r->points++] = r->last[0];
@@ -139,21 +142,45 @@ static const char *axis_value(const struct qgm_grid *grid, int axis, const struc
     return grid->axis[axis].values.value[run->at[axis]];
 }
 
+/* The learning rate has a column of its own, unless it is one of the axes. */
+static bool lr_is_axis(const struct qgm_grid *grid)
+{
+    for (int a = 0; a < grid->axes; a++)
+        if (strcmp(grid->axis[a].flag->name, "lr") == 0) return true;
+    return false;
+}
+
+/* A field of a CSV file: quoted where it holds a comma, as options of models do. */
+static void print_field(FILE *f, const char *text) { fprintf(f, strchr(text, ',') ? "\"%s\"" : "%s", text); }
+
+/* "algorithm", the axes and the learning rate: of one run, or their names (run NULL). */
+static void print_key(FILE *f, const struct qgm_grid *grid, const struct qgm_grid_run *run, bool seeds)
+{
+    print_field(f, run ? grid->study->series[run->series].label : "algorithm");
+    for (int a = 0; a < grid->axes; a++) {
+        if (grid->axis[a].seed && !seeds) continue;
+        fputc(',', f);
+        print_field(f, run ? axis_value(grid, a, run) : grid->axis[a].flag->name);
+    }
+    if (lr_is_axis(grid)) return;
+    if (run)
+        fprintf(f, ",%g", run->options.lr);
+    else
+        fprintf(f, ",lr");
+}
+
 static int write_runs(const struct qgm_grid *grid, const struct result *results, struct qgm_error *err)
 {
     char path[QGM_TEXT + 64];
     FILE *f = create(grid, "runs.csv", path, err);
     if (!f) return -1;
-    fprintf(f, "algorithm");
-    for (int a = 0; a < grid->axes; a++) fprintf(f, ",%s", grid->axis[a].flag->name);
-    fprintf(f, ",lr,status");
+    print_key(f, grid, NULL, true);
+    fprintf(f, ",status");
     for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%s", columns[c].key);
     fprintf(f, ",seconds\n");
     for (int i = 0; i < grid->runs; i++) {
-        const struct qgm_grid_run *run = &grid->run[i];
-        fprintf(f, "%s", grid->study->series[run->series].label);
-        for (int a = 0; a < grid->axes; a++) fprintf(f, ",%s", axis_value(grid, a, run));
-        fprintf(f, ",%g,%s", run->options.lr, results[i].diverged ? "diverged" : "finished");
+        print_key(f, grid, &grid->run[i], true);
+        fprintf(f, ",%s", results[i].diverged ? "diverged" : "finished");
         for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%.6g", results[i].last[c]);
         fprintf(f, ",%.2f\n", results[i].seconds);
     }
@@ -165,17 +192,13 @@ static int write_summary(const struct qgm_grid *grid, const struct cell *cells, 
     char path[QGM_TEXT + 64];
     FILE *f = create(grid, "summary.csv", path, err);
     if (!f) return -1;
-    fprintf(f, "algorithm");
-    for (int a = 0; a < grid->axes; a++)
-        if (!grid->axis[a].seed) fprintf(f, ",%s", grid->axis[a].flag->name);
-    fprintf(f, ",lr,seeds,diverged,accuracy_mean_sd_percent");
+    print_key(f, grid, NULL, false);
+    fprintf(f, ",seeds,diverged,accuracy_mean_sd_percent");
     for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%s", columns[c].key);
     fprintf(f, ",seconds\n");
     for (int i = 0; i < n; i++) {
-        fprintf(f, "%s", grid->study->series[cells[i].run->series].label);
-        for (int a = 0; a < grid->axes; a++)
-            if (!grid->axis[a].seed) fprintf(f, ",%s", axis_value(grid, a, cells[i].run));
-        fprintf(f, ",%g,%d,%d,%.4g", cells[i].run->options.lr, cells[i].seeds, cells[i].diverged, cells[i].spread);
+        print_key(f, grid, cells[i].run, false);
+        fprintf(f, ",%d,%d,%.4g", cells[i].seeds, cells[i].diverged, cells[i].spread);
         for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%.6g", cells[i].mean[c]);
         fprintf(f, ",%.2f\n", cells[i].seconds);
     }
@@ -200,6 +223,31 @@ static void print_escaped(FILE *to, const struct dialect *d, const char *text, i
     for (; *text; text++) fprintf(to, strchr("%_&#", *text) ? "\\%c" : "%c", *text);
 }
 
+static int widest(const char *head, char *const *texts, unsigned count)
+{
+    size_t width = strlen(head);
+    for (unsigned i = 0; i < count; i++)
+        if (strlen(texts[i]) > width) width = strlen(texts[i]);
+    return (int)width;
+}
+
+/* The axes and the learning rate of one run, or their names (run NULL). */
+static void print_axes(FILE *to, const struct dialect *d, const struct qgm_grid *grid, const struct qgm_grid_run *run)
+{
+    for (int a = 0; a < grid->axes; a++) {
+        const struct qgm_axis *axis = &grid->axis[a];
+        if (axis->seed) continue;
+        fprintf(to, "%s", d->cell);
+        print_escaped(to, d, run ? axis_value(grid, a, run) : axis->flag->name,
+                      widest(axis->flag->name, axis->values.value, axis->values.count));
+    }
+    if (lr_is_axis(grid)) return;
+    if (run)
+        fprintf(to, "%s%6g", d->cell, run->options.lr);
+    else
+        fprintf(to, "%s%6s", d->cell, "lr");
+}
+
 static void print_table(FILE *to, const struct dialect *d, const struct qgm_grid *grid, const struct cell *cells, int n)
 {
     int width = 10;
@@ -209,9 +257,7 @@ static void print_table(FILE *to, const struct dialect *d, const struct qgm_grid
     }
     fprintf(to, "%s", d->begin);
     print_escaped(to, d, "algorithm", width);
-    for (int a = 0; a < grid->axes; a++)
-        if (!grid->axis[a].seed) fprintf(to, "%s%6s", d->cell, grid->axis[a].flag->name);
-    fprintf(to, "%s%6s", d->cell, "lr");
+    print_axes(to, d, grid, NULL);
     for (int c = 0; c < COLUMNS; c++)
         if (columns[c].digits >= 0) {
             fprintf(to, "%s", d->cell);
@@ -219,7 +265,7 @@ static void print_table(FILE *to, const struct dialect *d, const struct qgm_grid
         }
     fprintf(to, "%s%7s%s", d->cell, "seconds", d->end);
     if (d->rule) {
-        int count = 3;
+        int count = lr_is_axis(grid) ? 2 : 3;
         for (int a = 0; a < grid->axes; a++) count += !grid->axis[a].seed;
         for (int c = 0; c < COLUMNS; c++) count += columns[c].digits >= 0;
         for (int k = 0; k < count; k++) fprintf(to, "|---");
@@ -228,9 +274,7 @@ static void print_table(FILE *to, const struct dialect *d, const struct qgm_grid
     for (int i = 0; i < n; i++) {
         fprintf(to, "%s", d->begin);
         print_escaped(to, d, grid->study->series[cells[i].run->series].label, width);
-        for (int a = 0; a < grid->axes; a++)
-            if (!grid->axis[a].seed) fprintf(to, "%s%6s", d->cell, axis_value(grid, a, cells[i].run));
-        fprintf(to, "%s%6g", d->cell, cells[i].run->options.lr);
+        print_axes(to, d, grid, cells[i].run);
         for (int c = 0; c < COLUMNS; c++) {
             char text[64];
             if (columns[c].digits < 0) continue;
@@ -301,7 +345,7 @@ static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *fi
     unsigned values = grid->axis[axis].values.count, series = grid->study->series_count;
     write_heads(f, grid, figure->x, true);
     for (unsigned v = 0; v < values; v++) {
-        fprintf(f, "%s", grid->axis[axis].values.value[v]);
+        print_field(f, grid->axis[axis].values.value[v]);
         for (unsigned s = 0; s < series; s++) {
             const struct cell *cell = find_cell(grid, cells, n, s, axis, v);
             bool shown = cell && !cell->diverged;
@@ -354,8 +398,10 @@ static int write_partition(const struct qgm_grid *grid, const struct qgm_figure 
         long *counts = calloc((size_t)(p.clients * classes), sizeof *counts);
         if (!counts) abort();
         qgm_partition_measure(&p, data.train.labels, classes, &h, counts);
-        for (int k = 0; k < p.clients * classes; k++)
-            fprintf(f, "%s,%d,%d,%ld\n", axis_value(grid, axis, &grid->run[i]), k / classes, k % classes, counts[k]);
+        for (int k = 0; k < p.clients * classes; k++) {
+            print_field(f, axis_value(grid, axis, &grid->run[i]));
+            fprintf(f, ",%d,%d,%ld\n", k / classes, k % classes, counts[k]);
+        }
         free(counts);
         qgm_partition_close(&p);
     }

@@ -9,8 +9,11 @@ curves = out.'/accuracy-epochs.csv'
 values = system(sprintf("tail -n +2 '%s' | cut -d, -f1", table))
 n = words(values)
 last = word(values, n)
+numbers = strstrt('0123456789.', substr(last, 1, 1)) > 0 # names, of graphs say, stand side by side
+at(row) = numbers ? real(word(values, int(row) + 1)) : row
 series = (system(sprintf("head -n 1 '%s' | tr -cd ',' | wc -c", table)) + 0) / 2
 name(i) = system(sprintf("head -n 1 '%s' | cut -d, -f%d", table, 2 * i))
+curved = system(sprintf("wc -l < '%s'", curves)) + 0 > 2 # evaluations besides the last
 title_of(x) = x eq 'alpha' ? 'Dirichlet α' : x eq 'lr' ? 'learning rate' : x
 
 do for [format in 'svg png'] {
@@ -21,12 +24,12 @@ do for [format in 'svg png'] {
     }
     set output out.'/accuracy.'.format
     set multiplot
-    set bmargin at screen 0.23
+    set bmargin at screen series > 6 ? 0.29 : 0.23
     set tmargin at screen 0.92
     unset key
 
     set lmargin at screen 0.075
-    set rmargin at screen 0.485
+    set rmargin at screen curved ? 0.485 : 0.97
     set ylabel 'test accuracy, mean over clients (%)' offset 1,0
     set xlabel title_of(x).(x eq 'alpha' ? '  (heterogeneity grows to the right)' : '')
     set title 'final accuracy, mean ± standard deviation over seeds'
@@ -36,25 +39,25 @@ do for [format in 'svg png'] {
     } else {
         set offsets graph 0.06, graph 0.06, 0, 0
     }
-    set xtics ()
-    plot for [i = 1:series] table using 1:(column(2 * i)):(column(2 * i + 1)):xtic(1) with yerrorlines lt i
+    if (numbers) { set xtics () } else { set xtics () rotate by 25 right font ',9'; unset xlabel }
+    plot for [i = 1:series] table skip 1 using (at($0)):(column(2 * i)):(column(2 * i + 1)):xtic(1) with yerrorlines lt i
 
     unset logscale x
     set offsets 0, 0, 0, 0
     set xrange [0:*] noreverse
-    set xtics auto
+    set xtics auto norotate font ',11'
     set xlabel 'epoch (passes over a client''s own data)'
     unset ylabel
     set title 'accuracy during training, '.title_of(x).' = '.last
     set lmargin at screen 0.56
     set rmargin at screen 0.97
-    plot for [i = 1:series] curves using 1:(column(i + 1)) with linespoints lt i
+    if (curved) { plot for [i = 1:series] curves using 1:(column(i + 1)) with linespoints lt i }
 
     # The legend, once for both panels: an empty plot as wide as the page, so that it fits in one row.
     set lmargin at screen 0.02
     set rmargin at screen 0.98
     set bmargin at screen 0
-    set tmargin at screen 0.1
+    set tmargin at screen series > 6 ? 0.16 : 0.1
     unset border
     unset tics
     unset xlabel

@@ -9,6 +9,8 @@ set linetype 5 lc rgb '#CC79A7' lw 2 pt 13 ps 0.9
 set linetype 6 lc rgb '#56B4E9' lw 2 pt 6 ps 0.8
 set linetype 7 lc rgb '#000000' lw 2 pt 4 ps 0.8
 set linetype 8 lc rgb '#999999' lw 2 pt 8 ps 0.9
+set linetype 9 lc rgb '#8c510a' lw 2 pt 12 ps 0.9
+set linetype 10 lc rgb '#332288' lw 2 pt 10 ps 0.9
 set grid lc rgb '#dddddd' lw 0.8
 set border 3 lc rgb '#444444'
 set tics nomirror

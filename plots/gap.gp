@@ -1,0 +1,35 @@
+# Test accuracy against the spectral gap of the graph, points for each algorithm.
+#   gnuplot -e "out='paper/out/topologies'; plots='plots'; x='topology'" plots/gap.gp
+# Reads <out>/gap.csv (the graph, then mean and standard deviation for each algorithm) and <out>/summary.csv, which has
+# the gaps. Writes <out>/gap.svg and .png. SPDX-License-Identifier: MIT
+load plots.'/style.gp'
+wide = out.'/gap.csv'
+# One table for all: gap, the highest accuracy, graph, then the columns of gap.csv.
+column_of(name) = sprintf("head -n 1 '%s/summary.csv' | tr , '\\n' | grep -n '^%s$' | cut -d: -f1", out, name)
+gap_column = system(column_of('spectral_gap')) + 0
+x_column = system(column_of(x)) + 0
+rows = sprintf("< awk -F, 'NR == FNR { gap[$%d] = $%d; next } FNR > 1 { most = 0; for (i = 2; i < NF; i += 2) if ($i > most) most = $i; print gap[$1] \",\" most \",\" $0 }' '%s/summary.csv' '%s'", \
+               x_column, gap_column, out, wide)
+series = (system(sprintf("head -n 1 '%s' | tr -cd ',' | wc -c", wide)) + 0) / 2
+name(i) = system(sprintf("head -n 1 '%s' | cut -d, -f%d", wide, 2 * i))
+
+do for [format in 'svg png'] {
+    if (format eq 'svg') {
+        set terminal svg size 760,470 font font background '#ffffff' dynamic
+    } else {
+        set terminal pngcairo size 1140,705 font 'DejaVu Sans,11' fontscale 1.45 background '#ffffff'
+    }
+    set output out.'/gap.'.format
+    set key at screen 0.5,0.02 bottom center horizontal samplen 3 width 2
+    set bmargin at screen 0.22
+    set xlabel 'spectral gap  (time-varying graphs: of the product over a period)'
+    set ylabel 'test accuracy, mean over clients (%)'
+    set logscale x
+    set xrange [*:3]
+    set offsets 0, 0, graph 0.12, 0
+    plot for [i = 1:series] rows using 1:(column(2 * i + 2)):(column(2 * i + 3)) with yerrorbars lt i title name(i), \
+         rows using 1:2:3 with labels left rotate by 25 offset 0.3,0.6 font ',9' notitle
+    unset output
+    reset
+    load plots.'/style.gp'
+}
