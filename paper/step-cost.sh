@@ -19,9 +19,9 @@ done
 main='dsgd dsgdm-n qg-dsgdm-n d2 gt momentum-tracking qg-dadam choco'
 graphs='ring torus hypercube exponential one-peer-exponential complete'
 case $scale in
-smoke) repeats=3 sizes=lenet algos='dsgd qg-dsgdm-n' big='dsgd' graphs='ring torus' clients='4 16' full=lenet ;;
-laptop) repeats=7 sizes='lenet resnet20' algos=all big=$main clients='4 16 64 256 1024 4096' full='lenet resnet20-evonorm' ;;
-paper) repeats=15 sizes='lenet resnet20' algos=all big=all clients='4 16 64 256 1024 4096' full='lenet resnet20-evonorm vgg11' ;;
+smoke) repeats=3 sizes=lenet algos='dsgd qg-dsgdm-n' big='dsgd' graphs='ring torus' clients='4 16' full=lenet peer_sizes=62006 ;;
+laptop) repeats=7 sizes='lenet resnet20' algos=all big=$main clients='4 16 64 256 1024 4096' full='lenet resnet20-evonorm' peer_sizes='62006 270896 9750922' ;;
+paper) repeats=15 sizes='lenet resnet20' algos=all big=all clients='4 16 64 256 1024 4096' full='lenet resnet20-evonorm vgg11' peer_sizes='62006 270896 9750922' ;;
 *) echo "step-cost: --scale $scale: expected smoke, laptop or paper" >&2; exit 2 ;;
 esac
 
@@ -39,10 +39,23 @@ if [ -z "$dry" ]; then
     mkdir -p "$out"
     rm -f "$out"/*.csv
 fi
+# The same step in PyTorch, if some python3 here has it ($TORCH_PYTHON names one).
+peer() {
+    if [ -n "$dry" ]; then echo "torch_mix.py THREADS $repeats $*"; return; fi
+    for p in ${TORCH_PYTHON:-python3 /usr/bin/python3}; do
+        "$p" -c 'import torch' 2>/dev/null || continue
+        echo "step-cost: PyTorch: $*" >&2
+        "$p" paper/peers/torch_mix.py "${OMP_NUM_THREADS:-$(nproc)}" $repeats "$@" >"$out/peer.csv"
+        return
+    done
+    echo "step-cost: no PyTorch here (Debian: python3-torch); ours alone" >&2
+}
 # Every second ring has an eigenvalue that D2 and its kin cannot bear, which costs nothing to avoid; relaying wants a tree.
 bench algorithms --lazy --algos "$algos" --sizes "$sizes"
 bench algorithms --lazy --algos "$big" --sizes vgg11
 [ $scale = smoke ] || bench algorithms --graphs binary-tree --algos 'relaysgd relaysgdm-n' --sizes "$sizes"
+# shellcheck disable=SC2086  # sizes are meant to split
+peer $peer_sizes
 bench graphs --algos qg-dsgdm-n --sizes resnet20 --graphs "$graphs"
 for n in $clients; do bench clients --algos 'dsgd qg-dsgdm-n' --sizes 4096 --clients $n; done
 bench full --full "$full" --algos 'dsgd qg-dsgdm-n'
@@ -61,6 +74,12 @@ bench full --full "$full" --algos 'dsgd qg-dsgdm-n'
     cat "$out/algorithms.csv" "$out/graphs.csv" "$out/clients.csv" | awk -F, '$1 != "algorithm" {
         printf "| %s | %s | %s | %s | %.4g | %.1f | %.1f | %.2f | %s | %+.0f %% |\n", $1, $2, $3, $4, 1000 * $7, $9, $10, $11,
             $12 == "nan" ? "" : sprintf("1/%.1f", $12 / $7), 100 * $13 }'
+    if [ -s "$out/peer.csv" ]; then
+        printf '\n| qg-dsgdm-n on a ring of 16 | parameters | ms a step | of ours |\n|---|---|---|---|\n'
+        awk -F, 'FNR == 1 { file++; next } file == 1 && $1 == "qg-dsgdm-n" { ours[$4] = $7 }
+            file == 2 { printf "| %s | %s | %.4g | %.1f |\n", $1, $2, 1000 * $4, $4 / ours[$2] }' \
+            "$out/algorithms.csv" "$out/peer.csv"
+    fi
     echo
     echo "Whole training steps of 16 clients, batch 32, seconds; load, forward and backward are busy seconds a thread,"
     echo "update is pre + exchange + mix + post; telemetry comes on top when it is asked for, once an evaluation."
