@@ -2,6 +2,7 @@
 #include "feed.h"
 #include "progress.h"
 #include "trainer.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #ifdef _OPENMP
@@ -47,6 +48,7 @@ static void score_chunk(struct qgm_trainer *t, const float *params, const float 
 struct tasks {
     int chunks, first_chunk, own_chunks;
     long images, count;
+    const float *models; /* of local clients; NULL: as they are in the engine */
 };
 
 static struct tasks tasks_of(const struct qgm_trainer *t, long images)
@@ -66,8 +68,10 @@ static void score_task(struct qgm_trainer *t, const struct tasks *k, long task, 
     long chunk = own ? task % k->chunks : k->first_chunk + task - (long)t->local * k->chunks;
     long first = chunk * t->test_batch;
     int n = (int)(k->images - first < t->test_batch ? k->images - first : t->test_batch);
-    score_chunk(t, own ? qgm_engine_params(t->engine, client) : t->average,
-                own ? qgm_trainer_buffers(t, client) : t->average_buffers, first, n,
+    const float *params = !own        ? t->average
+                          : k->models ? k->models + (size_t)(client - t->first) * qgm_model_size(t->model)
+                                      : qgm_engine_params(t->engine, client);
+    score_chunk(t, params, own ? qgm_trainer_buffers(t, client) : t->average_buffers, first, n,
                 &scores[(long)client * k->chunks + chunk], w);
 }
 
@@ -96,6 +100,26 @@ static void sum_scores(const struct qgm_trainer *t, const struct tasks *k, const
     }
 }
 
+static void run_tasks(struct qgm_trainer *t, const struct tasks *k, struct qgm_score *scores)
+{
+#pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
+    for (long task = 0; task < k->count; task++) score_task(t, k, task, scores, &t->workers[omp_get_thread_num()]);
+    qgm_group_share(t->group, scores, (size_t)k->chunks * sizeof *scores, (int)t->options.clients);
+}
+
+/* The clients' models after some more rounds: how much of the distance to the averaged model is want of consensus. */
+static double score_gossiped(struct qgm_trainer *t, struct tasks k, struct qgm_score *scores)
+{
+    double correct = 0;
+    qgm_trainer_gossip(t);
+    k.models = t->gossiped;
+    k.count = (long)t->local * k.chunks;
+    memset(scores, 0, (size_t)t->options.clients * (size_t)k.chunks * sizeof *scores);
+    run_tasks(t, &k, scores);
+    for (long i = 0; i < t->options.clients * k.chunks; i++) correct += (double)scores[i].correct;
+    return 100 * correct / ((double)k.images * (double)t->options.clients);
+}
+
 void qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluation *e)
 {
     double begin = qgm_seconds();
@@ -103,11 +127,10 @@ void qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluat
     struct qgm_score *scores = calloc((size_t)(t->options.clients + 1) * (size_t)k.chunks, sizeof *scores);
     if (!scores) abort();
     qgm_trainer_average(t);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
-    for (long task = 0; task < k.count; task++) score_task(t, &k, task, scores, &t->workers[omp_get_thread_num()]);
-    qgm_group_share(t->group, scores, (size_t)k.chunks * sizeof *scores, (int)t->options.clients);
+    run_tasks(t, &k, scores);
     qgm_group_share(t->group, scores + t->options.clients * k.chunks, sizeof *scores, k.chunks);
     sum_scores(t, &k, scores, e);
+    e->gossiped = t->gossiped ? score_gossiped(t, k, scores) : NAN;
     free(scores);
     t->eval_s += qgm_seconds() - begin;
     e->test_images = (double)images;

@@ -14,11 +14,11 @@ struct qgm_options {
     char algo[QGM_TEXT], topology[QGM_TEXT], dataset[QGM_TEXT], data_dir[QGM_TEXT], model[QGM_TEXT],
         partition[QGM_TEXT], augment[QGM_TEXT], isa[QGM_TEXT], out[QGM_TEXT], milestones[QGM_TEXT], init[QGM_TEXT],
         save[QGM_TEXT], backend[QGM_TEXT], bits_dialect[QGM_TEXT], checkpoint_every[QGM_TEXT], network[QGM_TEXT];
-    long clients, batch, steps, eval_subset, seed, threads;
+    long clients, batch, steps, eval_subset, gossip_eval, seed, threads;
     long crash_steps;
     double drop, fail_links, crash, alpha, epochs, eval_every, lr, lr_decay, momentum, weight_decay, warmup_epochs,
         warmup_lr, label_smoothing;
-    bool lazy, force_pairing, shared_order, force, resume, quiet, dry_run;
+    bool mix_buffers, lazy, force_pairing, shared_order, force, resume, quiet, dry_run;
 };
 
 enum qgm_flag_kind { QGM_FLAG_TEXT, QGM_FLAG_WHOLE, QGM_FLAG_REAL, QGM_FLAG_SWITCH };

@@ -32,6 +32,7 @@ static const struct {
     COLUMN("accuracy_worst_percent", worst, 6),
     COLUMN("accuracy_best_percent", best, 6),
     COLUMN("accuracy_average_model_percent", average_model, 6),
+    COLUMN("accuracy_mean_after_gossip_percent", gossiped, 6),
     COLUMN("test_loss_mean_nats", test_loss, 6),
     COLUMN("consensus_distance", consensus, 6),
     COLUMN("mean_model_norm", mean_norm, 6),

@@ -10,6 +10,7 @@ struct qgm_evaluation {
     double step, epoch, lr, train_loss;
     double test_images;                      /* images each model was evaluated on */
     double mean, worst, best, average_model; /* test accuracy in percent: over clients; of the averaged parameters */
+    double gossiped;                         /* mean over clients after extra rounds of gossip; NaN: not asked for */
     double test_loss;                        /* cross-entropy, mean over clients */
     double consensus, mean_norm, zeta2, grad_norm, cosine; /* struct qgm_telemetry */
     double sent_mb;                                        /* megabytes a client has sent to others so far */

@@ -2,6 +2,7 @@
 #include "trainer.h"
 #include "context.h"
 #include "feed.h"
+#include "gossip.h"
 #include "progress.h"
 #include "random.h"
 #include "weights.h"
@@ -55,7 +56,7 @@ static long choose_subset(const struct qgm_trainer *t)
     double evaluations = t->every ? ceil((double)t->total / (double)t->every) - 1 : 0;
     if (evaluations < 1) return all;
     double training = 3.0 * (double)t->total * (double)o->batch * (double)o->clients;
-    long subset = (long)(0.10 * training / (evaluations * (double)(o->clients + 1)));
+    long subset = (long)(0.10 * training / (evaluations * (double)(o->clients * (o->gossip_eval ? 2 : 1) + 1)));
     long least = all < 500 ? all : 500;
     return subset < least ? least : subset > all ? all : subset;
 }
@@ -69,12 +70,26 @@ static size_t worker_bytes(const struct qgm_trainer *t)
            qgm_piece((size_t)batch, sizeof(uint32_t));
 }
 
+/* Floats of one client that are gossiped at a time: all statistics, or a piece of a model. */
+static size_t shared_floats(const struct qgm_trainer *t)
+{
+    size_t buffers = t->options.mix_buffers ? qgm_model_buffers(t->model) : 0;
+    size_t piece = t->options.gossip_eval ? QGM_GOSSIP_PIECE : 0;
+    return buffers > piece ? buffers : piece;
+}
+
+static size_t gossiped_floats(const struct qgm_trainer *t)
+{
+    return t->options.gossip_eval ? (size_t)t->local * qgm_model_size(t->model) : 0;
+}
+
 static size_t memory_bytes(const struct qgm_trainer *t)
 {
     size_t clients = (size_t)t->options.clients, buffers = qgm_model_buffers(t->model);
     return qgm_piece((size_t)t->local * buffers, sizeof(float)) + qgm_piece(qgm_model_size(t->model), sizeof(float)) +
            qgm_piece(buffers, sizeof(float)) + qgm_piece(2 * clients, sizeof(double)) +
-           qgm_piece((size_t)t->data->test.n, sizeof(uint32_t));
+           qgm_piece((size_t)t->data->test.n, sizeof(uint32_t)) + qgm_piece(gossiped_floats(t), sizeof(float)) +
+           qgm_piece(2 * clients * shared_floats(t), sizeof(float));
 }
 
 /* Said before anything large is allocated: the system would rather kill a process than refuse it memory. */
@@ -101,6 +116,8 @@ static int open_memory(struct qgm_trainer *t, struct qgm_error *err)
     t->average_buffers = qgm_take(&t->memory, buffers, sizeof(float));
     t->losses = qgm_take(&t->memory, 2 * clients, sizeof(double));
     t->test_order = qgm_take(&t->memory, (size_t)t->data->test.n, sizeof(uint32_t));
+    if (gossiped_floats(t)) t->gossiped = qgm_take(&t->memory, gossiped_floats(t), sizeof(float));
+    if (shared_floats(t)) t->shared = qgm_take(&t->memory, 2 * clients * shared_floats(t), sizeof(float));
     t->workers = calloc((size_t)t->threads, sizeof *t->workers);
     if (!t->workers) return qgm_fail(err, QGM_SYSTEM, "out of memory");
     for (int i = 0; i < t->threads; i++) QGM_TRY(qgm_arena_open(&t->workers[i].arena, worker_bytes(t), err));
@@ -138,6 +155,10 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
     QGM_TRY(qgm_schedule_open(&t->schedule, o, t->per_epoch, t->total, err));
     QGM_TRY(qgm_network_open(&t->network, o->network, (int)o->clients, (uint64_t)o->seed, err));
     QGM_TRY(qgm_topology_open(&t->topology, o->topology, (int)o->clients, o->lazy, (uint64_t)o->seed, err));
+    const struct qgm_spectrum *facts = qgm_topology_facts(t->topology);
+    if ((o->gossip_eval || o->mix_buffers) && !(facts->row_stochastic && facts->column_stochastic))
+        return qgm_fail(err, QGM_USAGE, "--%s: needs a doubly stochastic graph, whose rounds keep the mean; %s is not",
+                        o->gossip_eval ? "gossip-eval" : "mix-buffers", o->topology);
     t->threads = o->threads ? (int)o->threads : omp_get_max_threads();
     t->first = qgm_group_first(t->group, (int)o->clients, t->group->rank);
     t->local = qgm_group_first(t->group, (int)o->clients, t->group->rank + 1) - t->first;
@@ -248,6 +269,34 @@ static void simulate(struct qgm_trainer *t, long step)
     t->bytes_counted = sent;
 }
 
+/* Running statistics follow the models: mixed with the matrix of the step that has just been made. */
+static void mix_buffers(struct qgm_trainer *t, long step)
+{
+    size_t clients = (size_t)t->options.clients, buffers = qgm_model_buffers(t->model);
+    if (!t->options.mix_buffers || !buffers) return;
+    memcpy(t->shared + (size_t)t->first * buffers, t->buffers, (size_t)t->local * buffers * sizeof(float));
+    qgm_group_share(t->group, t->shared, buffers * sizeof(float), (int)clients);
+    qgm_gossip(t->topology, step, 1, t->shared, t->shared + clients * buffers, buffers);
+    memcpy(t->buffers, t->shared + (size_t)t->first * buffers, (size_t)t->local * buffers * sizeof(float));
+}
+
+void qgm_trainer_gossip(struct qgm_trainer *t)
+{
+    size_t size = qgm_model_size(t->model), clients = (size_t)t->options.clients;
+    for (size_t at = 0; at < size; at += QGM_GOSSIP_PIECE) {
+        size_t piece = size - at < QGM_GOSSIP_PIECE ? size - at : QGM_GOSSIP_PIECE;
+        for (int i = 0; i < t->local; i++)
+            memcpy(t->shared + (size_t)(t->first + i) * piece, qgm_engine_params(t->engine, t->first + i) + at,
+                   piece * sizeof(float));
+        qgm_group_share(t->group, t->shared, piece * sizeof(float), (int)clients);
+        qgm_gossip(t->topology, qgm_engine_steps(t->engine), t->options.gossip_eval, t->shared,
+                   t->shared + clients * piece, piece);
+        for (int i = 0; i < t->local; i++)
+            memcpy(t->gossiped + (size_t)i * size + at, t->shared + (size_t)(t->first + i) * piece,
+                   piece * sizeof(float));
+    }
+}
+
 int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, bool *diverged, struct qgm_error *err)
 {
     int clients = (int)t->options.clients;
@@ -257,6 +306,7 @@ int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, boo
     for (int i = t->first; i < t->first + t->local; i++) client_gradient(t, i, step, &t->workers[omp_get_thread_num()]);
     double computed = qgm_seconds();
     QGM_TRY(qgm_engine_step(t->engine, qgm_schedule_lr(&t->schedule, step), telemetry, err));
+    mix_buffers(t, step);
     double loss = share_losses(t);
     simulate(t, step);
     *diverged = !(loss <= 1000);

@@ -34,9 +34,11 @@ struct qgm_trainer {
     struct qgm_network network;
     double bytes_counted; /* sent so far, as the network was told */
     struct qgm_augment augment;
-    struct qgm_arena memory;          /* the next five */
+    struct qgm_arena memory;          /* the next seven */
     float *buffers;                   /* local clients * qgm_model_buffers */
     float *average, *average_buffers; /* the averaged model */
+    float *gossiped;                  /* --gossip-eval: local clients * qgm_model_size; else NULL */
+    float *shared;                    /* --mix-buffers, --gossip-eval: two pieces of all clients; else NULL */
     double *losses;                   /* [client][2]: mean loss of the last step; wishes of its process */
     uint32_t *test_order; /* of the test set: a fixed permutation, then texts by length; a subset is a prefix */
     struct qgm_worker *workers;
@@ -65,6 +67,8 @@ int qgm_trainer_step(struct qgm_trainer *trainer, struct qgm_telemetry *telemetr
                      struct qgm_error *err);
 /* Statistics of a client that lives here. */
 float *qgm_trainer_buffers(const struct qgm_trainer *trainer, int client);
+/* Set `gossiped` to the clients' models after --gossip-eval more rounds. */
+void qgm_trainer_gossip(struct qgm_trainer *trainer);
 /* Set `average` and `average_buffers` to the mean over clients. */
 void qgm_trainer_average(struct qgm_trainer *trainer);
 /* Test every client's own model, and the averaged one, on the first `images` of the test order; fills the accuracies

@@ -129,6 +129,20 @@ if [ $code = 1 ] && grep -q 'interrupted at step.*--resume goes on' stderr.txt &
     passed=$((passed + 1)); else fail "Ctrl-C: exit $code"; fi
 rm -rf out.part
 
+# Gossip around a run: enough extra rounds lead every model to the mean; statistics that are mixed by all agree.
+column() { awk -F, -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i } END { print $c }' gossip/metrics.csv; }
+same() { if [ -n "$1" ] && [ "$1" = "$2" ]; then passed=$((passed + 1)); else fail "$3: $1 against $2"; fi; }
+"$bin/qgm-train" $small --steps 30 --partition sorted --gossip-eval 200 --out gossip --quiet >/dev/null 2>stderr.txt
+same "$(column accuracy_mean_after_gossip_percent)" "$(column accuracy_average_model_percent)" "after 200 rounds"
+[ "$(column accuracy_worst_percent)" != "$(column accuracy_average_model_percent)" ] || fail "clients agree without gossip"
+norms="--dataset synthetic:n=400,test=200 --model resnet8 --clients 4 --batch 16 --steps 6 --topology complete --algo dsgd"
+"$bin/qgm-train" $norms --partition sorted --mix-buffers --out gossip --force --quiet >/dev/null 2>stderr.txt
+same "$(column accuracy_worst_percent)" "$(column accuracy_best_percent)" "with mixed statistics"
+"$bin/qgm-train" $norms --partition sorted --out gossip --force --quiet >/dev/null 2>stderr.txt
+[ "$(column accuracy_worst_percent)" != "$(column accuracy_best_percent)" ] || fail "local statistics agree"
+printf '%s\n' 0,0,0.5 1,0,0.5 1,1,0.5 2,1,0.5 2,2,0.5 0,2,0.25 1,2,0.25 >push.csv
+refuse 2 'doubly stochastic' "$bin/qgm-train" $small --clients 3 --topology file:push.csv --algo sgp --gossip-eval 1
+
 # Studies: keys are checked with line and column; finished runs are kept.
 cat >study.yaml <<'YAML'
 title: a small study
