@@ -12,9 +12,10 @@ enum { QGM_TEXT = 256, QGM_MAX_MILESTONES = 16 };
 /* A run, resolved. Plain data: copy it freely. Defaults and meanings are in the table of flags.c (and --help). */
 struct qgm_options {
     char algo[QGM_TEXT], topology[QGM_TEXT], dataset[QGM_TEXT], data_dir[QGM_TEXT], model[QGM_TEXT],
-        partition[QGM_TEXT], augment[QGM_TEXT], isa[QGM_TEXT], out[QGM_TEXT], milestones[QGM_TEXT], init[QGM_TEXT],
-        save[QGM_TEXT], backend[QGM_TEXT], bits_dialect[QGM_TEXT], checkpoint_every[QGM_TEXT], network[QGM_TEXT];
-    long clients, batch, steps, eval_subset, gossip_eval, seed, threads;
+        partition[QGM_TEXT], augment[QGM_TEXT], isa[QGM_TEXT], out[QGM_TEXT], milestones[QGM_TEXT], lr_scale[QGM_TEXT],
+        init[QGM_TEXT], save[QGM_TEXT], backend[QGM_TEXT], bits_dialect[QGM_TEXT], checkpoint_every[QGM_TEXT],
+        network[QGM_TEXT];
+    long clients, batch, base_batch, steps, eval_subset, gossip_eval, seed, threads;
     long crash_steps;
     double drop, fail_links, crash, alpha, epochs, eval_every, lr, lr_decay, momentum, weight_decay, warmup_epochs,
         warmup_lr, label_smoothing;

@@ -2,12 +2,29 @@
 #include "schedule.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* The reference's rule: lr * batch / base batch * factor, reached from lr by the warm-up. */
+static int scale_of(const struct qgm_options *o, double *scale, struct qgm_error *err)
+{
+    char *end;
+    bool world = strcmp(o->lr_scale, "world") == 0;
+    *scale = world ? (double)o->clients : strtod(o->lr_scale, &end);
+    if (!world && (end == o->lr_scale || *end || !(*scale > 0 && *scale < 1e6)))
+        return qgm_fail(err, QGM_USAGE, "--lr-scale %s: expected a number above 0, or world", o->lr_scale);
+    if (o->base_batch) *scale *= (double)o->batch / (double)o->base_batch;
+    return 0;
+}
 
 int qgm_schedule_open(struct qgm_schedule *s, const struct qgm_options *o, long per_epoch, long total,
                       struct qgm_error *err)
 {
-    *s = (struct qgm_schedule){ .lr = o->lr,
-                                .warmup_lr = o->warmup_lr > 0 ? o->warmup_lr : o->lr / 10,
+    double scale;
+    QGM_TRY(scale_of(o, &scale, err));
+    *s = (struct qgm_schedule){ .lr = o->lr * scale,
+                                .warmup_lr = o->warmup_lr > 0 ? o->warmup_lr
+                                             : scale > 1      ? o->lr
+                                                              : o->lr * scale / 10,
                                 .decay = o->lr_decay,
                                 .warmup = lround(o->warmup_epochs * (double)per_epoch) };
     const char *p = o->milestones;

@@ -73,9 +73,11 @@ static void the_schedule_is_the_papers(void **state)
     struct qgm_schedule s;
     struct qgm_error err;
     qgm_options_default(&o);
-    static const char *const set[][2] = { { "lr", "0.8" },        { "warmup-epochs", "5" },
-                                          { "warmup-lr", "0.1" }, { "milestones", "150,225" },
-                                          { "lr-decay", "0.1" },  { "epochs", "300" } };
+    static const char *const set[][2] = { { "lr", "0.1" },       { "base-batch", "64" },
+                                          { "batch", "32" },     { "lr-scale", "world" },
+                                          { "clients", "16" },   { "warmup-epochs", "5" },
+                                          { "lr-decay", "0.1" }, { "milestones", "150,225" },
+                                          { "epochs", "300" } };
     for (size_t i = 0; i < QGM_COUNT(set); i++) assert_int_equal(qgm_options_set(&o, set[i][0], set[i][1], NULL), 0);
     long epoch = 98;
     assert_int_equal(qgm_schedule_open(&s, &o, epoch, 300 * epoch, &err), 0);
@@ -85,6 +87,8 @@ static void the_schedule_is_the_papers(void **state)
         assert_true(fabs(qgm_schedule_lr(&s, (long)(want[i][0] * (double)epoch)) - want[i][1]) < 1e-12);
     assert_true(fabs(qgm_schedule_lr(&s, 150 * epoch) - 0.08) < 1e-12); /* the step that starts at a milestone decays */
     assert_true(fabs(qgm_schedule_lr(&s, 150 * epoch - 1) - 0.8) < 1e-12);
+    assert_int_equal(qgm_options_set(&o, "lr-scale", "everyone", NULL), 0);
+    assert_int_equal(qgm_schedule_open(&s, &o, epoch, 300 * epoch, &err), -1);
 }
 
 static void milestones_below_one_are_shares(void **state)
