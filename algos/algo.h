@@ -73,7 +73,7 @@ struct qgm_algo {
     bool momentum;            /* reads step.momentum (and step.nesterov) */
     bool nesterov;            /* what step.nesterov is */
     bool push_sum;            /* the engine mixes a weight along with the messages: block.mass */
-    bool increments;      /* messages are differences to what was sent before: a lost one changes nothing */
+    bool increments;          /* messages are differences to what was sent before: a lost one changes nothing */
     bool local_steps;         /* admits gradient steps without exchange: takes the common option local=K */
     enum qgm_lin2021 counted; /* for qgm_engine_bytes_counted */
     int velocity;             /* 1 + index of the state that telemetry compares with the gradient; 0: none */
