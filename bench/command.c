@@ -125,6 +125,14 @@ static int take(const struct qgm_program *program, poptContext context, int val,
     return result;
 }
 
+/* The word as it stands in argv, which outlives the context. */
+static const char *word_of(int argc, const char **argv, const char *word)
+{
+    int i = 1;
+    while (i < argc && strcmp(argv[i], word) != 0) i++;
+    return i < argc ? argv[i] : NULL;
+}
+
 int qgm_parse(const struct qgm_program *program, int argc, const char **argv, struct qgm_options *options,
               const char **words, int most, struct qgm_error *err)
 {
@@ -137,7 +145,7 @@ int qgm_parse(const struct qgm_program *program, int argc, const char **argv, st
         if (count == most)
             result = qgm_fail(err, QGM_USAGE, "unexpected argument '%s' (see --help)", word);
         else
-            words[count++] = strdup(word); /* lives as long as the program */
+            words[count++] = word_of(argc, argv, word);
     }
     poptFreeContext(context);
     free(table);
