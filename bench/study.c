@@ -176,5 +176,12 @@ int main(int argc, const char **argv)
         .user = &command,
     };
     struct qgm_error err = { 0 };
+    struct qgm_group *group;
+    if (qgm_group_open(&group, &err) == 0 && group->ranks > 1) {
+        qgm_fail(&err, QGM_USAGE, "a study starts its runs itself: start it once, without mpirun");
+        if (group->rank == 0) qgm_complain(program.name, &err);
+        group->op->close(&group);
+        return 2;
+    }
     return study(argc, argv, &program, &command, &err) < 0 ? qgm_complain(program.name, &err) : 0;
 }
