@@ -70,7 +70,7 @@ const struct qgm_flag qgm_flags[] = {
     REAL("drop", drop, "0", 0, 1, "probability that a message is lost"),
     REAL("fail-links", fail_links, "0", 0, 1, "probability that a link fails in a step, in both directions"),
     REAL("crash", crash, "0", 0, 1, "probability that a client crashes in a step; it comes back with its old parameters"),
-    WHOLE("crash-steps", crash_steps, "20", 1, 10000, "steps after which a crashed client comes back"),
+    WHOLE("crash-steps", crash_steps, "20", 1, 10000, "steps after which a crashed client comes back; 1: it only misses a round, as stragglers do"),
     TEXT("network", network, "off", "NAME", "simulate the time on a cluster, a machine a client: infiniband, ethernet, wan, edge; options latency-us, mbit-s, step-ms=10 (compute), spread=0 (of it over clients)"),
     HOW("threads", QGM_FLAG_WHOLE, threads, "0", 0, 4096, "N", "threads (0: OMP_NUM_THREADS, else every core it may use)"),
     HOW("isa", QGM_FLAG_TEXT, isa, "", 0, 0, "NAME", "vector instructions: auto, or one of --version's (default: $QGM_ISA, else auto)"),
