@@ -8,13 +8,8 @@
 #include "tile.h"
 #include "winograd.h"
 
-#if defined(QGM_TARGET_AVX512)
-enum { NV = 2 };
-#else
-enum { NV = 1 };
-#endif
 /* ENOUGH rows hide the latency of fma; longer tiles gain little. FEW pixels do not pay for packing. */
-enum { NR = VF * NV, ENOUGH = 8, FEW = 32 };
+enum { NV = TILE_NV, NR = VF * NV, ENOUGH = 8, FEW = 32 };
 
 void QGM_ISA(qgm_conv_forward)(const struct qgm_conv *c, const float *x, const float *w, const float *bias, bool relu,
                                float *y, void *scratch);

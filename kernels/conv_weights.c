@@ -5,12 +5,7 @@
 #include "tile.h"
 #include <string.h>
 
-#if defined(QGM_TARGET_AVX512)
-enum { NV = 2 };
-#else
-enum { NV = 1 };
-#endif
-enum { NR = VF * NV };
+enum { NV = TILE_NV, NR = VF * NV };
 
 void QGM_ISA(qgm_conv_backward_weights)(const struct qgm_conv *c, const float *x, const float *dy, float *dw,
                                         void *scratch);

@@ -4,13 +4,9 @@
 #include "tile.h"
 #include <assert.h>
 
-/* Widths of a panel of b and sizes of blocks. sizes.c knows that KC = 256, MC + 16 <= 352 and NC = 2048. */
-#if defined(QGM_TARGET_AVX512)
-enum { NV = 2 };
-#else
-enum { NV = 1 };
-#endif
-enum { NR = VF * NV, KC = 256, MC = 336 / TILE_ROWS_1 * TILE_ROWS_1, NC = 2048 };
+/* Widths of a panel of b and sizes of blocks. sizes.c knows that KC = 384, MC <= 168 and NC = 2048. */
+enum { NV = TILE_NV, NR = VF * NV, MR = TILE_NV == 2 ? TILE_ROWS_2 : TILE_ROWS_1 };
+enum { KC = 384, MC = 168 / MR * MR, NC = 2048 };
 
 static inline int least(int a, int b) { return a < b ? a : b; }
 
@@ -28,7 +24,10 @@ static void pack_b(const struct block *block, int j, int cols, int width, float 
     if (!g->tb) {
         const float *from = g->b + (ptrdiff_t)block->p * g->ldb + j;
         for (int p = 0; p < block->k; p++, from += g->ldb, to += width)
-            for (int l = 0; l < width; l += VF) vf_store(to + l, tile_load_(from + l, cols - l > 0 ? cols - l : 0));
+            for (int l = 0; l < width; l += VF) {
+                __builtin_prefetch(from + 16 * (ptrdiff_t)g->ldb + l); /* a row is too short to be foreseen */
+                vf_store(to + l, tile_load_(from + l, cols - l > 0 ? cols - l : 0));
+            }
         return;
     }
     tile_transpose(g->b + (ptrdiff_t)j * g->ldb + block->p, g->ldb, cols, block->k, to, width);
@@ -47,9 +46,9 @@ static void pack_a(const struct block *block, int i, int rows, float *to)
     tile_transpose(g->a + (ptrdiff_t)i * g->lda + block->p, g->lda, rows, block->k, to, rows);
 }
 
-/* Packed a: reused by every panel of b, so worth it from a few panels up; and rows at a distance of a power of two fall
- * on the same cache sets. */
-static bool packs_a(const struct qgm_gemm *g) { return g->n > 4 * NR; }
+/* Packed a: reused by every panel of b, so worth it from a few panels up, when rows at a distance of a power of two
+ * begin to fall on the same cache sets. */
+static bool packs_a(const struct qgm_gemm *g) { return g->n > 256; }
 /* Packed b: needed when transposed or when columns do not fill vectors; otherwise when enough rows reuse it. */
 static bool packs_b(const struct qgm_gemm *g, int cols, int width) { return g->tb || cols < width || g->m > 64; }
 

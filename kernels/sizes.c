@@ -4,10 +4,10 @@
 
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* gemm.c's blocks: KC = 256 terms of NC = 2048 columns of op(b), whole panels, and of 352 rows of op(a). */
+/* gemm.c's blocks: KC = 384 terms of NC = 2048 columns of op(b), whole panels, and of MC = 168 rows of op(a). */
 size_t qgm_gemm_scratch(const struct qgm_gemm *g)
 {
-    size_t k = least((size_t)g->k, 256), n = least(((size_t)g->n + 31) / 32 * 32, 2048), m = least((size_t)g->m, 352);
+    size_t k = least((size_t)g->k, 384), n = least(((size_t)g->n + 31) / 32 * 32, 2048), m = least((size_t)g->m, 168);
     return qgm_piece(k * (n + m), sizeof(float));
 }
 

@@ -3,6 +3,17 @@
 
 enum { TILE_MOST = 16 };
 
+/* Four terms a turn: wide cores issue as much as they can decode, and the counter and the pointers are part of it. */
+#if !defined(QGM_TARGET_AVX512) && !defined(QGM_TARGET_AVX2)
+#define TILE_TURN
+#elif defined(__clang__)
+#define TILE_TURN _Pragma("clang loop unroll_count(4)")
+#else
+#define TILE_TURN _Pragma("GCC unroll 4")
+#endif
+
+VF_INLINE int tile_least_(int a, int b) { return a < b ? a : b; }
+
 /* The inner loop. BY_ROW keeps a pointer to every fourth row and reaches the others by multiples of the distance: the
  * empty asm stops the compiler from folding them into more addresses than there are registers. */
 VF_INLINE void tile_chain_(enum tile_shape shape, int rows, int nv, const struct tile *t, const float *a,
@@ -12,6 +23,7 @@ VF_INLINE void tile_chain_(enum tile_shape shape, int rows, int nv, const struct
     const float *quad[TILE_MOST / 4];
     UNROLL
     for (int i = 0; i < rows; i += 4) quad[i / 4] = a + i * row;
+    TILE_TURN
     for (int p = t->k; p > 0; p--) {
         vf bj[2];
         UNROLL
@@ -32,36 +44,68 @@ VF_INLINE void tile_chain_(enum tile_shape shape, int rows, int nv, const struct
     }
 }
 
+/* Whole vectors and nothing to add is what tiles inside a product have, and is worth straight code; all else takes the
+ * same steps in small loops, through memory. */
+VF_INLINE bool tile_whole_(int nv, const struct tile *t) { return t->cols == VF * nv; }
+
 VF_INLINE void tile_begin_(int rows, int nv, const struct tile *t, vf acc[TILE_MOST][2])
 {
+    if (t->start == FROM_C && tile_whole_(nv, t)) {
+        UNROLL
+        for (int i = 0; i < rows; i++) {
+            UNROLL
+            for (int j = 0; j < nv; j++) acc[i][j] = vf_load(t->c + i * t->ldc + VF * j);
+        }
+        return;
+    }
     UNROLL
     for (int j = 0; j < nv; j++) {
         int cols = t->cols - VF * j;
         vf first = t->start == FROM_BIAS ? tile_load_(t->bias + VF * j, cols) : vf_zero();
         UNROLL
         for (int i = 0; i < rows; i++) acc[i][j] = first;
-        if (t->start == FROM_C) {
+    }
+    if (t->start == FROM_C) {
+        UNROLL
+        for (int i = 0; i < rows; i++) {
             UNROLL
-            for (int i = 0; i < rows; i++) acc[i][j] = tile_load_(t->c + i * t->ldc + VF * j, cols);
+            for (int j = 0; j < nv; j++)
+                acc[i][j] = vf_load_n(t->c + i * t->ldc + VF * j, tile_least_(VF, t->cols - VF * j));
         }
     }
 }
 
-VF_INLINE void tile_end_(int rows, int nv, const struct tile *t, vf acc[TILE_MOST][2])
+static void tile_finish_(int rows, int nv, const struct tile *t, const float *sums)
 {
-    UNROLL
-    for (int j = 0; j < nv; j++) {
-        int cols = t->cols - VF * j;
-        UNROLL
-        for (int i = 0; i < rows; i++) {
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < nv; j++, sums += VF) {
+            int cols = t->cols - VF * j;
             float *c = t->c + i * t->ldc + VF * j;
-            vf out = acc[i][j];
+            vf out = vf_load(sums);
             if (t->add_c) out = vf_add(tile_load_(c, cols), out);
             if (t->add_bias) out = vf_add(out, tile_load_(t->bias + VF * j, cols));
             if (t->relu) out = vf_max(out, vf_zero());
             tile_store_(c, out, cols);
         }
+}
+
+VF_INLINE void tile_end_(int rows, int nv, const struct tile *t, vf acc[TILE_MOST][2])
+{
+    if (tile_whole_(nv, t) && !t->add_c && !t->add_bias && !t->relu) {
+        UNROLL
+        for (int i = 0; i < rows; i++) {
+            UNROLL
+            for (int j = 0; j < nv; j++) vf_store(t->c + i * t->ldc + VF * j, acc[i][j]);
+        }
+        return;
     }
+    _Alignas(64) float sums[TILE_MOST * 2 * VF];
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        UNROLL
+        for (int j = 0; j < nv; j++) vf_store(sums + (i * nv + j) * VF, acc[i][j]);
+    }
+    tile_finish_(rows, nv, t, sums);
 }
 
 VF_INLINE void tile_body_(enum tile_shape shape, int rows, int nv, const struct tile *t)
@@ -86,6 +130,7 @@ VF_INLINE void tile_body_(enum tile_shape shape, int rows, int nv, const struct 
     static void QGM_PASTE(tile_column_##nv, rows)(const struct tile *t) { tile_body_(BY_COLUMN, rows, nv, t); }
 #define TILE_ENTRY_(rows, nv) { QGM_PASTE(tile_row_##nv, rows), QGM_PASTE(tile_column_##nv, rows) },
 
+#define TILE_UP_TO_0_(DO, nv)
 #define TILE_UP_TO_1_(DO, nv)  DO(1, nv)
 #define TILE_UP_TO_2_(DO, nv)  TILE_UP_TO_1_(DO, nv) DO(2, nv)
 #define TILE_UP_TO_3_(DO, nv)  TILE_UP_TO_2_(DO, nv) DO(3, nv)

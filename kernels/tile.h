@@ -27,8 +27,14 @@ struct tile {
     bool add_c, add_bias, relu; /* after the chain: c + chain; + bias; max(0, .) */
 };
 
-/* Rows by nv = 1, 2. Sanitized builds take the portable ones: instrumenting the large unrolled tiles costs the compiler
- * a minute and 800 MB, and checks nothing that the small ones of the same source do not. */
+/* Rows by nv = 1, 2; TILE_NV is the nv of whole panels. Sanitized builds take the portable ones: instrumenting the
+ * large unrolled tiles costs the compiler a minute and 800 MB, and checks nothing that the small ones of the same
+ * source do not. */
+#if defined(QGM_TARGET_AVX512)
+#define TILE_NV 2
+#else
+#define TILE_NV 1
+#endif
 #if defined(__SANITIZE_ADDRESS__)
 #define TILE_ROWS_1 2
 #define TILE_ROWS_2 1
@@ -37,14 +43,15 @@ struct tile {
 #define TILE_ROWS_2 14
 #elif defined(QGM_TARGET_AVX2)
 #define TILE_ROWS_1 6
-#define TILE_ROWS_2 3
+#define TILE_ROWS_2 0
 #elif defined(QGM_TARGET_NEON)
 #define TILE_ROWS_1 5
-#define TILE_ROWS_2 2
+#define TILE_ROWS_2 0
 #else
 #define TILE_ROWS_1 2
-#define TILE_ROWS_2 1
+#define TILE_ROWS_2 0
 #endif
+
 VF_INLINE vf tile_load_(const float *p, int cols) { return cols >= VF ? vf_load(p) : vf_load_n(p, cols); }
 VF_INLINE void tile_store_(float *p, vf a, int cols)
 {

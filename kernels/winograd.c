@@ -4,12 +4,7 @@
 #include "tile.h"
 #include <string.h>
 
-#if defined(QGM_TARGET_AVX512)
-enum { NV = 2 };
-#else
-enum { NV = 1 };
-#endif
-enum { NR = VF * NV, POINTS = WINOGRAD_POINTS, COLUMNS = WINOGRAD_COLUMNS };
+enum { NV = TILE_NV, NR = VF * NV, POINTS = WINOGRAD_POINTS, COLUMNS = WINOGRAD_COLUMNS };
 #define P1 WINOGRAD_P
 #define Q1 WINOGRAD_Q
 #define P2 (P1 * P1)
