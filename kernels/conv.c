@@ -7,6 +7,7 @@
 #include "kernels.h"
 #include "tile.h"
 #include "winograd.h"
+#include <string.h>
 
 /* ENOUGH rows hide the latency of fma; longer tiles gain little. FEW pixels do not pay for packing. */
 enum { NV = TILE_NV, NR = VF * NV, ENOUGH = 8, FEW = 32 };
@@ -193,8 +194,11 @@ void QGM_ISA(qgm_conv_backward_data)(const struct qgm_conv *c, const float *dy, 
         return;
     }
     int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c);
-    for (int ry = 0; ry < c->stride; ry++)
-        for (int rx = 0; rx < c->stride; rx++) {
+    /* Pixels that no tap reaches are many where the kernel is smaller than the stride: not worth a sweep each. */
+    if (c->kh < c->stride || c->kw < c->stride)
+        memset(dx, 0, sizeof *dx * (size_t)c->n * (size_t)(c->h * c->w) * (size_t)c->ci);
+    for (int ry = 0; ry < c->stride && ry < c->kh; ry++)
+        for (int rx = 0; rx < c->stride && rx < c->kw; rx++) {
             int top, left;
             struct sweep s = { .y = turned_axis(c, ry, c->kh, c->h, oh, (ptrdiff_t)c->w * c->ci, &top),
                                .x = turned_axis(c, rx, c->kw, c->w, ow, c->ci, &left),
