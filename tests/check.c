@@ -22,6 +22,7 @@ enum { SHARE = 1 };
 #endif
 
 int check_count(int n) { return (n + SHARE - 1) / SHARE; }
+int check_few(int n) { return SHARE == 1 ? n : (n + 31) / 32; }
 
 static struct {
     void *base;

@@ -14,6 +14,7 @@
 
 /* How many of n cases to run: all, or an eighth under a sanitizer. */
 int check_count(int n);
+int check_few(int n); /* the same for large shapes: fewer still under a sanitizer */
 
 /* A buffer of `count` items of `size` bytes, filled with 0xff bytes (NaN), whose last byte is followed (end) or whose
  * first byte is preceded (start) by a page that may not be touched. Odd counts give pointers aligned to 4 bytes only.
