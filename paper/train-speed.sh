@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
 done
 case $scale in
 smoke) rounds=1 steps=4 ;;
-laptop) rounds=9 steps=12 ;;
+laptop) rounds=9 steps=6 ;;
 paper) rounds=21 steps=30 ;;
 *) echo "train-speed: --scale $scale: expected smoke, laptop or paper" >&2; exit 2 ;;
 esac
