@@ -19,8 +19,7 @@ VF_INLINE vf vf_polynomial_(vf x, const float *c, int n)
     return sum;
 }
 
-/* x = k ln 2 + r; e^r = 1 + r + r^2 P(r). 2^k is applied in two exact halves, so that k may leave the range of normal
- * exponents. The operands of min and max stand so that NaN passes through. */
+/* x = k ln 2 + r; e^r = 1 + r + r^2 P(r). The operands of min and max stand so that NaN passes through. */
 VF_INLINE vf vf_exp(vf x)
 {
     static const float c[] = { 0x1.a1256cp-13f, 0x1.6d43b0p-10f, 0x1.1110e0p-7f,
@@ -30,10 +29,7 @@ VF_INLINE vf vf_exp(vf x)
     vf r = vf_fnma(k, vf_set1(VF_LN2_LOW), vf_fnma(k, vf_set1(VF_LN2_HIGH), x));
     vf p = vf_fma(vf_mul(r, r), vf_polynomial_(r, c, 6), r);
     k = vf_max(k, vf_set1(-151)); /* a NaN becomes a number: converting it would differ between machines */
-    vf half = vf_round(vf_mul(k, vf_set1(0.5f)));
-    vf scale = vf_exp2i(half);
-    p = vf_fma(p, scale, scale);
-    return vf_mul(p, vf_exp2i(vf_sub(k, half)));
+    return vf_ldexp(vf_add(p, vf_set1(1)), k);
 }
 
 /* x = 2^k m with m in [sqrt(1/2), sqrt(2)), f = m - 1: log m = f - f^2/2 + f^3 P(f). */

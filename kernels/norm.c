@@ -92,9 +92,14 @@ static struct qgm_norm chunk_of(const struct qgm_norm *t, size_t first)
     return part;
 }
 
+/* What is applied is applied from the last chunk to the first: the sums were taken from the first to the last, and have
+ * left the last in the cache. */
+static size_t chunks_of(const struct qgm_norm *t) { return (t->rows + CHUNK - 1) / CHUNK; }
+
 void QGM_ISA(qgm_norm_forward)(const struct qgm_norm *t, const float *x, const float *residual, float *y)
 {
-    for (size_t first = 0; first < t->rows; first += CHUNK) {
+    for (size_t left = chunks_of(t); left--;) {
+        size_t first = left * CHUNK;
         struct qgm_norm part = chunk_of(t, first);
         size_t at = first * (size_t)t->c;
         const float *res = residual ? residual + at : NULL;
@@ -195,7 +200,8 @@ VF_INLINE void backward(const struct qgm_norm *t, int j, const float *x, const f
 
 void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const float *g, float *dx)
 {
-    for (size_t first = 0; first < t->rows; first += CHUNK) {
+    for (size_t left = chunks_of(t); left--;) {
+        size_t first = left * CHUNK;
         struct qgm_norm part = chunk_of(t, first);
         size_t at = first * (size_t)t->c;
         int j = 0;

@@ -16,7 +16,7 @@
  *   vf_sum                   ((lane i + lane i+8), then i+4, i+2, i+1): one float
  *   vf_transpose             of 16 vectors: lane j of vector i becomes lane i of vector j
  *   vf_round                 to the nearest whole number, ties to even, |x| < 2^22
- *   vf_exp2i(k)              2^k for whole k in [-126, 127]
+ *   vf_ldexp(a, k)           a 2^k rounded once, for whole k in [-151, 128] and |a| in [1/2, 2]; NaN stays NaN
  *   vf_exponent, vf_mantissa x = m 2^e with m in [1, 2), for normal x > 0
  *
  * In the double-precision reference build (QGM_DOUBLE) `real` is double and the lanes are doubles, so that the
@@ -60,5 +60,14 @@ typedef float real;
 #endif
 
 VF_INLINE vf vf_zero(void) { return vf_set1(0); }
+
+#if !defined(QGM_TARGET_AVX512) && !defined(QGM_DOUBLE)
+/* In two halves, so that k may leave the range of normal exponents: only the second product rounds. */
+VF_INLINE vf vf_ldexp(vf a, vf k)
+{
+    vf half = vf_round(vf_mul(k, vf_set1(0.5f)));
+    return vf_mul(vf_mul(a, vf_exp2i(half)), vf_exp2i(vf_sub(k, half)));
+}
+#endif
 
 #endif

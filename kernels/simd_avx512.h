@@ -33,11 +33,7 @@ VF_INLINE float vf_sum(vf a)
     return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
 
-VF_INLINE vf vf_exp2i(vf k)
-{
-    __m512i bits = _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(k), _mm512_set1_epi32(127)), 23);
-    return _mm512_castsi512_ps(bits);
-}
+VF_INLINE vf vf_ldexp(vf a, vf k) { return _mm512_scalef_ps(a, k); }
 VF_INLINE vf vf_exponent(vf a)
 {
     return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_srli_epi32(_mm512_castps_si512(a), 23), _mm512_set1_epi32(127)));
