@@ -195,7 +195,8 @@ int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
 {
     static const char *const dialects[] = { "sent", "lin2021", NULL };
     static const char *const savings[] = { "none", "average", "clients", NULL };
-    static const char *const augmentations[] = { "auto", "none", "flip", "crop", "resized", "flip+crop", "flip+resized", NULL };
+    static const char *const augmentations[] = { "auto",    "none",      "flip",         "crop",
+                                                 "resized", "flip+crop", "flip+resized", NULL };
     QGM_TRY(check_name("algo", o->algo, qgm_algo_names(), err));
     QGM_TRY(check_name("topology", o->topology, qgm_topology_names(), err));
     QGM_TRY(check_name("dataset", o->dataset, qgm_dataset_names(), err));
