@@ -82,5 +82,7 @@ int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_e
 /* Read every record; write runs.csv, summary.csv, summary.md, summary.tex, the data of the figures and partition.csv
  * into grid->out, and print the summary on `to`. */
 int qgm_tables_write(const struct qgm_grid *grid, FILE *to, struct qgm_error *err);
+/* Write grid->out/machine.json: the machines and builds the runs were made with. */
+int qgm_machines_write(const struct qgm_grid *grid, struct qgm_error *err);
 
 #endif

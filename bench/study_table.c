@@ -150,8 +150,17 @@ static bool lr_is_axis(const struct qgm_grid *grid)
     return false;
 }
 
-/* A field of a CSV file: quoted where it holds a comma, as options of models do. */
-static void print_field(FILE *f, const char *text) { fprintf(f, strchr(text, ',') ? "\"%s\"" : "%s", text); }
+/* A field of RFC 4180: in quotes where it holds a comma or a quote, which is doubled. */
+static void print_field(FILE *f, const char *text)
+{
+    bool quote = strpbrk(text, ",\"\n") != NULL;
+    if (quote) fputc('"', f);
+    for (const char *c = text; *c; c++) {
+        if (*c == '"') fputc('"', f);
+        fputc(*c, f);
+    }
+    if (quote) fputc('"', f);
+}
 
 /* "algorithm", the axes and the learning rate: of one run, or their names (run NULL). */
 static void print_key(FILE *f, const struct qgm_grid *grid, const struct qgm_grid_run *run, bool seeds)
@@ -440,6 +449,7 @@ int qgm_tables_write(const struct qgm_grid *grid, FILE *to, struct qgm_error *er
         if (status == 0) add_result(&cells[k], &results[i]);
     }
     if (status == 0) status = write_all(grid, results, cells, n, err);
+    if (status == 0) status = qgm_machines_write(grid, err);
     if (status == 0) print_table(to, &plain, grid, cells, n);
     free(results);
     free(cells);
