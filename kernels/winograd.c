@@ -56,8 +56,9 @@ VF_INLINE void outputs(const vf m[6], vf y[4])
     y[3] = times(P2 * P1, gap, times(Q2 * Q1, gap2, m[5]));
 }
 
-/* Nine taps, `tap` floats apart, of one input channel and 16 columns. */
-static void transform_weights(const float *from, ptrdiff_t tap, int cols, float *u, ptrdiff_t point)
+/* Nine taps, `tap` floats apart, of one input channel and 16 columns. Called with a constant VF where there are as
+ * many: without a test a load. */
+VF_INLINE void transform_weights(const float *from, ptrdiff_t tap, int cols, float *u, ptrdiff_t point)
 {
     vf t[3][6];
     UNROLL
@@ -84,8 +85,11 @@ static void transform_group(const struct call *s, int from, int to)
     for (int k = from; k < to; k += VF) {
         int panel = (k - from) / NR * NR, width = least(NR, (to - from - panel + VF - 1) / VF * VF), cols = to - k;
         float *u = s->u + (ptrdiff_t)panel * c->ci + (k - from - panel);
-        for (int i = 0; i < c->ci && !s->turned; i++)
-            transform_weights(s->w + (ptrdiff_t)i * c->co + k, tap, cols, u + (ptrdiff_t)i * width, s->p.u);
+        const float *w = s->w + k;
+        for (int i = 0; i < c->ci && !s->turned && cols >= VF; i++)
+            transform_weights(w + (ptrdiff_t)i * c->co, tap, VF, u + (ptrdiff_t)i * width, s->p.u);
+        for (int i = 0; i < c->ci && !s->turned && cols < VF; i++)
+            transform_weights(w + (ptrdiff_t)i * c->co, tap, cols, u + (ptrdiff_t)i * width, s->p.u);
         for (int i = 0; i < c->ci && s->turned; i += VF) {
             _Alignas(QGM_ALIGN) float turned[9][VF * VF];
             for (int t = 0; t < 9; t++)
@@ -106,26 +110,31 @@ static struct place place_of(const struct winograd *p, int tile)
     return (struct place){ tile / image, at / p->tiles_x * 4, at % p->tiles_x * 4 };
 }
 
+/* 16 channels of a tile's 36 pixels, from channel i; cols is a constant as above. */
+VF_INLINE void transform_pixels(const float *const at[POINTS], int i, int cols, float *v, ptrdiff_t point)
+{
+    vf t[6][6];
+    UNROLL
+    for (int x = 0; x < 6; x++) {
+        vf d[6];
+        UNROLL
+        for (int y = 0; y < 6; y++) d[y] = tile_load_(at[6 * y + x] + i, cols);
+        inputs(d, t[x]);
+    }
+    UNROLL
+    for (int y = 0; y < 6; y++) {
+        vf d[6] = { t[0][y], t[1][y], t[2][y], t[3][y], t[4][y], t[5][y] }, out[6];
+        inputs(d, out);
+        UNROLL
+        for (int x = 0; x < 6; x++) vf_store(v + (6 * y + x) * point, out[x]);
+    }
+}
+
 static void transform_tile(const float *const at[POINTS], int channels, float *v, ptrdiff_t point)
 {
-    for (int i = 0; i < channels; i += VF, v += VF) {
-        int cols = channels - i;
-        vf t[6][6];
-        UNROLL
-        for (int x = 0; x < 6; x++) {
-            vf d[6];
-            UNROLL
-            for (int y = 0; y < 6; y++) d[y] = tile_load_(at[6 * y + x] + i, cols);
-            inputs(d, t[x]);
-        }
-        UNROLL
-        for (int y = 0; y < 6; y++) {
-            vf d[6] = { t[0][y], t[1][y], t[2][y], t[3][y], t[4][y], t[5][y] }, out[6];
-            inputs(d, out);
-            UNROLL
-            for (int x = 0; x < 6; x++) vf_store(v + (6 * y + x) * point, out[x]);
-        }
-    }
+    int i = 0;
+    for (; i + VF <= channels; i += VF) transform_pixels(at, i, VF, v + i, point);
+    if (i < channels) transform_pixels(at, i, channels - i, v + i, point);
 }
 
 static void transform_inputs(const struct call *s, int first, int tiles)
