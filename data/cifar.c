@@ -78,10 +78,12 @@ static int open_family(struct qgm_dataset *d, const struct family *f, const char
                        struct qgm_error *err)
 {
     char folder[QGM_PATH];
-    QGM_TRY(qgm_read_options(spec, NULL, 0, err));
+    struct qgm_sizes most;
+    QGM_TRY(qgm_read_sizes(spec, &most, err));
     QGM_TRY(qgm_find_folder(folder, &f->place, dir, err));
     QGM_TRY(read_files(&d->train, f, folder, f->train, f->train_files, f->train_records, err));
-    return read_files(&d->test, f, folder, &f->test, 1, f->test_records, err);
+    QGM_TRY(read_files(&d->test, f, folder, &f->test, 1, f->test_records, err));
+    return qgm_thin(d, &most, err);
 }
 
 /* Means and deviations below are the paper's code's (reference-spec 4). The deviations of CIFAR-10 are means over

@@ -8,11 +8,17 @@ static const struct entry {
     const char *name, *about;
     int (*open)(struct qgm_dataset *, const char *spec, const char *dir, struct qgm_error *);
 } table[] = {
-    { "fashion-mnist", "60,000 + 10,000 grey images of clothes, 28 x 28, 10 classes (Xiao et al. 2017); Debian package",
+    { "fashion-mnist",
+      "60,000 + 10,000 grey images of clothes, 28 x 28, 10 classes (Xiao et al. 2017); Debian package; train=0, "
+      "test=0: "
+      "no more images than that",
       qgm_open_fashion_mnist },
-    { "mnist", "60,000 + 10,000 handwritten digits, 28 x 28 (LeCun et al. 1998); idx files in --data-dir",
+    { "mnist",
+      "60,000 + 10,000 handwritten digits, 28 x 28 (LeCun et al. 1998); idx files in --data-dir; train=0, test=0",
       qgm_open_mnist },
-    { "cifar10", "50,000 + 10,000 colour images, 32 x 32, 10 classes (Krizhevsky 2009); binary version in --data-dir",
+    { "cifar10",
+      "50,000 + 10,000 colour images, 32 x 32, 10 classes (Krizhevsky 2009); binary version in --data-dir; train=0, "
+      "test=0",
       qgm_open_cifar10 },
     { "cifar100", "the same size, 100 classes (Krizhevsky 2009); binary version in --data-dir", qgm_open_cifar100 },
     { "synthetic",

@@ -36,7 +36,7 @@ struct qgm_dataset {
  * ./data). A file that is missing, truncated, too long or has a wrong magic number is an error that names the file, the
  * offset or line, what was found and expected, and how to get the data.
  *
- * Folders and texts take train=N and test=N: no more examples than that, chosen at random, always the same.
+ * All but the synthetic take train=N and test=N: no more examples than that, chosen at random, always the same.
  *
  * "folder:PATH": train/<class>/ and val/<class>/ of JPEG files (grey and CMYK too). Options: size=224: pixels a side
  * that a model sees; skip=1: leave out damaged files and count them; cache=DIR; workers=N. The first time, all files

@@ -56,14 +56,15 @@ static int open_family(struct qgm_dataset *d, const struct qgm_place *place, con
                        struct qgm_error *err)
 {
     char folder[QGM_PATH];
-    QGM_TRY(qgm_read_options(spec, NULL, 0, err));
+    struct qgm_sizes most;
+    QGM_TRY(qgm_read_sizes(spec, &most, err));
     QGM_TRY(qgm_find_folder(folder, place, dir, err));
     QGM_TRY(read_split(&d->train, place, folder, "train", err));
     QGM_TRY(read_split(&d->test, place, folder, "t10k", err));
     if (d->train.h != d->test.h || d->train.w != d->test.w)
         return qgm_fail(err, QGM_INPUT, "%s: training images are %d x %d, test images %d x %d", folder, d->train.h,
                         d->train.w, d->test.h, d->test.w);
-    return 0;
+    return qgm_thin(d, &most, err);
 }
 
 int qgm_open_fashion_mnist(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err)

@@ -33,6 +33,12 @@ int qgm_read_options(const char *spec, struct qgm_option *options, int count, st
 /* Which of n examples a data set with an option like test=1000 keeps: `most` of them (0: all), chosen at random, always
  * the same, ascending; malloc'ed, NULL when there is no memory. */
 uint32_t *qgm_subset(long n, long most, long *count);
+/* For data sets of images of one shape whose only options are train=0 and test=0: at most so many (0: all). */
+struct qgm_sizes {
+    long train, test;
+};
+int qgm_read_sizes(const char *spec, struct qgm_sizes *most, struct qgm_error *err);
+int qgm_thin(struct qgm_dataset *d, const struct qgm_sizes *most, struct qgm_error *err);
 
 /* Unsigned bytes in exactly `dims` (1 to 4) dimensions, plain or gzip-compressed. *bytes is malloc'ed, the product of
  * shape long, at most 2^31. */

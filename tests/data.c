@@ -143,6 +143,15 @@ static void mnist_family(void **state)
     assert_true(d.train.labels[0] == 4 && d.train.labels[1] == 0 && d.train.labels[2] == 9 && d.train.classes == 10);
     assert_int_equal(d.train.pixels[11], 220);
     qgm_dataset_close(&d);
+    assert_int_equal(qgm_dataset_open(&d, "mnist:train=2,test=5", scratch_dir, &err), 0);
+    assert_true(d.train.n == 2 && d.test.n == 2);
+    for (int i = 0; i < 2; i++) { /* each kept image with its own label, in the order of the file */
+        static const int32_t labels[] = { 4, 0, 9 };
+        int image = d.train.pixels[4 * i + 3] / 20 / 4;
+        assert_int_equal(d.train.labels[i], labels[image]);
+        assert_true(i == 0 || d.train.pixels[4] > d.train.pixels[0]);
+    }
+    qgm_dataset_close(&d);
     static const struct {
         int labels, bad;
         const char *says;
@@ -227,7 +236,8 @@ static void refusals_say_what_to_do(void **state)
     check_refused("cifar10", NULL, QGM_INPUT, "get-data cifar10");
     check_refused("cifar100", "nowhere", QGM_INPUT, "nowhere/cifar-100-binary");
     check_refused("fashion-mnist", "nowhere", QGM_INPUT, "dataset-fashion-mnist");
-    check_refused("mnist:size=3", NULL, QGM_USAGE, "no options");
+    check_refused("mnist:size=3", NULL, QGM_USAGE, "no option 'size'");
+    check_refused("mnist:test=-1", NULL, QGM_USAGE, "whole number");
     check_refused("synthetic:clases=3", NULL, QGM_USAGE, "did you mean 'classes'");
     check_refused("synthetic:classes=1", NULL, QGM_USAGE, "from 2 to 1000");
     check_refused("synthetic:classes=3x", NULL, QGM_USAGE, "classes=3x");
