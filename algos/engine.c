@@ -43,7 +43,7 @@ static size_t arena_bytes(const struct qgm_engine *e)
            qgm_piece(local * e->blocks, sizeof(double)) + qgm_piece(local, sizeof(double)) +
            2 * qgm_piece(clients, sizeof(double)) + qgm_piece((size_t)p->threads, sizeof(struct qgm_ticks)) +
            qgm_piece(e->blocks * 2 * QGM_SPREADS, sizeof(double)) + qgm_piece(2 * local_edges(e) * p->stride, real) +
-           qgm_turn_bytes(e);
+           qgm_turn_bytes(e) + qgm_late_bytes(e);
 }
 
 static int open_memory(struct qgm_engine *e, struct qgm_error *err)
@@ -60,6 +60,7 @@ static int open_memory(struct qgm_engine *e, struct qgm_error *err)
     e->ticks = qgm_take(&e->arena, (size_t)p->threads, sizeof *e->ticks);
     e->telemetry = qgm_take(&e->arena, e->blocks * 2 * QGM_SPREADS, sizeof(double));
     qgm_turn_open(e);
+    qgm_late_open(e);
     for (size_t i = 0; i < local; i++) e->norm[i] = 0;
     for (size_t i = 0; i < clients; i++) e->mass[i] = 1;
     memset(e->telemetry, 0, e->blocks * 2 * QGM_SPREADS * sizeof(double));
@@ -163,7 +164,7 @@ static int open_faults(struct qgm_engine *e, const struct qgm_engine_config *con
     if (!e->down || !e->arrived) return qgm_fail(err, QGM_SYSTEM, "out of memory");
     e->pass.down = e->down;
     e->pass.arrived = e->relays ? e->arrived : NULL;
-    return 0;
+    return qgm_late_plan(e, &config->faults, err);
 }
 
 /* All but the memory. */
@@ -230,6 +231,7 @@ void qgm_engine_close(struct qgm_engine **engine)
     qgm_faults_close(&e->faults);
     free(e->down);
     free(e->arrived);
+    free(e->age);
     free(e);
     *engine = NULL;
 }
@@ -331,6 +333,7 @@ static int apply_faults(struct qgm_engine *e, struct qgm_error *err)
             e->arrived[2 * edge] = qgm_faults_arrives(e->faults, j, i);
             e->arrived[2 * edge++ + 1] = qgm_faults_arrives(e->faults, i, j);
         }
+    qgm_late_step(e);
     if (e->relays) return 0;
     enum qgm_lost lost = e->algo->push_sum ? QGM_LOST_KEPT : e->algo->increments ? QGM_LOST_NOTHING : QGM_LOST_OWN;
     e->pass.rows = qgm_faults_rows(e->faults, e->offered, lost);
@@ -369,6 +372,7 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
     assert(!telemetry || e->telemetry_wanted);
     QGM_TRY(begin_step(e, lr, err));
     int n = select_stages(e);
+    e->pass.slot = 0;
     for (int begin = 0, end; begin < n; begin = end) {
         for (end = begin; end < n && e->active[end].op != QGM_OP_NORM; end++) continue;
         bool barrier = end < n;
@@ -377,6 +381,7 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
         e->pass.stages = end - begin;
         e->pass.telemetry = telemetry && end == n && e->group->ranks == 1 ? e->telemetry : NULL;
         run_segment(e);
+        for (int s = begin; s < end; s++) e->pass.slot += e->active[s].op == QGM_OP_MIX ? e->active[s].arg : 0;
         if (barrier) finish_norm(e);
     }
     if (e->algo->push_sum) {

@@ -39,6 +39,7 @@ struct qgm_engine {
     struct qgm_relay relay;
     struct qgm_faults *faults;     /* NULL: nothing goes wrong */
     const struct qgm_row *offered; /* rows of this step before faults */
+    int *age;                      /* [client]: as in struct qgm_late; NULL: nobody is late */
     bool *down, *arrived;          /* [client]; [edge][2] of relaying algorithms: what comes, what goes */
     struct qgm_turn turn;
 };
@@ -47,6 +48,13 @@ struct qgm_engine {
 char *qgm_engine_row(struct qgm_engine *e, int client, int row);
 /* Telemetry where clients live in several processes: fill e->telemetry, the same bits as in one. Collective. */
 void qgm_engine_observe(struct qgm_engine *e);
+/* Messages that come late: engine_late.c. */
+size_t qgm_late_bytes(const struct qgm_engine *e);
+int qgm_late_plan(struct qgm_engine *e, const struct qgm_fault_config *faults, struct qgm_error *err);
+void qgm_late_open(struct qgm_engine *e); /* from e->arena */
+void qgm_late_step(struct qgm_engine *e);
+int qgm_late_pieces(const struct qgm_engine *e);
+void qgm_late_piece(struct qgm_engine *e, int i, struct qgm_engine_piece *out);
 size_t qgm_turn_bytes(const struct qgm_engine *e);
 void qgm_turn_open(struct qgm_engine *e); /* from e->arena */
 

@@ -116,18 +116,22 @@ static void edge_piece(struct qgm_engine *e, size_t i, struct qgm_engine_piece *
 
 int qgm_engine_pieces(const struct qgm_engine *e)
 {
-    return SHARED + e->exchange->clients * (1 + e->pass.states) + (int)(2 * e->relay.edges);
+    return SHARED + e->exchange->clients * (1 + e->pass.states) + (int)(2 * e->relay.edges) + qgm_late_pieces(e);
 }
 
 void qgm_engine_piece(struct qgm_engine *e, int i, struct qgm_engine_piece *out)
 {
-    int rows = 1 + e->pass.states, own = e->exchange->clients * rows;
+    int rows = 1 + e->pass.states, own = e->exchange->clients * rows, edges = (int)(2 * e->relay.edges);
     *out = (struct qgm_engine_piece){ .count = e->pass.dim, .real = e->table->real };
     if (i < SHARED) {
         shared_piece(e, i, out);
         return;
     }
     i -= SHARED;
+    if (i >= own + edges) {
+        qgm_late_piece(e, i - own - edges, out);
+        return;
+    }
     if (i >= own) {
         edge_piece(e, (size_t)(i - own), out);
         return;

@@ -19,7 +19,8 @@ int qgm_faults_open(struct qgm_faults **faults, const struct qgm_fault_config *c
                     struct qgm_error *err)
 {
     *faults = NULL;
-    if (!(config->drop > 0 || config->links > 0 || config->crash > 0)) return 0;
+    bool late = config->stale > 0 && config->stale_steps > 0;
+    if (!(config->drop > 0 || config->links > 0 || config->crash > 0 || late)) return 0;
     if (clients > 65536) return qgm_fail(err, QGM_USAGE, "faults: at most 65536 clients");
     struct qgm_faults *f = calloc(1, sizeof *f);
     if (!f) return qgm_fail(err, QGM_SYSTEM, "out of memory");
@@ -59,14 +60,17 @@ static bool happens(const struct qgm_faults *f, double probability, enum kind ki
 static uint32_t pair(int a, int b) { return (uint32_t)a << 16 | (uint32_t)b; }
 
 /* Down when it crashed in one of the last crash_steps steps: no state, so a run may begin anywhere. */
+static bool is_down(const struct qgm_faults *f, int client, long step)
+{
+    for (long s = step; f->config.crash > 0 && s >= 1 && s > step - f->config.crash_steps; s--)
+        if (happens(f, f->config.crash, CRASH, (uint32_t)client, s)) return true;
+    return false;
+}
+
 void qgm_faults_step(struct qgm_faults *f, long step)
 {
     f->step = step;
-    for (int i = 0; i < f->clients; i++) {
-        f->down[i] = false;
-        for (long s = step; s >= 1 && s > step - f->config.crash_steps && !f->down[i]; s--)
-            f->down[i] = happens(f, f->config.crash, CRASH, (uint32_t)i, s);
-    }
+    for (int i = 0; i < f->clients; i++) f->down[i] = is_down(f, i, step);
 }
 
 bool qgm_faults_down(const struct qgm_faults *f, int client) { return f->down[client]; }
@@ -77,6 +81,24 @@ bool qgm_faults_arrives(const struct qgm_faults *f, int from, int to)
     if (f->down[from] || f->down[to]) return false;
     return !happens(f, f->config.links, LINK, from < to ? pair(from, to) : pair(to, from), f->step) &&
            !happens(f, f->config.drop, DROP, pair(from, to), f->step);
+}
+
+/* Exchanges that a message of `step` is under way. The first of all, and the first after a crash, is on time: no other
+ * could stand in. */
+static int delay(const struct qgm_faults *f, int client, long step, int every)
+{
+    if (step < every || is_down(f, client, step - every)) return 0;
+    struct qgm_random r = qgm_random(f->config.seed, QGM_RANDOM_LATE, (uint32_t)client, (uint32_t)step);
+    if (!(qgm_random_double(&r) < f->config.stale)) return 0;
+    return 1 + (int)qgm_random_below(&r, (uint32_t)f->config.stale_steps);
+}
+
+int qgm_faults_age(const struct qgm_faults *f, int client, int every)
+{
+    int age = 0;
+    if (f->down[client] || f->config.stale_steps < 1) return 0;
+    while (delay(f, client, f->step - (long)age * every, every) > age) age++;
+    return age;
 }
 
 static bool make_room(struct qgm_faults *f, const struct qgm_row *rows)

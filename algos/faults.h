@@ -1,5 +1,5 @@
 /* What goes wrong, as a seeded schedule: a pure function of (seed, step, clients), so the same in one process and in
- * many, and nothing to keep in a checkpoint. SPDX-License-Identifier: MIT */
+ * many, and nothing of it to keep in a checkpoint. SPDX-License-Identifier: MIT */
 #ifndef QGM_FAULTS_H
 #define QGM_FAULTS_H
 #include "topology.h"
@@ -10,6 +10,8 @@ struct qgm_fault_config {
     double links;     /* that a link fails in a step, in both directions */
     double crash;     /* that a client crashes in a step, but the first; it comes back with what it had */
     long crash_steps; /* after so many steps */
+    double stale; /* that a client is late with its messages of an exchange, for all its neighbours; but the first */
+    long stale_steps; /* by up to so many exchanges; meanwhile they get the newest that has come */
     uint64_t seed;
 };
 
@@ -29,6 +31,9 @@ void qgm_faults_close(struct qgm_faults **faults);
 void qgm_faults_step(struct qgm_faults *faults, long step);
 bool qgm_faults_down(const struct qgm_faults *faults, int client);          /* crashed: neither computes nor talks */
 bool qgm_faults_arrives(const struct qgm_faults *faults, int from, int to); /* does a message? */
+/* Exchanges since a client made the message that its neighbours get now: 0 ... stale_steps. A pure function of the
+ * schedule too; never from before a crash. every: steps from one exchange to the next. */
+int qgm_faults_age(const struct qgm_faults *faults, int client, int every);
 /* The rows with what is lost taken out; valid until the next call. NULL: out of memory. */
 const struct qgm_row *qgm_faults_rows(struct qgm_faults *faults, const struct qgm_row *rows, enum qgm_lost lost);
 

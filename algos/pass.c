@@ -9,7 +9,8 @@ struct place {
     const struct qgm_pass *pass;
     const struct qgm_stage *before;      /* the exchange that precedes this part; NULL for the first */
     const struct qgm_stage *begin, *end; /* maps of this part */
-    bool relays;                         /* the exchange that follows is a RELAY */
+    bool relays, sends_late;             /* the exchange that follows is a RELAY; is a MIX where messages may be late */
+    int slot;                            /* of the first message that this part makes, in p->late */
     int thread, flight, buffer;          /* buffer: where this part's messages go; the other one holds what arrived */
     size_t at, in_panel, len;            /* index in the vector and in the panel, elements */
     uint64_t since;                      /* time of the last stamp */
@@ -79,6 +80,18 @@ static void mix(real *out, char *const *in, const struct qgm_row *row, size_t at
         mix_body(out, in, row, row->n, at, len, 4);
 }
 
+/* The same where the client's neighbours get an older message than the one it made for itself. */
+static void mix_late(real *out, char *const *in, const struct qgm_row *row, int self, const real *own, size_t at,
+                     size_t len)
+{
+    for (int j = 0; j < row->n; j++) {
+        const real *from = row->from[j] == self ? own : (const real *)in[row->from[j]] + at;
+        vf w = vf_of(row->w[j]);
+        for (size_t k = 0; k < len; k += VF)
+            vf_store(out + k, j ? vf_fma(w, vf_load(from + k), vf_load(out + k)) : vf_mul(w, vf_load(from + k)));
+    }
+}
+
 /* The mean of all clients' messages: ascending sum, one division. */
 static void mean(real *out, char *const *in, int clients, size_t at, size_t len)
 {
@@ -139,6 +152,29 @@ static real *in_buffer(const struct place *w, int message)
     return (real *)w->pass->in + ((size_t)w->thread * (size_t)w->pass->algo->messages + (size_t)message) * QGM_BLOCK;
 }
 
+/* What a client has sent as message `slot` so many exchanges ago, from w->at on. */
+static real *sent_row(const struct place *w, int local, int slot, int age)
+{
+    const struct qgm_late *l = &w->pass->late;
+    size_t row = ((size_t)local * (size_t)l->slots + (size_t)slot) * (size_t)l->keep;
+    return (real *)l->sent + (row + (size_t)((l->exchange - age) % l->keep)) * w->pass->stride + w->at;
+}
+
+static void copy(real *to, const real *from, size_t len)
+{
+    for (size_t k = 0; k < len; k += VF) vf_store(to + k, vf_load(from + k));
+}
+
+/* Remember what the client has just made, and send what it is late with. */
+static void send_late(const struct place *w, int local, int client, real *const *out)
+{
+    int age = w->pass->late.age[client];
+    for (int m = 0; m < w->end->arg; m++) {
+        copy(sent_row(w, local, w->slot + m, 0), out[m], w->len);
+        if (age) copy(out[m], sent_row(w, local, w->slot + m, age), w->len);
+    }
+}
+
 /* Set b->in for one client. What does not depend on the client was made by `receive_shared`. */
 static void receive(const struct place *w, int local, int client, struct qgm_block *b)
 {
@@ -148,7 +184,10 @@ static void receive(const struct place *w, int local, int client, struct qgm_blo
         b->in[m] = in_buffer(w, m);
         if (w->before->op == QGM_OP_RELAY) collect(w, local, client, from, in_buffer(w, m));
         if (w->before->op != QGM_OP_MIX) continue;
-        if (p->step->exchanges)
+        if (p->step->exchanges && p->late.sent && p->late.age[client])
+            mix_late(in_buffer(w, m), from, &p->rows[client], client,
+                     sent_row(w, local, w->slot - w->before->arg + m, 0), w->in_panel, w->len);
+        else if (p->step->exchanges)
             mix(in_buffer(w, m), from, &p->rows[client], w->in_panel, w->len);
         else
             b->in[m] = (const real *)from[client] + w->in_panel;
@@ -209,6 +248,7 @@ static void run_part(struct place *w)
             else /* NORM, the last of a segment */
                 p->partial[(size_t)i * blocks + w->at / QGM_BLOCK] = square(b.state[s->arg], w->len);
         if (w->relays) publish(w, i, b.out[0]);
+        if (w->sends_late) send_late(w, i, b.client, b.out);
         spent(w, w->before ? QGM_PHASE_POST : QGM_PHASE_PRE);
     }
 }
@@ -327,7 +367,9 @@ static size_t unit_of(const struct qgm_pass *p)
 
 static void take_off(struct flight *f, const struct qgm_pass *p, size_t at, size_t len)
 {
-    struct place start = { .pass = p, .begin = p->stage, .thread = f->w.thread, .flight = f->w.flight };
+    struct place start = {
+        .pass = p, .begin = p->stage, .slot = p->slot, .thread = f->w.thread, .flight = f->w.flight
+    };
     f->w = start;
     f->at = at;
     f->len = len;
@@ -347,6 +389,7 @@ static void advance(struct flight *f)
     spent(w, QGM_PHASE_EXCHANGE);
     for (w->end = w->begin; w->end < stop && !is_exchange(w->end->op); w->end++) continue;
     w->relays = w->end < stop && w->end->op == QGM_OP_RELAY;
+    w->sends_late = p->late.sent && p->step->exchanges && w->end < stop && w->end->op == QGM_OP_MIX;
     for (w->in_panel = 0; w->in_panel < f->len; w->in_panel += QGM_BLOCK) {
         w->at = f->at + w->in_panel;
         w->len = least(f->len - w->in_panel, QGM_BLOCK);
@@ -363,6 +406,7 @@ static void advance(struct flight *f)
     f->travels = p->step->exchanges || w->end->op != QGM_OP_MIX;
     if (f->travels) ex->op->begin(ex, w->thread, w->flight, w->buffer, w->end->arg, f->len, w->end->op == QGM_OP_MEAN);
     spent(w, QGM_PHASE_EXCHANGE);
+    if (w->end->op == QGM_OP_MIX) w->slot += w->end->arg;
     w->before = w->end;
     w->begin = w->end + 1;
     w->buffer = !w->buffer;

@@ -14,6 +14,15 @@ struct qgm_ticks {
     uint64_t phase[QGM_PHASES];
 } __attribute__((aligned(QGM_ALIGN)));
 
+/* Messages that come late: what clients have sent in the last exchanges. A client that is late sends what it made then
+ * in place of what it makes now; itself it mixes with the latter. */
+struct qgm_late {
+    char *sent;      /* rows [local client][slot][exchange % keep]; NULL: all messages are on time */
+    const int *age;  /* [client]: exchanges ago that it made what it sends now */
+    int slots, keep; /* slots: messages of all MIX stages together */
+    long exchange;   /* exchanges before this one */
+};
+
 struct qgm_pass {
     const struct qgm_algo *algo;
     const struct qgm_step *step;
@@ -35,7 +44,9 @@ struct qgm_pass {
     struct qgm_ticks *ticks;        /* [thread], or NULL: nobody asks */
     const bool *down;               /* [client]: crashed, its rows stay as they are; NULL: none is */
     const bool *arrived;            /* RELAY with faults: [edge][2], does what comes arrive, and what goes; else NULL */
-    double *telemetry;              /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
+    struct qgm_late late;
+    int slot;          /* messages of the MIX stages before this segment */
+    double *telemetry; /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
 };
 
 /* Rows of all clients at some block: client i's x at x + i step, and so on. v: the momentum state, or NULL. */

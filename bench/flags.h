@@ -16,9 +16,9 @@ struct qgm_options {
         init[QGM_TEXT], save[QGM_TEXT], backend[QGM_TEXT], bits_dialect[QGM_TEXT], checkpoint_every[QGM_TEXT],
         network[QGM_TEXT];
     long clients, batch, base_batch, steps, eval_subset, gossip_eval, seed, threads;
-    long crash_steps;
-    double drop, fail_links, crash, alpha, epochs, eval_every, lr, lr_decay, momentum, weight_decay, warmup_epochs,
-        warmup_lr, label_smoothing;
+    long crash_steps, stale_steps;
+    double drop, fail_links, crash, stale, alpha, epochs, eval_every, lr, lr_decay, momentum, weight_decay,
+        warmup_epochs, warmup_lr, label_smoothing;
     bool mix_buffers, lazy, force_pairing, shared_order, force, resume, quiet, dry_run;
 };
 

@@ -181,6 +181,8 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
                                                     .links = o->fail_links,
                                                     .crash = o->crash,
                                                     .crash_steps = o->crash_steps,
+                                                    .stale = o->stale,
+                                                    .stale_steps = o->stale_steps,
                                                     .seed = (uint64_t)o->seed },
                                         .group = t->group,
                                         .telemetry = true,

@@ -17,6 +17,7 @@ enum qgm_purpose {
     QGM_RANDOM_DROPOUT = 7,   /* dropout masks: step = iteration */
     QGM_RANDOM_FAULT = 8,     /* message drops, crashes: step = iteration */
     QGM_RANDOM_TEST = 9,      /* tests and synthetic problems */
+    QGM_RANDOM_LATE = 10,     /* delays of messages: step = iteration */
 };
 
 /* A stream: where it stands is `next`, all else says which one it is. */

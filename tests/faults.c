@@ -188,7 +188,7 @@ static void push_sum_still_averages(void **state)
 static void agreement_is_kept(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {
+    static const char *const cases[][3] = {
         { "dsgd", "ring" },
         { "qg-dsgdm-n", "torus" },
         { "gt", "ring" },
@@ -196,11 +196,16 @@ static void agreement_is_kept(void **state)
         { "d2", "ring" },
         { "relaysgd", "chain" },
         { "relaysgdm", "binary-tree" },
+        { "dsgdm-n", "ring", "late" },
+        { "gt", "torus", "late" },
+        { "d2", "ring", "late" },
+        { "qg-dsgdm-n", "one-peer-exponential", "late" },
     };
     struct qgm_fault_config config = { .drop = 0.3, .crash = 0.03, .crash_steps = 3, .seed = 2 };
+    struct qgm_fault_config late = { .drop = 0.3, .stale = 0.4, .stale_steps = 3, .seed = 2 };
     for (size_t c = 0; c < QGM_COUNT(cases); c++) {
         struct qgm_topology *t = open_graph(cases[c][1]);
-        struct qgm_engine *e = open_engine(cases[c][0], t, config);
+        struct qgm_engine *e = open_engine(cases[c][0], t, cases[c][2] ? late : config);
         for (int i = 0; i < CLIENTS; i++)
             for (int k = 0; k < DIM; k++) qgm_engine_reference_params(e, i)[k] = 1 + k;
         for (int step = 0; step < 40; step++) assert_int_equal(qgm_engine_step(e, 0.1, NULL, NULL), 0);
@@ -209,6 +214,159 @@ static void agreement_is_kept(void **state)
                 if (!(fabs(qgm_engine_reference_params(e, i)[k] - (1 + k)) < 1e-9 * (1 + k)))
                     fail_msg("%s: client %d has %g instead of %d", cases[c][0], i, qgm_engine_reference_params(e, i)[k],
                              1 + k);
+        qgm_engine_close(&e);
+        qgm_topology_close(&t);
+    }
+}
+
+/* f(x) = x^2 / 2 from x = 1, all clients alike on a ring, lr 1/2, always one step late: h = x / 2 and
+ * x' = h / 3 + 2 h_last / 3, but for the first step, whose messages are on time. By hand: 1, 1/2, 5/12, 17/72. */
+static void one_step_late_by_hand(void **state)
+{
+    (void)state;
+    static const double want[] = { 1.0 / 2, 5.0 / 12, 17.0 / 72 };
+    struct qgm_topology *t = open_graph("ring");
+    struct qgm_engine *e = open_engine("dsgd", t, (struct qgm_fault_config){ .stale = 1, .stale_steps = 1 });
+    for (int i = 0; i < CLIENTS; i++) qgm_engine_reference_params(e, i)[3] = 1;
+    for (size_t step = 0; step < QGM_COUNT(want); step++) {
+        for (int i = 0; i < CLIENTS; i++) qgm_engine_reference_grad(e, i)[3] = qgm_engine_reference_params(e, i)[3];
+        assert_int_equal(qgm_engine_step(e, 0.5, NULL, NULL), 0);
+        for (int i = 0; i < CLIENTS; i++) assert_true(fabs(qgm_engine_reference_params(e, i)[3] - want[step]) < 1e-15);
+    }
+    qgm_engine_close(&e);
+    qgm_topology_close(&t);
+}
+
+/* Ages are those of the newest message that has come; bounded, never from before a crash; and P is P. */
+static void messages_are_late_as_asked(void **state)
+{
+    (void)state;
+    enum { MOST = 3, STEPS = 3000 };
+    struct qgm_faults *f = open_faults(
+        (struct qgm_fault_config){ .stale = 0.2, .stale_steps = MOST, .crash = 0.02, .crash_steps = 2, .seed = 8 });
+    int age[CLIENTS] = { 0 }, up[CLIENTS] = { 0 };
+    long all = 0, fresh = 0, counts[MOST + 1] = { 0 };
+    for (long t = 0; t < STEPS; t++) {
+        qgm_faults_step(f, t);
+        for (int i = 0; i < CLIENTS; i++) {
+            if (qgm_faults_down(f, i)) {
+                up[i] = 0;
+                continue;
+            }
+            int now = qgm_faults_age(f, i, 1);
+            assert_true(now >= 0 && now <= MOST && now <= up[i]);
+            assert_true(now <= age[i] + 1 || up[i] == 0); /* what has come stays */
+            age[i] = now;
+            up[i]++;
+            all++;
+            fresh += now == 0;
+            counts[now]++;
+        }
+    }
+    double rate = (double)(all - fresh) / (double)all; /* a little less: after crashes none is late */
+    assert_true(rate > 0.17 && rate < 0.21);
+    /* age 2: late now, and the one before by 2 or 3 */
+    assert_true(fabs((double)(counts[2] + counts[3]) / (double)all - 0.2 * 0.2 * 2 / 3) < 0.01);
+    assert_true(counts[MOST] > 0);
+    qgm_faults_close(&f);
+}
+
+/* D-SGD with two gradient steps an exchange, gradient tracking with two messages: by plain loops that remember all. */
+static void neighbours_mix_what_has_come(void **state)
+{
+    (void)state;
+    enum { STEPS = 24, EVERY = 2 };
+    struct qgm_fault_config config = { .stale = 0.5, .stale_steps = 3, .drop = 0.1, .crash = 0.03, .crash_steps = 2 };
+    struct qgm_topology *t = open_graph("torus");
+    struct qgm_engine *e = open_engine("dsgd:local=2", t, config);
+    struct qgm_faults *f = open_faults(config);
+    static double x[CLIENTS][DIM], h[STEPS][CLIENTS][DIM];
+    long late = 0;
+    for (int i = 0; i < CLIENTS; i++)
+        for (int k = 0; k < DIM; k++) x[i][k] = qgm_engine_reference_params(e, i)[k] = value(i, k, -1);
+    for (long step = 0; step < STEPS; step++) {
+        const struct qgm_row *rows = qgm_topology_rows(t, step);
+        bool exchanges = step % EVERY == EVERY - 1;
+        qgm_faults_step(f, step);
+        for (int i = 0; i < CLIENTS; i++)
+            for (int k = 0; k < DIM; k++) {
+                qgm_engine_reference_grad(e, i)[k] = value(i, k, step);
+                h[step][i][k] = x[i][k] - 0.1 * value(i, k, step);
+            }
+        for (int i = 0; i < CLIENTS; i++) {
+            for (int k = 0; k < DIM && !qgm_faults_down(f, i); k++) {
+                x[i][k] = exchanges ? 0 : h[step][i][k];
+                for (int j = 0; j < rows[i].n && exchanges; j++) {
+                    int from = qgm_faults_arrives(f, rows[i].from[j], i) ? rows[i].from[j] : i;
+                    int age = from == i ? 0 : qgm_faults_age(f, from, EVERY);
+                    x[i][k] += rows[i].w[j] * h[step - age * EVERY][from][k];
+                    late += age > 0;
+                }
+            }
+        }
+        assert_int_equal(qgm_engine_step(e, 0.1, NULL, NULL), 0);
+        for (int i = 0; i < CLIENTS; i++)
+            for (int k = 0; k < DIM; k++) assert_true(fabs(x[i][k] - qgm_engine_reference_params(e, i)[k]) < 1e-12);
+    }
+    assert_true(late > 100);
+    qgm_faults_close(&f);
+    qgm_engine_close(&e);
+    qgm_topology_close(&t);
+}
+
+/* Two messages, always one step late: x' = W_ii x + sum W_ij x_j,last - lr y, y' the same of y + g - g_last. */
+static void both_messages_are_late(void **state)
+{
+    (void)state;
+    struct qgm_topology *t = open_graph("ring");
+    struct qgm_engine *e = open_engine("gt", t, (struct qgm_fault_config){ .stale = 1, .stale_steps = 1 });
+    static double x[2][CLIENTS], y[2][CLIENTS], g[2][CLIENTS];
+    const struct qgm_row *rows = qgm_topology_rows(t, 0);
+    double mixed[CLIENTS] = { 0 };
+    for (int i = 0; i < CLIENTS; i++) x[0][i] = qgm_engine_reference_params(e, i)[5] = value(i, 5, -1);
+    for (long step = 0; step < 12; step++) {
+        int now = (int)(step % 2);
+        for (int i = 0; i < CLIENTS; i++) {
+            g[now][i] = qgm_engine_reference_grad(e, i)[5] = value(i, 5, step);
+            y[now][i] = mixed[i] + g[now][i] - (step ? g[!now][i] : 0);
+        }
+        double next[CLIENTS] = { 0 };
+        for (int i = 0; i < CLIENTS; i++) {
+            mixed[i] = 0;
+            for (int k = 0; k < rows[i].n; k++) {
+                int j = rows[i].from[k], when = j != i && step ? !now : now;
+                next[i] += rows[i].w[k] * x[when][j];
+                mixed[i] += rows[i].w[k] * y[when][j];
+            }
+            next[i] -= 0.1 * y[now][i];
+        }
+        memcpy(x[!now], next, sizeof next);
+        assert_int_equal(qgm_engine_step(e, 0.1, NULL, NULL), 0);
+        for (int i = 0; i < CLIENTS; i++) assert_true(fabs(next[i] - qgm_engine_reference_params(e, i)[5]) < 1e-12);
+    }
+    qgm_engine_close(&e);
+    qgm_topology_close(&t);
+}
+
+static void who_cannot_go_on_with_old_messages(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        { "sgp", "exponential", "counted twice" },
+        { "choco", "ring", "added twice" },
+        { "relaysgd", "chain", "told apart" },
+    };
+    for (size_t c = 0; c < QGM_COUNT(cases); c++) {
+        struct qgm_topology *t = open_graph(cases[c][1]);
+        struct qgm_engine *e = NULL;
+        struct qgm_error err = { 0 };
+        struct qgm_engine_config config = {
+            .algo = cases[c][0], .topology = t, .dim = DIM, .faults = { .stale = 0.1, .stale_steps = 2 }
+        };
+        assert_int_equal(qgm_engine_open(&e, &config, &err), -1);
+        assert_non_null(strstr(err.text, cases[c][2]));
+        config.faults.stale_steps = 0; /* late by nothing */
+        assert_int_equal(qgm_engine_open(&e, &config, &err), 0);
         qgm_engine_close(&e);
         qgm_topology_close(&t);
     }
@@ -232,7 +390,9 @@ int main(void)
         cmocka_unit_test(rates_are_as_asked),         cmocka_unit_test(crashes_last_as_long_as_asked),
         cmocka_unit_test(weights_keep_their_sums),    cmocka_unit_test(gossip_is_what_the_schedule_says),
         cmocka_unit_test(push_sum_still_averages),    cmocka_unit_test(agreement_is_kept),
-        cmocka_unit_test(means_over_all_are_refused),
+        cmocka_unit_test(means_over_all_are_refused), cmocka_unit_test(one_step_late_by_hand),
+        cmocka_unit_test(messages_are_late_as_asked), cmocka_unit_test(neighbours_mix_what_has_come),
+        cmocka_unit_test(both_messages_are_late),     cmocka_unit_test(who_cannot_go_on_with_old_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,7 +47,12 @@ killed() {
         wait $process 2>/dev/null
         code=$?
         if [ $code = 0 ]; then ended=yes; break; fi
-        [ -e "$name" ] && { fail "$name: a folder under its name before the run has ended"; return; }
+        if [ -e "$name" ]; then # killed after its last deed: the record is whole
+            grep -q '"record":"end"' "$name/run.jsonl" || { fail "$name: a folder under its name before the run has ended"; return; }
+            sed -n 's/.*"record":"end".*"digest":"\([0-9a-f]*\)".*/digest \1/p' "$name/run.jsonl" >out.txt
+            ended=yes
+            break
+        fi
         [ $signal = INT ] && [ $code = 1 ] && ! grep -q 'with --resume goes on' stderr.txt && fail "$name: no word on how to go on"
     done
     [ $ended = yes ] || "$bin/qgm-train" "$@" --quiet --out "$name" --resume >out.txt 2>stderr.txt || fail "$name: the last part"
@@ -68,6 +73,7 @@ killed qg "$kills" $small --algo qg-dsgdm-n --model resnet8:norm=bn --steps 40 -
 killed push $((kills / 3)) $small --algo sgpm-n --model mlp --topology one-peer-exponential --steps 250 --checkpoint-every 0.05s
 killed relay $((kills / 3)) $small --algo relaysgdm --topology chain --model mlp --steps 250 --checkpoint-every 10 \
     --drop 0.1 --crash 0.01 --network ethernet:spread=0.3
+killed late $((kills / 3)) $small --algo gt --lr 0.02 --model mlp --steps 200 --checkpoint-every 10 --stale 0.5 --stale-steps 3 --crash 0.01
 killed choco $((kills / 3)) $small --algo qg-choco --model mlp --steps 100 --checkpoint-every 10
 killed norm $((kills / 3)) $small --algo qg-dadam --model mlp --lr 0.01 --steps 150 --checkpoint-every 10
 

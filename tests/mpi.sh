@@ -48,6 +48,9 @@ cases='--algo dsgd --topology ring --steps 3
 --algo qg-dsgdm-n --topology ring --steps 6 --drop 0.2 --crash 0.1 --crash-steps 2
 --algo relaysgdm --topology binary-tree --steps 6 --drop 0.2 --fail-links 0.1 --crash 0.1 --crash-steps 2
 --algo sgp --topology one-peer-exponential --steps 6 --drop 0.2
+--algo qg-dsgdm-n --topology ring --steps 8 --stale 0.5 --stale-steps 3
+--algo gt --topology torus --steps 8 --stale 0.4 --stale-steps 2 --drop 0.1 --crash 0.05 --crash-steps 2
+--algo dsgd:local=2 --topology random-matching --steps 8 --stale 0.5 --stale-steps 2
 --algo sgd-central --topology ring --steps 2
 --algo qg-dsgdm --topology ring --model resnet8:norm=bn --clients 16 --steps 1 --batch 2'
 echo "$cases" >cases.txt
