@@ -72,6 +72,8 @@ struct qgm_algo {
     int bytes;                /* compulsory traffic of a step with default knobs: bytes a parameter a client */
     bool momentum;            /* reads step.momentum (and step.nesterov) */
     bool nesterov;            /* what step.nesterov is */
+    bool spends_gradient;     /* state number `states`, as far as it is used, is the gradient: maps overwrite it, and it
+                                 does not outlive the step */
     bool push_sum;            /* the engine mixes a weight along with the messages: block.mass */
     bool increments;          /* messages are differences to what was sent before: a lost one changes nothing */
     bool local_steps;         /* admits gradient steps without exchange: takes the common option local=K */

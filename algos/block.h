@@ -15,7 +15,7 @@ struct qgm_block {
     int client;
     real *x;
     const real *g;
-    real *state[QGM_MAX_STATES];
+    real *state[QGM_MAX_STATES]; /* where gradients are spent, the one behind the last is g */
     real *out[QGM_MAX_MESSAGES];
     const real *in[QGM_MAX_MESSAGES];
     double norm;            /* result of the last NORM stage */

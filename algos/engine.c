@@ -373,6 +373,8 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
     QGM_TRY(begin_step(e, lr, err));
     int n = select_stages(e);
     e->pass.slot = 0;
+    bool spends = e->algo->spends_gradient;
+    if (telemetry && spends) qgm_engine_observe(e, false, true);
     for (int begin = 0, end; begin < n; begin = end) {
         for (end = begin; end < n && e->active[end].op != QGM_OP_NORM; end++) continue;
         bool barrier = end < n;
@@ -389,7 +391,7 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
         e->mass = e->mass_next;
         e->mass_next = old;
     }
-    if (telemetry && e->group->ranks > 1) qgm_engine_observe(e);
+    if (telemetry && e->group->ranks > 1) qgm_engine_observe(e, true, !spends);
     if (telemetry) sum_telemetry(e, telemetry);
     e->step.t++;
     return 0;

@@ -35,8 +35,9 @@ struct qgm_telemetry {
     double mean_norm; /* || xbar || */
     double zeta2;     /* 1/n sum_i || g_i - gbar ||^2: gradient dissimilarity of the mini-batches */
     double grad_norm; /* || gbar || */
-    double
-        cosine; /* sum_i <v_i, g_i> / sqrt(sum ||v_i||^2 sum ||g_i||^2), v the algorithm's momentum state; NaN: none */
+    /* sum_i <v_i, g_i> / sqrt(sum ||v_i||^2 sum ||g_i||^2), v the algorithm's momentum state (of qg-dadam, which spends
+     * the gradient, before the step); NaN: none */
+    double cosine;
 };
 
 /* Refuses (QGM_USAGE) unknown names and options, and graphs that lack what the algorithm needs, saying what would help.

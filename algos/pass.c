@@ -226,6 +226,7 @@ static void run_part(struct place *w)
         b.x = row_of(p, i, 0) + w->at;
         b.g = row_of(p, i, 1) + w->at;
         for (int s = 0; s < p->states; s++) b.state[s] = row_of(p, i, 2 + s) + w->at;
+        if (p->algo->spends_gradient) b.state[p->states] = row_of(p, i, 1) + w->at;
         for (int m = 0; m < p->algo->messages; m++)
             b.out[m] = (real *)ex->op->panels(p->exchange, w->thread, w->flight, w->buffer, m)[b.client] + w->in_panel;
         b.norm = p->norm[i];
@@ -309,36 +310,38 @@ static void add_pieces(struct qgm_view view, size_t len, double *out)
     for (size_t k = 0; k < len; k += PIECE) {
         double sum[2 * QGM_SPREADS] = { 0 };
         size_t piece = least(len - k, PIECE);
-        spread(view.x, &view, piece, sum + 2 * QGM_SPREAD_X);
-        spread(view.g, &view, piece, sum + 2 * QGM_SPREAD_G);
+        if (view.x) spread(view.x, &view, piece, sum + 2 * QGM_SPREAD_X);
+        if (view.g) spread(view.g, &view, piece, sum + 2 * QGM_SPREAD_G);
         if (view.v) cosine(&view, piece, sum + 2 * QGM_SPREAD_COSINE);
         for (int i = 0; i < 2 * QGM_SPREADS; i++) out[i] += sum[i];
-        view.x = (const real *)view.x + PIECE;
-        view.g = (const real *)view.g + PIECE;
+        if (view.x) view.x = (const real *)view.x + PIECE;
+        if (view.g) view.g = (const real *)view.g + PIECE;
         if (view.v) view.v = (const real *)view.v + PIECE;
     }
 }
 
-static void clear(double *out)
+static void clear(const struct qgm_view *view, double *out)
 {
-    for (int i = 0; i < 2 * QGM_SPREADS; i++) out[i] = 0;
+    const bool measured[QGM_SPREADS] = { view->x, view->g, view->v };
+    for (int i = 0; i < 2 * QGM_SPREADS; i++)
+        if (measured[i / 2]) out[i] = 0;
 }
 
 void QGM_ISA(qgm_pass_observe)(const struct qgm_view *view, size_t len, double *out)
 {
-    clear(out);
+    clear(view, out);
     add_pieces(*view, len, out);
 }
 
 static void observe(const struct qgm_pass *p, size_t at, size_t len)
 {
-    struct qgm_view view = { .x = row_of(p, 0, 0) + at,
-                             .g = row_of(p, 0, 1) + at,
-                             .v = p->algo->velocity ? row_of(p, 0, 1 + p->algo->velocity) + at : NULL,
-                             .step = p->client,
-                             .clients = p->exchange->count };
+    struct qgm_view view = { .x = row_of(p, 0, 0) + at, .step = p->client, .clients = p->exchange->count };
+    if (!p->algo->spends_gradient) {
+        view.g = row_of(p, 0, 1) + at;
+        view.v = p->algo->velocity ? row_of(p, 0, 1 + p->algo->velocity) + at : NULL;
+    }
     double *out = p->telemetry + at / QGM_BLOCK * 2 * QGM_SPREADS;
-    if (at % QGM_BLOCK == 0) clear(out);
+    if (at % QGM_BLOCK == 0) clear(&view, out);
     add_pieces(view, len, out);
 }
 

@@ -49,7 +49,8 @@ struct qgm_pass {
     double *telemetry; /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
 };
 
-/* Rows of all clients at some block: client i's x at x + i step, and so on. v: the momentum state, or NULL. */
+/* Rows of all clients at some block: client i's x at x + i step, and so on; v: the momentum state. Of x and g, what is
+ * NULL is not measured; v goes with g. */
 struct qgm_view {
     const void *x, *g, *v;
     size_t step; /* elements */
@@ -59,7 +60,7 @@ struct qgm_view {
 #ifdef QGM_SUFFIX
 /* Run the blocks of one thread's share. */
 void QGM_ISA(qgm_pass_run)(const struct qgm_pass *pass, int thread);
-/* Telemetry of one block: sums over clients, [2 * QGM_SPREADS]. */
+/* Telemetry of one block: sums over clients, [2 * QGM_SPREADS]; those of what is not measured stay as they are. */
 void QGM_ISA(qgm_pass_observe)(const struct qgm_view *view, size_t len, double *out);
 #endif
 

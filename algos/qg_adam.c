@@ -3,18 +3,12 @@
  * SPDX-License-Identifier: MIT */
 #include "adam.h"
 
-enum { M, V, D };                            /* moments; displacement, or the gradient on its way to its norm */
+enum { M, V, STATES, G = STATES, D = G };    /* moments; the gradient, from `move` on the displacement */
 enum { VERSION = ADAM_OWN_KNOBS, NORM_EPS }; /* knobs */
 enum { ORIGINAL, V1, V2 };
 static const char *const versions[] = { "original", "v1", "v2", NULL };
 
 static bool normalises(const struct qgm_step *s) { return s->knob[VERSION] == V1; }
-
-static void copy_gradient(const struct qgm_step *s, struct qgm_block *b)
-{
-    (void)s;
-    EACH(b, k) vf_store(b->state[D] + k, vf_load(b->g + k));
-}
 
 /* send Adam's new x, from m~ = beta1 m + (1 - beta1) g (original: beta1 m + g) and v~ = beta2 v + (1 - beta2) g^2;
  * v2 keeps m~ */
@@ -35,7 +29,7 @@ static void half(const struct qgm_step *s, struct qgm_block *b)
     }
 }
 
-/* d = x - x';  x <- x' */
+/* d = x - x' in the place of g, which all clients have used by now;  x <- x' */
 static void move(const struct qgm_step *s, struct qgm_block *b)
 {
     (void)s;
@@ -67,9 +61,10 @@ QGM_FAMILY(qg_adam) = {
       .source = "Lin et al. 2021, Algorithm 2 and released code",
       .about = "quasi-global Adam; v1 normalises the gradient of the whole model, not of each filter",
       .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,
-      .states = 3,
+      .states = STATES,
       .messages = 1,
       .bytes = 40, /* x g m v read, x m d written; then d v read, v written */
+      .spends_gradient = true,
       .local_steps = true,
       .counted = QGM_LIN2021_ONCE,
       .velocity = 1 + M,
@@ -77,8 +72,7 @@ QGM_FAMILY(qg_adam) = {
                 { "version", "of the released code", V2, .choices = versions },
                 { "norm-eps", "added to the norm of the displacement", 1e-8, 1e-300, 1 } },
       .prepare = adam_prepare,
-      .stage = { QGM_MAP_WHEN(copy_gradient, normalises),
-                 { .op = QGM_OP_NORM, .arg = D, .when = normalises },
+      .stage = { { .op = QGM_OP_NORM, .arg = G, .when = normalises },
                  QGM_MAP(half),
                  QGM_MIX(1),
                  QGM_MAP(move),

@@ -309,6 +309,14 @@ static bool compresses(const char *algo)
     return strstr(algo, "choco") || strncmp(algo, "beer", 4) == 0 || strncmp(algo, "motef", 5) == 0;
 }
 
+/* A step without a gradient: written anew, since a step may spend it. */
+static void coast(struct qgm_engine *e)
+{
+    for (int i = 0; i < qgm_engine_clients(e); i++)
+        for (size_t k = 0; k < qgm_engine_dim(e); k++) g_of(e, i)[k] = 0;
+    qgm_engine_step(e, 0.1, NULL, NULL);
+}
+
 static void agreement_without_gradient_stays(void **state)
 {
     (void)state;
@@ -317,7 +325,7 @@ static void agreement_without_gradient_stays(void **state)
         struct qgm_engine *e = open_engine(*algo, t, 20, 0.9);
         for (int i = 0; i < 6; i++)
             for (int k = 0; k < 20; k++) x_of(e, i)[k] = k - 3.25;
-        for (int s = 0; s < 5; s++) qgm_engine_step(e, 0.1, NULL, NULL);
+        for (int s = 0; s < 5; s++) coast(e);
         for (int i = 0; i < 6; i++)
             for (int k = 0; k < 20; k++)
                 if (fabs(x_of(e, i)[k] - (k - 3.25)) > 1e-12) fail_msg("%s: moved without a gradient", *algo);
@@ -392,7 +400,7 @@ static void mixing_keeps_the_mean(void **state)
         bool adaptive = strstr(*algo, "adam"); /* its steps are not linear in what moved */
         for (int i = 0; i < 6; i++)
             for (int k = 0; k < 20; k++) x_of(e, i)[k] = (i * 5 + k * 3) % 7;
-        for (int s = 0; s < (adaptive ? 1 : 8); s++) qgm_engine_step(e, 0.1, NULL, NULL);
+        for (int s = 0; s < (adaptive ? 1 : 8); s++) coast(e);
         for (int k = 0; k < 20; k++) {
             double before = 0, after = 0;
             for (int i = 0; i < 6; i++) {

@@ -95,39 +95,69 @@ static void same_bits_everywhere(void **state)
 
 static double square(double x) { return x * x; }
 
+/* 1/n sum_i || v_i - vbar ||^2 and || vbar ||, of parameters or gradients. */
+struct plain {
+    double apart, norm;
+};
+static struct plain plain_sums(struct qgm_engine *e, float *row(struct qgm_engine *, int))
+{
+    struct plain p = { 0 };
+    int n = qgm_engine_clients(e);
+    for (size_t k = 0; k < qgm_engine_dim(e); k++) {
+        double mean = 0;
+        for (int i = 0; i < n; i++) mean += (double)row(e, i)[k] / n;
+        for (int i = 0; i < n; i++) p.apart += square((double)row(e, i)[k] - mean) / n;
+        p.norm += mean * mean;
+    }
+    p.norm = sqrt(p.norm);
+    return p;
+}
+
 static void telemetry_is_what_it_says(void **state)
 {
     (void)state;
-    enum { N = 5, DIM = 2500 };
-    struct qgm_topology *t = open_graph("ring", N);
-    struct qgm_engine_config config = {
-        .algo = "dsgdm", .topology = t, .dim = DIM, .momentum = 0.5, .telemetry = true
-    };
-    struct qgm_engine *e = open_engine(&config);
-    struct qgm_telemetry m;
-    fill(e, true);
-    fill(e, false);
-    assert_int_equal(qgm_engine_step(e, 0.1, &m, NULL), 0);
-    double apart = 0, mean_norm = 0, zeta = 0, grad_norm = 0;
-    for (int k = 0; k < DIM; k++) {
-        double x = 0, g = 0;
-        for (int i = 0; i < N; i++) {
-            x += (double)qgm_engine_params(e, i)[k] / N;
-            g += (double)qgm_engine_grad(e, i)[k] / N;
+    static const char *const algos[] = { "dsgdm", "qg-dadam", "qg-dadam:version=v1" }; /* these spend the gradient */
+    struct qgm_topology *t = open_graph("ring", 5);
+    for (size_t a = 0; a < QGM_COUNT(algos); a++) {
+        struct qgm_engine_config config = {
+            .algo = algos[a], .topology = t, .dim = 2500, .momentum = 0.5, .telemetry = true
+        };
+        struct qgm_engine *e = open_engine(&config);
+        struct qgm_telemetry m;
+        fill(e, true);
+        for (int s = 0; s < 2; s++) {
+            fill(e, false);
+            struct plain g = plain_sums(e, qgm_engine_grad);
+            assert_int_equal(qgm_engine_step(e, 0.1, &m, NULL), 0);
+            struct plain x = plain_sums(e, qgm_engine_params);
+            assert_true(fabs(m.consensus / sqrt(x.apart) - 1) < 1e-5);
+            assert_true(fabs(m.mean_norm / x.norm - 1) < 1e-5);
+            assert_true(fabs(m.zeta2 / g.apart - 1) < 1e-5);
+            assert_true(fabs(m.grad_norm / g.norm - 1) < 1e-5);
+            if (s == 0 && a == 0) assert_true(fabs(m.cosine - 1) < 1e-5); /* by now the momentum is the gradient */
+            if (s == 0 && a > 0) assert_true(isnan(m.cosine));            /* there was none before the step */
         }
-        mean_norm += x * x;
-        grad_norm += g * g;
-        for (int i = 0; i < N; i++) {
-            apart += square((double)qgm_engine_params(e, i)[k] - x) / N;
-            zeta += square((double)qgm_engine_grad(e, i)[k] - g) / N;
-        }
+        qgm_engine_close(&e);
     }
-    assert_true(fabs(m.consensus / sqrt(apart) - 1) < 1e-5);
-    assert_true(fabs(m.mean_norm / sqrt(mean_norm) - 1) < 1e-5);
-    assert_true(fabs(m.zeta2 / zeta - 1) < 1e-5);
-    assert_true(fabs(m.grad_norm / sqrt(grad_norm) - 1) < 1e-5);
-    assert_true(fabs(m.cosine - 1) < 1e-5); /* after one step the momentum is the gradient */
-    qgm_engine_close(&e);
+    qgm_topology_close(&t);
+}
+
+/* 16 clients of an encoder of 22.7 M parameters must fit in 6 GiB under any version: four rows each, and little else.
+ */
+static void quasi_global_adam_holds_four_rows(void **state)
+{
+    (void)state;
+    static const char *const algos[] = { "qg-dadam", "qg-dadam:version=v1", "qg-dadam:version=original" };
+    struct qgm_topology *t = open_graph("ring", 16);
+    for (size_t a = 0; a < QGM_COUNT(algos); a++) {
+        struct qgm_engine_config config = {
+            .algo = algos[a], .topology = t, .dim = 22714768, .threads = 2, .telemetry = true
+        };
+        size_t bytes = 0;
+        struct qgm_error err = { 0 };
+        assert_int_equal(qgm_engine_measure(&bytes, &config, &err), 0);
+        assert_true(bytes < 4.01 * 16 * 4 * 22714768.0);
+    }
     qgm_topology_close(&t);
 }
 
@@ -385,6 +415,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_bits_everywhere),
         cmocka_unit_test(telemetry_is_what_it_says),
+        cmocka_unit_test(quasi_global_adam_holds_four_rows),
         cmocka_unit_test(average_and_digest),
         cmocka_unit_test(bytes_as_sent_and_as_counted),
         cmocka_unit_test(largest_magnitudes_get_through),
