@@ -1,66 +1,108 @@
-/* Matrix product, blocked as in Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): a
- * panel of b in L1, a block of a in L2, both packed where that pays. SPDX-License-Identifier: MIT */
+/* Matrix product, blocked as in Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008), with
+ * the roles of the operands changed, c being row-major: a block of b stays in L2 and streams past a few rows of a that
+ * stay in L1, so that c is walked along its rows, a page or two a row. SPDX-License-Identifier: MIT */
 #include "kernels.h"
 #include "tile.h"
 #include <assert.h>
+#include <string.h>
 
-/* Widths of a panel of b and sizes of blocks. sizes.c knows that KC = 384, MC <= 168 and NC = 2048. */
-enum { NV = TILE_NV, NR = VF * NV, MR = TILE_NV == 2 ? TILE_ROWS_2 : TILE_ROWS_1 };
-enum { KC = 384, MC = 168 / MR * MR, NC = 2048 };
+/* NR: the width of a panel of b. A block of b is KC x NC, 768 or 384 KB. Rows of a are packed MB at a time and kept MC
+ * at a time. sizes.c knows that KC = 384, NC <= 512 and MC = 2048. WIDE: vectors of c that one row alone keeps. */
+enum { NV = TILE_NV, NR = VF * NV, MR = TILE_NV == 2 ? TILE_ROWS_2 : TILE_ROWS_1, WIDE = 4 * NV };
+enum { KC = 384, NC = 256 * NV, MB = 112 / MR * MR, MC = 2048, AHEAD = 16 };
 
 static inline int least(int a, int b) { return a < b ? a : b; }
+static inline int most(int a, int b) { return a > b ? a : b; }
 
 /* One block of the product: rows i.., columns j.., terms p.. . */
 struct block {
     const struct qgm_gemm *g;
     int i, m, j, n, p, k;
-    float *a, *b; /* room for the packed operands */
+    float *a, *b; /* room for the packed operands; a NULL: not packed */
 };
 
-/* Columns j .. j + cols - 1 of op(b), terms p .. p + k - 1, as k rows of `width` floats, zeros behind cols. */
-static void pack_b(const struct block *block, int j, int cols, int width, float *to)
+/* Packed b: needed when transposed; otherwise when enough rows reuse it. Columns that do not fill vectors always are.
+ */
+static bool packs_b(const struct qgm_gemm *g) { return g->tb || g->m > 64; }
+
+/* Rows of a whose lines would meet in a first-level cache of 4 KB a way, when taken where they are: each holds KC
+ * floats at most, 1536 bytes, and starts a multiple of lda after the first. */
+static bool crowded(const struct qgm_gemm *g)
+{
+    int meet = 0;
+    for (int i = 0; i < MR; i++) {
+        int at = (int)((ptrdiff_t)i * g->lda % 1024);
+        meet += at < KC / 2 || at > 1024 - KC / 2;
+    }
+    return meet > 8;
+}
+
+/* Packed a: worth it when enough panels of b reuse it and its rows crowd a cache set, or its columns lie on a page
+ * each. */
+static bool packs_a(const struct qgm_gemm *g) { return g->n > 128 && (g->ta || (g->k > 64 && crowded(g))); }
+
+/* The first panel to pack: all, or only a last one that is not whole. */
+static int first_packed(const struct block *block)
+{
+    return packs_b(block->g) ? 0 : block->n / VF * VF == block->n ? block->n : (block->n - 1) / NR * NR;
+}
+
+/* Columns of op(b) in panels of NR, the last one of whole vectors, zeros behind n; each k rows of its width. */
+static void pack_b(const struct block *block)
 {
     const struct qgm_gemm *g = block->g;
-    if (!g->tb) {
-        const float *from = g->b + (ptrdiff_t)block->p * g->ldb + j;
+    for (int j = first_packed(block); j < block->n; j += NR) {
+        int cols = least(NR, block->n - j), width = (cols + VF - 1) / VF * VF;
+        float *to = block->b + (ptrdiff_t)j * block->k;
+        if (g->tb) {
+            tile_transpose(g->b + (ptrdiff_t)(block->j + j) * g->ldb + block->p, g->ldb, cols, block->k, to, width);
+            continue;
+        }
+        const float *from = g->b + (ptrdiff_t)block->p * g->ldb + block->j + j;
         for (int p = 0; p < block->k; p++, from += g->ldb, to += width)
             for (int l = 0; l < width; l += VF) {
-                __builtin_prefetch(from + 16 * (ptrdiff_t)g->ldb + l); /* a row is too short to be foreseen */
+                __builtin_prefetch(from + AHEAD * (ptrdiff_t)g->ldb + l); /* a row is too short to be foreseen */
                 vf_store(to + l, tile_load_(from + l, cols - l > 0 ? cols - l : 0));
             }
-        return;
     }
-    tile_transpose(g->b + (ptrdiff_t)j * g->ldb + block->p, g->ldb, cols, block->k, to, width);
 }
 
-/* Rows i .. i + rows - 1 of op(a) as k columns of `rows` floats. */
-static void pack_a(const struct block *block, int i, int rows, float *to)
+/* How many of `rows` a tile takes: the last two are even rather than one of them too short to hide latency. */
+static int take_rows(const struct block *block, int rows)
+{
+    int full = block->g->n <= VF ? tile_rows(1) : MR;
+    return rows <= full ? rows : rows < 2 * full ? (rows + 1) / 2 : full;
+}
+
+/* Rows i .. i + m - 1 of op(a), tile by tile, each k columns of its rows. */
+static void pack_a(const struct block *block, int i, int m, float *to)
 {
     const struct qgm_gemm *g = block->g;
-    if (g->ta) {
-        const float *from = g->a + (ptrdiff_t)block->p * g->lda + i;
-        for (int p = 0; p < block->k; p++, from += g->lda, to += rows)
-            for (int r = 0; r < rows; r++) to[r] = from[r];
-        return;
+    for (int done = 0, rows; !g->ta && done < m; done += rows, to += (ptrdiff_t)rows * block->k) {
+        rows = take_rows(block, m - done);
+        tile_transpose(g->a + (ptrdiff_t)(i + done) * g->lda + block->p, g->lda, rows, block->k, to, rows);
     }
-    tile_transpose(g->a + (ptrdiff_t)i * g->lda + block->p, g->lda, rows, block->k, to, rows);
+    const float *from = g->a + (ptrdiff_t)block->p * g->lda + i;
+    for (int p = 0; g->ta && p < block->k; p++, from += g->lda)
+        for (int done = 0, rows; done < m; done += rows) {
+            rows = take_rows(block, m - done);
+            float *tile = to + (ptrdiff_t)done * block->k + (ptrdiff_t)p * rows;
+            __builtin_prefetch(from + AHEAD * (ptrdiff_t)g->lda + done);
+            if (rows == MR)
+                memcpy(tile, from + done, MR * sizeof *to); /* a constant: a few vectors */
+            else
+                memcpy(tile, from + done, (size_t)rows * sizeof *to);
+        }
 }
 
-/* Packed a: reused by every panel of b, so worth it from a few panels up, when rows at a distance of a power of two
- * begin to fall on the same cache sets. */
-static bool packs_a(const struct qgm_gemm *g) { return g->n > 256; }
-/* Packed b: needed when transposed or when columns do not fill vectors; otherwise when enough rows reuse it. */
-static bool packs_b(const struct qgm_gemm *g, int cols, int width) { return g->tb || cols < width || g->m > 64; }
-
 /* The tile's start and finish in the chain over all k. */
-static struct tile begin_tile(const struct block *block, int cols)
+static struct tile begin_tile(const struct block *block)
 {
     const struct qgm_gemm *g = block->g;
     bool first = block->p == 0, last = block->p + block->k == g->k, continues = g->beta == 1;
     return (struct tile){ .k = block->k,
                           .segments = 1,
                           .repeats = 1,
-                          .cols = cols,
                           .ldc = g->ldc,
                           .start = !first || continues ? FROM_C
                                    : g->bias           ? FROM_BIAS
@@ -69,59 +111,92 @@ static struct tile begin_tile(const struct block *block, int cols)
                           .relu = last && g->relu };
 }
 
-/* All rows of the block against one panel of b. */
-static void multiply_panel(const struct block *block, int j, int cols, const float *b, ptrdiff_t ldb)
+/* Rows i .. i + m - 1 against all panels of b; a: those rows packed, or NULL. */
+static void multiply_rows(const struct block *block, int i, int m, const float *a)
 {
     const struct qgm_gemm *g = block->g;
-    int nv = (cols + VF - 1) / VF, most = NV == nv ? tile_rows(nv) : least(tile_rows(nv), tile_rows(NV));
-    struct tile t = begin_tile(block, cols);
-    t.b = b, t.ldb = ldb, t.bias = g->bias ? g->bias + j : NULL;
-    for (int i = 0, rows; i < block->m; i += rows) {
-        rows = least(most, block->m - i);
-        t.c = g->c + (ptrdiff_t)(block->i + i) * g->ldc + j;
-        t.soon = t.c + (ptrdiff_t)rows * g->ldc;
-        if (block->a)
-            t.a = block->a + (ptrdiff_t)i * block->k, t.step = rows;
-        else if (g->ta)
-            t.a = g->a + (ptrdiff_t)block->p * g->lda + block->i + i, t.step = g->lda;
-        else
-            t.a = g->a + (ptrdiff_t)(block->i + i) * g->lda + block->p, t.row = g->lda;
-        QGM_ISA(qgm_tile)(block->a || g->ta ? BY_COLUMN : BY_ROW, rows, nv, &t);
+    int packed = first_packed(block);
+    struct tile t = begin_tile(block);
+    for (int end = i + m, rows; i < end; i += rows) {
+        rows = take_rows(block, end - i);
+        t.a = a ? a : g->ta ? g->a + (ptrdiff_t)block->p * g->lda + i : g->a + (ptrdiff_t)i * g->lda + block->p;
+        t.row = g->lda, t.step = a ? rows : g->lda;
+        for (int j = 0; j < block->n; j += NR) {
+            int nv = least(NV, (block->n - j + VF - 1) / VF);
+            t.cols = least(NR, block->n - j);
+            if (j >= packed)
+                t.b = block->b + (ptrdiff_t)j * block->k, t.ldb = nv * VF;
+            else
+                t.b = g->b + (ptrdiff_t)block->p * g->ldb + block->j + j, t.ldb = g->ldb;
+            t.bias = g->bias ? g->bias + block->j + j : NULL;
+            t.c = g->c + (ptrdiff_t)i * g->ldc + block->j + j;
+            t.soon = t.c + NR;
+            QGM_ISA(qgm_tile)(a || g->ta ? BY_COLUMN : BY_ROW, rows, nv, &t);
+        }
+        if (a) a += (ptrdiff_t)rows * block->k;
     }
 }
 
-/* All panels of the block: b is packed the first time, by the first block of rows. */
-static void multiply_block(struct block *block)
+/* A block of b against the rows i .. i + m - 1, which are packed when the first block of columns meets them and kept
+ * when there are more. */
+static void multiply_block(const struct block *block)
 {
     const struct qgm_gemm *g = block->g;
-    int most = tile_rows(NV);
-    for (int i = 0; block->a && i < block->m; i += most)
-        pack_a(block, block->i + i, least(most, block->m - i), block->a + (ptrdiff_t)i * block->k);
-    for (int j = 0; j < block->n; j += NR) {
-        int cols = least(NR, block->n - j), width = (cols + VF - 1) / VF * VF;
-        if (packs_b(g, cols, width)) {
-            float *panel = block->b + (ptrdiff_t)j * block->k;
-            if (block->i == 0) pack_b(block, block->j + j, cols, width, panel);
-            multiply_panel(block, block->j + j, cols, panel, width);
-        } else {
-            multiply_panel(block, block->j + j, cols, g->b + (ptrdiff_t)block->p * g->ldb + block->j + j, g->ldb);
+    pack_b(block);
+    for (int i = 0; i < block->m; i += MB) {
+        int rows = least(MB, block->m - i);
+        float *a = block->a;
+        if (a && g->n > NC) a += (ptrdiff_t)i * block->k;
+        if (a && block->j == 0) pack_a(block, block->i + i, rows, a);
+        multiply_rows(block, block->i + i, rows, a);
+    }
+}
+
+/* One row: its chains are as many as columns, so that WIDE vectors of them hide the latency that a tile's would show.
+ * Returns how many columns are done. */
+static int multiply_row(const struct qgm_gemm *g)
+{
+    int j = 0;
+    for (; j + WIDE * VF <= g->n; j += WIDE * VF) {
+        vf acc[WIDE];
+        const float *first = g->beta == 1 ? g->c + j : g->bias ? g->bias + j : NULL, *b = g->b + j;
+        UNROLL
+        for (int l = 0; l < WIDE; l++) acc[l] = first ? vf_load(first + l * VF) : vf_zero();
+        for (int p = 0; p < g->k; p++, b += g->ldb) {
+            vf a = vf_set1(g->a[g->ta ? (ptrdiff_t)p * g->lda : p]);
+            UNROLL
+            for (int l = 0; l < WIDE; l++) acc[l] = vf_fma(a, vf_load(b + l * VF), acc[l]);
+        }
+        UNROLL
+        for (int l = 0; l < WIDE; l++) {
+            if (g->beta == 1 && g->bias) acc[l] = vf_add(acc[l], vf_load(g->bias + j + l * VF));
+            if (g->relu) acc[l] = vf_max(acc[l], vf_zero());
+            vf_store(g->c + j + l * VF, acc[l]);
         }
     }
+    return j;
 }
 
 void QGM_ISA(qgm_gemm)(const struct qgm_gemm *g, void *scratch);
 void QGM_ISA(qgm_gemm)(const struct qgm_gemm *g, void *scratch)
 {
     assert(g->beta == 0 || g->beta == 1);
-    float *room_b = scratch, *room_a = room_b + (ptrdiff_t)least(g->k, KC) * least((g->n + 31) / 32 * 32, NC);
-    struct block block = { .g = g, .a = packs_a(g) ? room_a : NULL, .b = room_b };
-    for (block.j = 0; block.j < g->n; block.j += NC) {
-        block.n = least(NC, g->n - block.j);
+    struct qgm_gemm rest = *g;
+    if (g->m == 1 && !g->tb) {
+        int done = multiply_row(g);
+        rest.n -= done, rest.b += done, rest.c += done;
+        if (rest.bias) rest.bias += done;
+    }
+    int parts = most(1, (g->k + KC - 1) / KC), terms = most(1, (g->k + parts - 1) / parts); /* even blocks */
+    float *room_b = scratch, *room_a = room_b + (ptrdiff_t)terms * least((rest.n + NR - 1) / NR * NR, NC);
+    struct block block = { .g = &rest, .a = packs_a(&rest) ? room_a : NULL, .b = room_b };
+    for (block.i = 0; block.i < rest.m; block.i += MC) {
+        block.m = least(MC, rest.m - block.i);
         /* k = 0 still writes c: one empty block of terms */
-        for (block.p = 0; block.p == 0 || block.p < g->k; block.p += KC) {
-            block.k = least(KC, g->k - block.p);
-            for (block.i = 0; block.i < g->m; block.i += MC) {
-                block.m = least(MC, g->m - block.i);
+        for (block.p = 0; block.p == 0 || block.p < rest.k; block.p += terms) {
+            block.k = least(terms, rest.k - block.p);
+            for (block.j = 0; block.j < rest.n; block.j += NC) {
+                block.n = least(NC, rest.n - block.j);
                 multiply_block(&block);
             }
         }
