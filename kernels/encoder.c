@@ -13,12 +13,13 @@ void QGM_ISA(qgm_softmax_rows_backward)(const float *y, float *dy, int rows, int
 
 static inline int lanes(int left) { return left < VF ? left : VF; }
 
-/* v in the first n lanes, 0 in the others. */
-VF_INLINE vf head(vf v, int n)
+VF_INLINE vm first(int n)
 {
     static const float lane[VF] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-    return vf_select(vf_gt(vf_set1((float)n), vf_load(lane)), v, vf_zero());
+    return vf_gt(vf_set1((float)n), vf_load(lane));
 }
+/* v in the first n lanes, 0 in the others. */
+VF_INLINE vf head(vf v, int n) { return vf_select(first(n), v, vf_zero()); }
 
 static inline double root(double x) { return __builtin_sqrt(x); }
 
@@ -70,26 +71,27 @@ void QGM_ISA(qgm_layernorm_backward)(const struct qgm_layernorm *t, const float 
     }
 }
 
-/* The normal distribution function. */
-VF_INLINE vf normal_cdf(vf x)
+/* x Phi(x), Phi being the normal distribution function: (1 + erf(x / sqrt 2)) / 2. */
+VF_INLINE vf gelu(vf x)
 {
     vf half = vf_set1(0.5f);
-    return vf_fma(half, vf_erf(vf_mul(x, vf_set1(0x1.6a09e6p-1f))), half); /* x / sqrt 2 */
+    return vf_mul(x, vf_fma(half, vf_erf(vf_mul(x, vf_set1(0x1.6a09e6p-1f))), half));
 }
 
-VF_INLINE vf gelu(vf x) { return vf_mul(x, normal_cdf(x)); }
-
-/* cdf + x pdf */
-VF_INLINE vf gelu_slope(vf x)
+VF_INLINE vf gelu_times(vf x, vf dy)
 {
-    vf pdf = vf_mul(vf_exp(vf_mul(vf_mul(x, x), vf_set1(-0.5f))), vf_set1(0x1.988454p-2f)); /* 1 / sqrt(2 pi) */
-    return vf_fma(x, pdf, normal_cdf(x));
+    vf half = vf_set1(0.5f);
+    return vf_mul(dy, vf_fma(half, vf_gelu_slope_(x), half));
 }
 
 void QGM_ISA(qgm_gelu_forward)(const float *x, float *y, size_t n)
 {
     size_t i = 0;
-    for (; i + VF <= n; i += VF) vf_store(y + i, gelu(vf_load(x + i)));
+    for (; i + VF <= n; i += VF) {
+        vf_ahead(x, i, n);
+        vf_ahead(y, i, n);
+        vf_store(y + i, gelu(vf_load(x + i)));
+    }
     int rest = (int)(n - i);
     if (rest) vf_store_n(y + i, gelu(vf_load_n(x + i, rest)), rest);
 }
@@ -97,32 +99,58 @@ void QGM_ISA(qgm_gelu_forward)(const float *x, float *y, size_t n)
 void QGM_ISA(qgm_gelu_backward)(const float *x, const float *dy, float *dx, size_t n)
 {
     size_t i = 0;
-    for (; i + VF <= n; i += VF) vf_store(dx + i, vf_mul(vf_load(dy + i), gelu_slope(vf_load(x + i))));
+    for (; i + VF <= n; i += VF) {
+        vf_ahead(x, i, n);
+        vf_ahead(dy, i, n);
+        vf_ahead(dx, i, n);
+        vf_store(dx + i, gelu_times(vf_load(x + i), vf_load(dy + i)));
+    }
     int rest = (int)(n - i);
-    if (rest) vf_store_n(dx + i, vf_mul(vf_load_n(dy + i, rest), gelu_slope(vf_load_n(x + i, rest))), rest);
+    if (rest) vf_store_n(dx + i, gelu_times(vf_load_n(x + i, rest), vf_load_n(dy + i, rest)), rest);
 }
 
-static float largest(const float *x, int n)
+VF_INLINE vf get(const float *p, int n) { return n == VF ? vf_load(p) : vf_load_n(p, n); }
+VF_INLINE void put(float *p, vf v, int n)
 {
-    float best = x[0];
-    for (int j = 1; j < n; j++) best = x[j] > best ? x[j] : best;
-    return best;
+    if (n == VF)
+        vf_store(p, v);
+    else
+        vf_store_n(p, v, n);
+}
+
+/* Of the numbers among them. A NaN may hide here: it comes back in the sum. */
+VF_INLINE float largest(const float *x, int n)
+{
+    vf best = vf_set1(-VF_INFINITY_);
+    int j = 0;
+    for (; j + VF <= n; j += VF) best = vf_max(vf_load(x + j), best);
+    if (j < n) best = vf_max(vf_select(first(n - j), vf_load_n(x + j, n - j), best), best);
+    return vf_most(best);
 }
 
 void QGM_ISA(qgm_softmax_rows)(float *x, int rows, int cols, int live, float scale)
 {
-    for (int r = 0; r < rows; r++, x += cols) {
-        vf most = vf_set1(largest(x, live)), factor = vf_set1(scale), sum = vf_zero();
-        for (int j = 0; j < cols; j += VF) {
-            int n = lanes(cols - j), in = live - j < 0 ? 0 : lanes(live - j);
-            vf e = head(vf_exp(vf_mul(vf_sub(vf_load_n(x + j, n), most), factor)), in);
+    size_t end = (size_t)rows * (size_t)cols;
+    for (size_t i = 0; i < end; i += (size_t)cols) {
+        vf most = vf_set1(largest(x + i, live)), factor = vf_set1(scale), sum = vf_zero();
+        int j = 0;
+        for (; j + VF <= live; j += VF) {
+            vf_ahead(x, i + (size_t)j, end);
+            vf e = vf_exp(vf_mul(vf_sub(vf_load(x + i + j), most), factor));
             sum = vf_add(sum, e);
-            vf_store_n(x + j, e, n);
+            vf_store(x + i + j, e);
         }
+        if (j < live) {
+            int n = live - j;
+            vf e = head(vf_exp(vf_mul(vf_sub(vf_load_n(x + i + j, n), most), factor)), n);
+            sum = vf_add(sum, e);
+            vf_store_n(x + i + j, e, n);
+        }
+        for (j = live; j < cols; j++) x[i + j] = 0;
         vf inverse = vf_set1(1 / vf_sum(sum));
-        for (int j = 0; j < cols; j += VF) {
+        for (j = 0; j < cols; j += VF) {
             int n = lanes(cols - j);
-            vf_store_n(x + j, vf_mul(vf_load_n(x + j, n), inverse), n);
+            put(x + i + j, vf_mul(get(x + i + j, n), inverse), n);
         }
     }
 }

@@ -7,7 +7,11 @@
     void QGM_ISA(qgm_##name)(const float *x, float *y, size_t n)                                                       \
     {                                                                                                                  \
         size_t i = 0;                                                                                                  \
-        for (; i + VF <= n; i += VF) vf_store(y + i, function(vf_load(x + i)));                                        \
+        for (; i + VF <= n; i += VF) {                                                                                 \
+            vf_ahead(x, i, n);                                                                                         \
+            vf_ahead(y, i, n);                                                                                         \
+            vf_store(y + i, function(vf_load(x + i)));                                                                 \
+        }                                                                                                              \
         if (i < n) vf_store_n(y + i, function(vf_load_n(x + i, (int)(n - i))), (int)(n - i));                          \
     }
 

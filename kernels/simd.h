@@ -13,11 +13,18 @@
  *   vf_abs, vf_neg
  *   vf_gt(a,b), vf_ge(a,b)   masks; false where a lane is NaN
  *   vf_select(mask, a, b)    mask ? a : b
+ *   vf_copysign(a,b)         |a| with the sign of b
  *   vf_sum                   ((lane i + lane i+8), then i+4, i+2, i+1): one float
+ *   vf_most                  the largest lane by the same tree of vf_max; a NaN may or may not come through
  *   vf_transpose             of 16 vectors: lane j of vector i becomes lane i of vector j
  *   vf_round                 to the nearest whole number, ties to even, |x| < 2^22
- *   vf_ldexp(a, k)           a 2^k rounded once, for whole k in [-151, 128] and |a| in [1/2, 2]; NaN stays NaN
+ *   vf_ldexp(a, k)           a 2^k rounded once, for whole k in [-151, 128] and |a| in [1/2, 2]; k is NaN only with a
  *   vf_exponent, vf_mantissa x = m 2^e with m in [1, 2), for normal x > 0
+ *   vf_index(a)              the low four bits of each lane's representation
+ *   vf_lookup(table, index)  table[index], of 16 floats aligned to QGM_ALIGN
+ *   vf_bytes_are(p, b, n)    mask of the first n bytes that equal b; false in the others
+ *   vf_store_bytes(p, a, n)  the first n lanes, whole numbers in 0..255, as bytes
+ *   vf_ahead(p, i, n)        start to fetch what lies VF_AHEAD past p[i], if that is before p[n]
  *
  * In the double-precision reference build (QGM_DOUBLE) `real` is double and the lanes are doubles, so that the
  * algorithms can be run in double from the same source; elsewhere `real` is float.
@@ -61,10 +68,20 @@ typedef float real;
 
 VF_INLINE vf vf_zero(void) { return vf_set1(0); }
 
+/* Arithmetic fills the window in which a core looks for loads to start early, so that few lines are on their way from
+ * memory at a time. 4 KiB ahead is some 60 lines: a latency of 300 ns at 12 bytes a ns, and still a part of any L1. */
+enum { VF_AHEAD = 1024 };
+VF_INLINE void vf_ahead(const real *p, size_t i, size_t n)
+{
+    __builtin_prefetch(p + (i + VF_AHEAD < n ? i + VF_AHEAD : i));
+}
+
 #if !defined(QGM_TARGET_AVX512) && !defined(QGM_DOUBLE)
-/* In two halves, so that k may leave the range of normal exponents: only the second product rounds. */
+/* In two halves, so that k may leave the range of normal exponents: only the second product rounds. A NaN becomes a
+ * number first: converting it would differ between machines. */
 VF_INLINE vf vf_ldexp(vf a, vf k)
 {
+    k = vf_max(k, vf_set1(-151));
     vf half = vf_round(vf_mul(k, vf_set1(0.5f)));
     return vf_mul(vf_mul(a, vf_exp2i(half)), vf_exp2i(vf_sub(k, half)));
 }

@@ -80,6 +80,61 @@ VF_INLINE float vf_sum(vf a)
     return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
 
+VF_INLINE float vf_most(vf a)
+{
+    __m256 b = _mm256_max_ps(a.lo, a.hi);
+    __m128 c = _mm_max_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+    c = _mm_max_ps(c, _mm_movehl_ps(c, c));
+    return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
+}
+
+VF_INLINE vf vf_copysign(vf a, vf b)
+{
+    __m256 sign = _mm256_set1_ps(-0.0f);
+    return (vf){ _mm256_or_ps(_mm256_andnot_ps(sign, a.lo), _mm256_and_ps(sign, b.lo)),
+                 _mm256_or_ps(_mm256_andnot_ps(sign, a.hi), _mm256_and_ps(sign, b.hi)) };
+}
+
+typedef struct {
+    __m256i lo, hi;
+} vx;
+VF_INLINE vx vf_index(vf a) { return (vx){ _mm256_castps_si256(a.lo), _mm256_castps_si256(a.hi) }; }
+VF_INLINE __m256 vf_lookup_(const float *table, __m256i index) /* bit 3 chooses the half, bits 0 to 2 the float */
+{
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(_mm256_load_ps(table), index),
+                            _mm256_permutevar8x32_ps(_mm256_load_ps(table + 8), index),
+                            _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+}
+VF_INLINE vf vf_lookup(const float *table, vx index)
+{
+    return (vf){ vf_lookup_(table, index.lo), vf_lookup_(table, index.hi) };
+}
+VF_INLINE vm vf_bytes_are(const uint8_t *p, int b, int n)
+{
+    uint8_t part[16] = { 0 };
+    if (n < 16)
+        for (int i = 0; i < n; i++) part[i] = p[i];
+    __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(n < 16 ? part : p)), _mm_set1_epi8((char)b));
+    vm m = { _mm256_castsi256_ps(_mm256_cvtepi8_epi32(same)),
+             _mm256_castsi256_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(same, same))) };
+    if (n == 16) return m;
+    return (vm){ _mm256_and_ps(m.lo, _mm256_castsi256_ps(vf_first_(n))),
+                 _mm256_and_ps(m.hi, _mm256_castsi256_ps(vf_first_(n - 8))) };
+}
+VF_INLINE void vf_store_bytes(uint8_t *p, vf a, int n)
+{
+    __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi));
+    words = _mm256_permute4x64_epi64(words, 0xd8); /* packing works within halves */
+    __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    if (n == 16) {
+        _mm_storeu_si128((__m128i *)p, bytes);
+        return;
+    }
+    uint8_t part[16];
+    _mm_storeu_si128((__m128i *)part, bytes);
+    for (int i = 0; i < n; i++) p[i] = part[i];
+}
+
 VF_INLINE __m256 vf_exp2i_(__m256 k)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(k), _mm256_set1_epi32(127)), 23));

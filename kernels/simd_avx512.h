@@ -33,6 +33,34 @@ VF_INLINE float vf_sum(vf a)
     return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
 
+VF_INLINE float vf_most(vf a)
+{
+    __m256 b = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 c = _mm_max_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+    c = _mm_max_ps(c, _mm_movehl_ps(c, c));
+    return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
+}
+
+/* A sign bit from b, the others from a: bits of the table where the third operand, the mask, is set choose b. */
+VF_INLINE vf vf_copysign(vf a, vf b)
+{
+    __m512i sign = _mm512_set1_epi32((int)0x80000000u);
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b), sign, 0xd8));
+}
+
+typedef __m512i vx;
+VF_INLINE vx vf_index(vf a) { return _mm512_castps_si512(a); }
+VF_INLINE vf vf_lookup(const float *table, vx index) { return _mm512_permutexvar_ps(index, _mm512_load_ps(table)); }
+VF_INLINE vm vf_bytes_are(const uint8_t *p, int b, int n)
+{
+    __mmask16 first = (__mmask16)((1u << n) - 1);
+    return _mm_mask_cmpeq_epi8_mask(first, _mm_maskz_loadu_epi8(first, p), _mm_set1_epi8((char)b));
+}
+VF_INLINE void vf_store_bytes(uint8_t *p, vf a, int n)
+{
+    _mm512_mask_cvtepi32_storeu_epi8(p, (__mmask16)((1u << n) - 1), _mm512_cvtps_epi32(a));
+}
+
 VF_INLINE vf vf_ldexp(vf a, vf k) { return _mm512_scalef_ps(a, k); }
 VF_INLINE vf vf_exponent(vf a)
 {

@@ -58,6 +58,59 @@ VF_INLINE float vf_sum(vf a)
     return vget_lane_f32(d, 0) + vget_lane_f32(d, 1);
 }
 
+VF_INLINE float vf_most(vf a)
+{
+    float32x4_t b = vbslq_f32(vcgtq_f32(a.v[0], a.v[2]), a.v[0], a.v[2]);
+    float32x4_t c = vbslq_f32(vcgtq_f32(a.v[1], a.v[3]), a.v[1], a.v[3]), d = vbslq_f32(vcgtq_f32(b, c), b, c);
+    float32x2_t low = vget_low_f32(d), high = vget_high_f32(d), e = vbsl_f32(vcgt_f32(low, high), low, high);
+    float first = vget_lane_f32(e, 0), second = vget_lane_f32(e, 1);
+    return first > second ? first : second;
+}
+
+VF_INLINE vf vf_copysign(vf a, vf b) { VF_EACH_(vf, vbslq_f32(vdupq_n_u32(0x80000000u), b.v[i], a.v[i])); }
+
+typedef struct {
+    uint8x16_t v[4]; /* places of the bytes in the table */
+} vx;
+VF_INLINE vx vf_index(vf a)
+{
+    VF_EACH_(vx, vreinterpretq_u8_u32(vmlaq_u32(vdupq_n_u32(0x03020100),
+                                                vandq_u32(vreinterpretq_u32_f32(a.v[i]), vdupq_n_u32(15)),
+                                                vdupq_n_u32(0x04040404))));
+}
+VF_INLINE vf vf_lookup(const float *table, vx index)
+{
+    uint8x16x4_t bytes = vld1q_u8_x4((const uint8_t *)table);
+    VF_EACH_(vf, vreinterpretq_f32_u8(vqtbl4q_u8(bytes, index.v[i])));
+}
+VF_INLINE vm vf_bytes_are(const uint8_t *p, int b, int n)
+{
+    uint8_t part[16] = { 0 };
+    if (n < 16)
+        for (int i = 0; i < n; i++) part[i] = p[i];
+    static const uint8_t lane[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    uint8x16_t same = vceqq_u8(vld1q_u8(n < 16 ? part : p), vdupq_n_u8((uint8_t)b));
+    int8x16_t m = vreinterpretq_s8_u8(vandq_u8(same, vcltq_u8(vld1q_u8(lane), vdupq_n_u8((uint8_t)n))));
+    int16x8_t low = vmovl_s8(vget_low_s8(m)), high = vmovl_s8(vget_high_s8(m));
+    return (vm){
+        { vreinterpretq_u32_s32(vmovl_s16(vget_low_s16(low))), vreinterpretq_u32_s32(vmovl_s16(vget_high_s16(low))),
+          vreinterpretq_u32_s32(vmovl_s16(vget_low_s16(high))), vreinterpretq_u32_s32(vmovl_s16(vget_high_s16(high))) }
+    };
+}
+VF_INLINE void vf_store_bytes(uint8_t *p, vf a, int n)
+{
+    uint16x8_t low = vcombine_u16(vmovn_u32(vcvtq_u32_f32(a.v[0])), vmovn_u32(vcvtq_u32_f32(a.v[1])));
+    uint16x8_t high = vcombine_u16(vmovn_u32(vcvtq_u32_f32(a.v[2])), vmovn_u32(vcvtq_u32_f32(a.v[3])));
+    uint8x16_t bytes = vcombine_u8(vmovn_u16(low), vmovn_u16(high));
+    if (n == 16) {
+        vst1q_u8(p, bytes);
+        return;
+    }
+    uint8_t part[16];
+    vst1q_u8(part, bytes);
+    for (int i = 0; i < n; i++) p[i] = part[i];
+}
+
 VF_INLINE vf vf_exp2i(vf k)
 {
     VF_EACH_(vf, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(k.v[i]), vdupq_n_s32(127)), 23)));

@@ -66,6 +66,18 @@ VF_LANES real vf_sum(vf a)
     return a.v[0];
 }
 
+VF_LANES real vf_most(vf a)
+{
+    for (int half = VF / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) a.v[i] = a.v[i] > a.v[i + half] ? a.v[i] : a.v[i + half];
+    return a.v[0];
+}
+VF_LANES vm vf_bytes_are(const uint8_t *p, int b, int n) { VF_EACH_(vm, i < n && p[i] == b); }
+VF_LANES void vf_store_bytes(uint8_t *p, vf a, int n)
+{
+    for (int i = 0; i < n; i++) p[i] = (uint8_t)a.v[i];
+}
+
 VF_LANES void vf_transpose(vf r[16])
 {
     for (int i = 0; i < VF; i++)
@@ -89,6 +101,15 @@ VF_LANES float vf_from_bits_(uint32_t u)
     memcpy(&a, &u, sizeof a);
     return a;
 }
+VF_LANES vf vf_copysign(vf a, vf b)
+{
+    VF_EACH_(vf, vf_from_bits_((vf_bits_(a.v[i]) & 0x7fffffffu) | (vf_bits_(b.v[i]) & 0x80000000u)));
+}
+typedef struct {
+    unsigned char v[VF];
+} vx;
+VF_LANES vx vf_index(vf a) { VF_EACH_(vx, vf_bits_(a.v[i]) & 15); }
+VF_LANES vf vf_lookup(const float *table, vx index) { VF_EACH_(vf, table[index.v[i]]); }
 VF_LANES vf vf_exp2i(vf k) { VF_EACH_(vf, vf_from_bits_((uint32_t)((int)k.v[i] + 127) << 23)); }
 VF_LANES vf vf_exponent(vf a) { VF_EACH_(vf, (float)((int)(vf_bits_(a.v[i]) >> 23) - 127)); }
 VF_LANES vf vf_mantissa(vf a) { VF_EACH_(vf, vf_from_bits_((vf_bits_(a.v[i]) & 0x007fffffu) | 0x3f800000u)); }

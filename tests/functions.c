@@ -75,16 +75,35 @@ static void whole_range(void **state)
 static void special_values(void **state)
 {
     (void)state;
-    static const float x[] = { 0,        -0.0f,     1,         -1,     INFINITY,       -INFINITY,
-                               NAN,      88.72283f, 88.72284f, -87.3f, -103.97f,       -103.98,
-                               0x1p-149, 0x1p-126f, 0.75f,     0.92f,  -0.75f,         -0.92f,
-                               4,        -4,        1e30f,     -1e30f, 0x1.fffffep127f };
+    static const float x[] = { 0,         -0.0f,           1,      -1,       INFINITY, -INFINITY, NAN,
+                               88.72283f, 88.72284f,       -87.3f, -103.97f, -103.98,  0x1p-149,  0x1p-126f,
+                               0.75f,     0.92f,           -0.75f, -0.92f,   4,        -4,        1e30f,
+                               -1e30f,    0x1.fffffep127f, 0.125f, 0.25f,    3.875f,   7.75f,     9.25f };
     for (size_t f = 0; f < QGM_COUNT(functions); f++)
         for (int n = 1; n <= (int)QGM_COUNT(x); n++) check_lot(f, x, n);
 }
 
+/* tanh and erf end at 1 exactly, so that what is made of 1 minus them ends at 0, and never pass it. */
+static void ends_at_one(void **state)
+{
+    (void)state;
+    static float x[LOT], y[2][LOT];
+    for (int i = 0; i < LOT; i++) x[i] = 3 + 7 * (float)i / LOT;
+    CHECK_EACH_ISA(table)
+    {
+        table->tanh(x, y[0], LOT);
+        table->erf(x, y[1], LOT);
+        for (int i = 0; i < LOT; i++) assert_true(y[0][i] <= 1 && y[1][i] <= 1);
+        assert_true(y[0][LOT - 1] == 1 && y[1][LOT - 1] == 1);
+        table->erf((const float[]){ -4, -INFINITY }, y[1], 2);
+        table->tanh((const float[]){ -9.25f, -INFINITY }, y[0], 2);
+        for (int i = 0; i < 2; i++) assert_true(y[0][i] == -1 && y[1][i] == -1);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(whole_range), cmocka_unit_test(special_values) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(whole_range), cmocka_unit_test(special_values),
+                                        cmocka_unit_test(ends_at_one) };
     return cmocka_run_group_tests_name("functions", tests, NULL, NULL);
 }
