@@ -9,13 +9,15 @@
 #include "group.h"
 #include "topology.h"
 
-enum { QGM_MAX_DEPTH = 2 };
+enum { QGM_MAX_DEPTH = 8 };
 
 struct qgm_exchange;
 struct qgm_exchange_ops {
     /* Addresses of one message's panels, by client. Those of local clients are where to write; after `finish` those of
      * all clients that any local client listens to are where to read. Valid until the exchange is closed. */
     char *const *(*panels)(struct qgm_exchange *exchange, int thread, int flight, int buffer, int message);
+    /* The set to write first on the next way through a segment; then they take turns, exchange by exchange. NULL: 0. */
+    int (*first_buffer)(struct qgm_exchange *exchange, int thread, int flight);
     /* Once before each step, by one thread: who listens to whom. */
     int (*plan)(struct qgm_exchange *exchange, const struct qgm_row *rows, struct qgm_error *err);
     /* Called by one thread when its local clients' panels of messages 0 ... messages - 1 are written. elements: how

@@ -9,11 +9,12 @@ struct place {
     const struct qgm_pass *pass;
     const struct qgm_stage *before;      /* the exchange that precedes this part; NULL for the first */
     const struct qgm_stage *begin, *end; /* maps of this part */
-    bool relays, sends_late;             /* the exchange that follows is a RELAY; is a MIX where messages may be late */
-    int slot;                            /* of the first message that this part makes, in p->late */
-    int thread, flight, buffer;          /* buffer: where this part's messages go; the other one holds what arrived */
-    size_t at, in_panel, len;            /* index in the vector and in the panel, elements */
-    uint64_t since;                      /* time of the last stamp */
+    bool stayed;                /* the exchange before was the identity: messages are where they were written */
+    bool relays, sends_late;    /* the exchange that follows is a RELAY; is a MIX where messages may be late */
+    int slot;                   /* of the first message that this part makes, in p->late */
+    int thread, flight, buffer; /* buffer: where this part's messages go; the other one holds what arrived */
+    size_t at, in_panel, len;   /* index in the vector and in the panel, elements */
+    uint64_t since;             /* time of the last stamp */
 };
 
 static real *row_of(const struct qgm_pass *p, int local, int row) /* row: 0 x, 1 g, 2... states */
@@ -180,7 +181,8 @@ static void receive(const struct place *w, int local, int client, struct qgm_blo
 {
     const struct qgm_pass *p = w->pass;
     for (int m = 0; m < w->before->arg; m++) {
-        char *const *from = p->exchange->op->panels(p->exchange, w->thread, w->flight, !w->buffer, m);
+        int buffer = w->stayed ? w->buffer : !w->buffer;
+        char *const *from = p->exchange->op->panels(p->exchange, w->thread, w->flight, buffer, m);
         b->in[m] = in_buffer(w, m);
         if (w->before->op == QGM_OP_RELAY) collect(w, local, client, from, in_buffer(w, m));
         if (w->before->op != QGM_OP_MIX) continue;
@@ -189,8 +191,8 @@ static void receive(const struct place *w, int local, int client, struct qgm_blo
                      sent_row(w, local, w->slot - w->before->arg + m, 0), w->in_panel, w->len);
         else if (p->step->exchanges)
             mix(in_buffer(w, m), from, &p->rows[client], w->in_panel, w->len);
-        else
-            b->in[m] = (const real *)from[client] + w->in_panel;
+        else /* a copy: the next messages may go to the same place */
+            copy(in_buffer(w, m), (const real *)from[client] + w->in_panel, w->len);
     }
 }
 
@@ -370,9 +372,11 @@ static size_t unit_of(const struct qgm_pass *p)
 
 static void take_off(struct flight *f, const struct qgm_pass *p, size_t at, size_t len)
 {
+    struct qgm_exchange *ex = p->exchange;
     struct place start = {
         .pass = p, .begin = p->stage, .slot = p->slot, .thread = f->w.thread, .flight = f->w.flight
     };
+    if (ex->op->first_buffer) start.buffer = ex->op->first_buffer(ex, f->w.thread, f->w.flight);
     f->w = start;
     f->at = at;
     f->len = len;
@@ -412,7 +416,8 @@ static void advance(struct flight *f)
     if (w->end->op == QGM_OP_MIX) w->slot += w->end->arg;
     w->before = w->end;
     w->begin = w->end + 1;
-    w->buffer = !w->buffer;
+    w->stayed = !f->travels;
+    if (f->travels) w->buffer = !w->buffer;
 }
 
 /* Panels in flight take turns: while the messages of one travel, the maps of another run. */

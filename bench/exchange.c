@@ -96,17 +96,22 @@ static double measure(struct bench *b, bool talks, bool computes)
 /* ---- Sizes ---- */
 
 struct line {
-    double bytes, sent;                /* of a vector; to all neighbours */
-    double least, mean, most, overlap; /* seconds over processes; share of the exchange that is hidden */
+    double bytes, sent;       /* of a vector; to all neighbours */
+    double least, mean, most; /* seconds over processes */
+    double added, overlap;    /* seconds that it adds to a computation; share of the exchange that hides behind it */
 };
 
-static void summarise(struct bench *b, double exchange, double overlap, struct line *out)
+/* Where hardly anything travels there is nothing to hide: panels in shared memory. */
+static void summarise(struct bench *b, double exchange, double alone, double both, struct line *out)
 {
     int ranks = b->group->ranks;
-    double *all = calloc((size_t)ranks, 2 * sizeof *all);
+    double *all = calloc((size_t)ranks, 2 * sizeof *all), computing = 0;
     if (!all) abort();
+    all[2 * b->group->rank] = alone;
+    qgm_group_share(b->group, all, 2 * sizeof *all, ranks);
+    for (int r = 0; r < ranks; r++) computing += all[2 * r] / ranks;
     all[2 * b->group->rank] = exchange;
-    all[2 * b->group->rank + 1] = overlap;
+    all[2 * b->group->rank + 1] = both - alone;
     qgm_group_share(b->group, all, 2 * sizeof *all, ranks);
     double bytes = (double)(b->dim * sizeof(float));
     *out = (struct line){ .bytes = bytes, .sent = bytes * (ranks > 2 ? 2 : 1), .least = all[0] };
@@ -114,8 +119,9 @@ static void summarise(struct bench *b, double exchange, double overlap, struct l
         out->least = fmin(out->least, all[2 * r]);
         out->most = fmax(out->most, all[2 * r]);
         out->mean += all[2 * r] / ranks;
-        out->overlap += all[2 * r + 1] / ranks;
+        out->added += fmax(all[2 * r + 1], 0) / ranks;
     }
+    out->overlap = out->mean < computing / 20 ? NAN : fmax(1 - out->added / out->mean, 0);
     free(all);
 }
 
@@ -145,16 +151,16 @@ static int bench_size(struct bench *b, const struct qgm_row *rows, struct line *
     double exchange = measure(b, true, false);
     calibrate(b, exchange);
     double alone = measure(b, false, true), both = measure(b, true, true);
-    double overlap = 1 - (both - alone) / exchange;
-    summarise(b, exchange, overlap < 0 ? 0 : overlap > 1 ? 1 : overlap, out);
+    summarise(b, exchange, alone, both, out);
     b->exchange->op->close(&b->exchange);
     return 0;
 }
 
 static void print_line(const struct bench *b, const struct line *l)
 {
-    printf(b->csv ? "%.0f,%.2f,%.2f,%.2f,%.1f,%.1f\n" : "%12.0f %11.2f %11.2f %11.2f %11.1f %10.1f\n", l->bytes,
-           l->least * 1e6, l->mean * 1e6, l->most * 1e6, l->sent / l->mean / 1e6, 100 * l->overlap);
+    printf(b->csv ? "%.0f,%.2f,%.2f,%.2f,%.1f,%.2f,%.1f\n" : "%12.0f %11.2f %11.2f %11.2f %11.1f %11.2f %10.1f\n",
+           l->bytes, l->least * 1e6, l->mean * 1e6, l->most * 1e6, l->sent / l->mean / 1e6, l->added * 1e6,
+           100 * l->overlap);
     fflush(stdout);
 }
 
@@ -181,16 +187,17 @@ static int sweep(struct bench *b, struct qgm_error *err)
     b->work = calloc(1 << 16, sizeof *b->work);
     if (!b->work) return qgm_fail(err, QGM_SYSTEM, "out of memory");
     if (b->csv)
-        printf("bytes,exchange_us_min,exchange_us_mean,exchange_us_max,megabytes_per_s,overlap_percent\n");
+        printf("bytes,exchange_us_min,exchange_us_mean,exchange_us_max,megabytes_per_s,added_us,overlap_percent\n");
     else
-        printf("%12s %11s %11s %11s %11s %10s\n", "bytes", "min us", "mean us", "max us", "MB/s", "overlap %");
+        printf("%12s %11s %11s %11s %11s %11s %10s\n", "bytes", "min us", "mean us", "max us", "MB/s", "added us",
+               "overlap %");
     int result = 0;
     for (long bytes = 4096; result == 0 && bytes <= b->most && n < MOST_SIZES; bytes *= 2) {
         b->dim = (size_t)bytes / sizeof(float);
         result = bench_size(b, qgm_topology_rows(ring, 0), &line[n], err);
         if (result == 0) print_line(b, &line[n++]);
     }
-    if (result == 0 && n > 1 && b->group->rank == 0) print_fit(line, n);
+    if (result == 0 && n > 1 && b->group->rank == 0 && !isnan(line[n - 1].overlap)) print_fit(line, n);
     free(b->work);
     qgm_topology_close(&ring);
     return result;
@@ -204,7 +211,10 @@ int main(int argc, const char **argv)
         .usage = "[FLAG]...   (mpirun -n 4 qgm-bench-exchange)",
         .intro =
             "Processes in a ring, one client each, exchange vectors of 4 KiB to 4 MiB with both neighbours: time over\n"
-            "processes, bytes sent a second, and the share of it that hides behind a computation of equal length.",
+            "processes, bytes sent a second, what it adds to a computation of equal length, and the share of it that "
+            "hides\n"
+            "behind that. Processes of one machine share memory and copy nothing: nan, for there is nothing to hide;\n"
+            "QGM_MPI_SHARE=1 makes them send messages.",
         .examples = "  mpirun -n 2 qgm-bench-exchange\n  srun -n 8 qgm-bench-exchange --csv > exchange.csv\n",
         .own = own_flags,
         .set = set_own,

@@ -60,6 +60,7 @@ counts() { # KIND FLAGS
     long/*) echo 1 2 3 4 8 16 ;;
     short/openmpi/*one-peer-exponential* | short/openmpi/*ring*dsgd* | short/openmpi/*binary*) echo 1 2 4 8 16 ;;
     short/openmpi/*) echo 2 3 ;;
+    short/*--stale*) echo 2 4 ;;
     *) echo 3 ;;
     esac
 }
@@ -70,11 +71,16 @@ while read -r flags; do
         for n in $(counts "$kind" "$flags"); do
             threads=1
             [ $n = 2 ] && threads=2
+            # Some send messages, some share memory, some both.
+            share=$n
+            case $n in 3) share=1 ;; 4 | 8) share=2 ;; esac
+            export QGM_MPI_SHARE=$share
             got=$(launch "$kind" $n $common $flags --threads $threads 2>stderr.txt)
             [ -n "$want" ] && [ "$got" = "$want" ] && good || fail "$kind, $n processes: $flags: $got, alone $want"
         done
     done
 done <cases.txt
+unset QGM_MPI_SHARE
 
 for kind in $kinds; do
     # ---- Records: the same lines, except times ----

@@ -1,0 +1,133 @@
+/* The group of processes that an MPI launcher started: a plug-in, one for each MPI, so that programs need no MPI to run
+ * alone. MPI-3.1 calls only; an error of MPI ends the job, as MPI does by default. SPDX-License-Identifier: MIT */
+#include "exchange_mpi.h"
+#include <stdlib.h>
+
+static MPI_Comm world; /* of calls that are no messages between clients */
+static struct qgm_host host;
+
+enum { CHUNK = 1 << 30 }; /* bytes: counts of MPI are ints */
+
+static void share(struct qgm_group *g, void *values, size_t each, const int *first)
+{
+    MPI_Datatype item;
+    int *count = malloc((size_t)g->ranks * sizeof *count);
+    if (!count) MPI_Abort(MPI_COMM_WORLD, 1);
+    for (int r = 0; r < g->ranks; r++) count[r] = first[r + 1] - first[r];
+    MPI_Type_contiguous((int)each, MPI_BYTE, &item);
+    MPI_Type_commit(&item);
+    MPI_Allgatherv(MPI_IN_PLACE, 0, item, values, count, first, item, world);
+    MPI_Type_free(&item);
+    free(count);
+}
+
+static void turn(struct qgm_group *g, const void *to, const int *bytes_to, void *from, const int *bytes_from)
+{
+    int *at = malloc(2 * (size_t)g->ranks * sizeof *at), *at_from = at + g->ranks, sum[2] = { 0, 0 };
+    if (!at) MPI_Abort(MPI_COMM_WORLD, 1);
+    for (int r = 0; r < g->ranks; r++) {
+        at[r] = sum[0];
+        at_from[r] = sum[1];
+        sum[0] += bytes_to[r];
+        sum[1] += bytes_from[r];
+    }
+    MPI_Alltoallv(to, bytes_to, at, MPI_BYTE, from, bytes_from, at_from, MPI_BYTE, world);
+    free(at);
+}
+
+static int piece(size_t bytes, size_t at) { return bytes - at < CHUNK ? (int)(bytes - at) : CHUNK; }
+
+static void tell(struct qgm_group *g, void *at, size_t bytes)
+{
+    (void)g;
+    for (size_t k = 0; k < bytes; k += CHUNK) MPI_Bcast((char *)at + k, piece(bytes, k), MPI_BYTE, 0, world);
+}
+
+static void send_to(struct qgm_group *g, const void *at, size_t bytes, int to)
+{
+    (void)g;
+    for (size_t k = 0; k < bytes; k += CHUNK) MPI_Send((const char *)at + k, piece(bytes, k), MPI_BYTE, to, 0, world);
+}
+
+static void receive(struct qgm_group *g, void *at, size_t bytes, int from)
+{
+    (void)g;
+    for (size_t k = 0; k < bytes; k += CHUNK)
+        MPI_Recv((char *)at + k, piece(bytes, k), MPI_BYTE, from, 0, world, MPI_STATUS_IGNORE);
+}
+
+static void stop(struct qgm_group *g, int code)
+{
+    (void)g;
+    MPI_Abort(MPI_COMM_WORLD, code);
+}
+
+/* Also when a program ends in the middle of its work, after --help for one. */
+static void leave(void)
+{
+    int ended = 0;
+    MPI_Finalized(&ended);
+    if (!ended) MPI_Finalize();
+}
+
+static void group_close(struct qgm_group **g)
+{
+    leave();
+    *g = NULL;
+}
+
+static const struct qgm_group_ops group_ops = { .name = "mpi",
+                                                .exchange = qgm_exchange_mpi,
+                                                .exchange_bytes = qgm_exchange_mpi_bytes,
+                                                .share = share,
+                                                .turn = turn,
+                                                .tell = tell,
+                                                .send = send_to,
+                                                .receive = receive,
+                                                .abort = stop,
+                                                .close = group_close };
+
+const struct qgm_host *qgm_host(void) { return &host; }
+
+/* QGM_MPI_SHARE=N: at most N processes share memory, as if others were on other machines; 1: none do. */
+static int find_host(const struct qgm_group *g, struct qgm_error *err)
+{
+    const char *wish = getenv("QGM_MPI_SHARE");
+    int most = wish ? atoi(wish) : g->ranks, rank;
+    MPI_Comm machine;
+    if (most < 1) return qgm_fail(err, QGM_USAGE, "QGM_MPI_SHARE=%s: expected how many processes share memory", wish);
+    int *each = malloc(2 * (size_t)g->ranks * sizeof *each);
+    if (!each) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
+    MPI_Comm_rank(machine, &rank);
+    MPI_Comm_split(machine, rank / most, rank, &host.comm);
+    MPI_Comm_set_errhandler(host.comm, MPI_ERRORS_RETURN);
+    MPI_Comm_size(host.comm, &host.size);
+    MPI_Group all, here;
+    MPI_Comm_group(world, &all);
+    MPI_Comm_group(host.comm, &here);
+    for (int r = 0; r < g->ranks; r++) each[r] = r;
+    host.rank_of = each + g->ranks;
+    MPI_Group_translate_ranks(all, g->ranks, each, here, host.rank_of);
+    for (int r = 0; r < g->ranks; r++)
+        if (host.rank_of[r] == MPI_UNDEFINED) host.rank_of[r] = -1;
+    MPI_Group_free(&all);
+    MPI_Group_free(&here);
+    return 0;
+}
+
+qgm_group_entry qgm_group_mpi;
+int qgm_group_mpi(struct qgm_group **group, struct qgm_error *err)
+{
+    static struct qgm_group g;
+    int provided;
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED)
+        return qgm_fail(err, QGM_SYSTEM, "MPI could not be started, or allows no threads beside it");
+    atexit(leave);
+    MPI_Comm_dup(MPI_COMM_WORLD, &world);
+    g = (struct qgm_group){ .op = &group_ops, .many = provided == MPI_THREAD_MULTIPLE };
+    MPI_Comm_rank(world, &g.rank);
+    MPI_Comm_size(world, &g.ranks);
+    *group = &g;
+    return find_host(&g, err);
+}
