@@ -2,24 +2,27 @@
 #include "dataset.h"
 #include "flags.h"
 #include "kernels.h"
+#include "layout.h"
 #include "topology.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLAG_CSV = QGM_OWN_FLAG };
-static bool csv;
+enum { FLAG_CSV = QGM_OWN_FLAG, FLAG_DRAWING };
+static bool csv, drawing;
 
 static int set_own(int val, const char *argument, void *user, struct qgm_error *err)
 {
     (void)argument, (void)user, (void)err;
-    csv = val == FLAG_CSV;
+    *(val == FLAG_CSV ? &csv : &drawing) = true;
     return 0;
 }
 
 static const struct poptOption own_flags[] = {
     { "csv", 0, POPT_ARG_NONE, NULL, FLAG_CSV,
       "machine-readable: topology to,from,weight; partition client,class,examples", NULL },
+    { "drawing", 0, POPT_ARG_NONE, NULL, FLAG_DRAWING,
+      "of a topology: to,from,weight and where to draw the two, x and y within -1..1", NULL },
     POPT_TABLEEND
 };
 static const struct qgm_program program = {
@@ -29,7 +32,8 @@ static const struct qgm_program program = {
              "partition: how many examples of each class every client gets, and how heterogeneous that is.\n"
              "Takes the flags of a run: --clients, --lazy, --seed, --dataset, --partition, --alpha ...",
     .examples = "  qgm-inspect topology davis --clients 32\n  qgm-inspect topology ring --clients 16 --lazy --csv\n"
-                "  qgm-inspect partition lin2021 --alpha 0.1 --clients 16\n",
+                "  qgm-inspect topology karate --clients 34 --drawing\n  qgm-inspect partition lin2021 --alpha 0.1 "
+                "--clients 16\n",
     .run_flags = true,
     .own = own_flags,
     .set = set_own,
@@ -49,13 +53,29 @@ static void print_weights(const struct qgm_row *rows, int n)
     }
 }
 
+/* The graph as plots/graph.gp reads it; a client's own weight is an edge to itself. */
+static int print_drawing(const struct qgm_row *rows, int n, struct qgm_error *err)
+{
+    double *xy = malloc(2 * (size_t)n * sizeof *xy);
+    int result = xy ? qgm_layout(rows, n, xy, err) : qgm_fail(err, QGM_SYSTEM, "out of memory for %d clients", n);
+    if (result == 0) printf("to,from,weight,to_x,to_y,from_x,from_y\n");
+    for (int i = 0; i < n && result == 0; i++)
+        for (int k = 0; k < rows[i].n; k++) {
+            int j = rows[i].from[k];
+            printf("%d,%d,%.9g,%.5f,%.5f,%.5f,%.5f\n", i, j, rows[i].w[k], xy[2 * i], xy[2 * i + 1], xy[2 * j],
+                   xy[2 * j + 1]);
+        }
+    free(xy);
+    return result;
+}
+
 static const char *yes(bool b) { return b ? "yes" : "no"; }
 
 static int inspect_topology(const struct qgm_options *o, struct qgm_error *err)
 {
     struct qgm_topology *t;
     QGM_TRY(qgm_topology_open(&t, o->topology, (int)o->clients, o->lazy, (uint64_t)o->seed, err));
-    if (!csv) {
+    if (!csv && !drawing) {
         const struct qgm_spectrum *s = qgm_topology_spectrum(t);
         printf("topology      %s%s, %ld clients: %s\n", o->topology, o->lazy ? " (lazy)" : "", o->clients,
                qgm_topology_about(o->topology));
@@ -69,9 +89,14 @@ static int inspect_topology(const struct qgm_options *o, struct qgm_error *err)
                yes(s->column_stochastic), yes(s->symmetric), yes(s->time_varying));
         printf("weights       client | from:weight ...\n");
     }
-    print_weights(qgm_topology_rows(t, 0), (int)o->clients);
+    const struct qgm_row *rows = qgm_topology_rows(t, 0);
+    int result = 0;
+    if (drawing)
+        result = print_drawing(rows, (int)o->clients, err);
+    else
+        print_weights(rows, (int)o->clients);
     qgm_topology_close(&t);
-    return 0;
+    return result;
 }
 
 static void print_counts(const struct qgm_partition *p, const long *counts, int classes)

@@ -38,6 +38,7 @@ accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $small
 accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $small --quiet --clients 1
 accept 'spectral gap +0.050747' "$bin/qgm-inspect" topology ring --clients 16
 accept 'lambda_min +-0.434279' "$bin/qgm-inspect" topology davis --clients 32
+accept '0,1,0.333333333,0.00000,1.00000,1.00000,0.00000' "$bin/qgm-inspect" topology ring --clients 4 --drawing
 accept 'qg-dsgdm +5000 +3\.3191e-01' "$bin/qgm-toy" quadratic --algos qg-dsgdm --double
 accept '^least-squares,gt,ring,4,' "$bin/qgm-toy" least-squares:dim=3 --algos gt --clients 4 --steps 20 --noise 0.1 --csv
 accept '^logreg,gt,ring,2,' "$bin/qgm-bench-step" --full logreg --algos gt --clients 2 --threads 1 --repeats 3
