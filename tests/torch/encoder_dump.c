@@ -1,9 +1,10 @@
 /* For encoder.py: what this project makes of texts with given weights, as files.
  *   encoder-dump MODEL WEIGHTS CSV VOCAB EXAMPLES FOLDER
- * The weights may lack the head. weights.safetensors, gradient.safetensors, ids.i32 (examples x length), lengths.i32,
- * labels.i32, logits.f32, loss.txt. SPDX-License-Identifier: MIT */
+ * The weights may lack the head; -: initial ones, off their zeros and ones. weights.safetensors, gradient.safetensors,
+ * ids.i32 (examples x length), lengths.i32, labels.i32, logits.f32, loss.txt. SPDX-License-Identifier: MIT */
 #include "dataset.h"
 #include "model.h"
+#include "random.h"
 #include "safetensors.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,17 @@ static float *floats(size_t count)
     return p;
 }
 
+/* Off the initial values, so that no zero bias or unit scale hides a mistake. */
+static void perturb(const struct qgm_model *m, float *params)
+{
+    struct qgm_random r = qgm_random(2, QGM_RANDOM_TEST, 0, 0);
+    for (int i = 0; i < qgm_model_tensors(m); i++) {
+        const struct qgm_tensor *t = qgm_model_tensor(m, i);
+        for (size_t j = 0; t->dims == 1 && j < t->count; j++)
+            params[t->offset + j] += 0.2f * qgm_random_float(&r) - 0.1f;
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 7) die("usage: encoder-dump MODEL WEIGHTS CSV VOCAB EXAMPLES FOLDER");
@@ -54,7 +66,10 @@ int main(int argc, char **argv)
     if (qgm_model_open(&m, argv[1], &in, &err) < 0) die(err.text);
     float *params = floats(qgm_model_size(m)), *grad = floats(qgm_model_size(m));
     qgm_model_init(m, 1, params, NULL);
-    if (qgm_safetensors_pretrained(argv[2], m, params, NULL, note, sizeof note, &err) < 0) die(err.text);
+    if (strcmp(argv[2], "-") == 0)
+        perturb(m, params);
+    else if (qgm_safetensors_pretrained(argv[2], m, params, NULL, note, sizeof note, &err) < 0)
+        die(err.text);
 
     uint32_t *index = calloc((size_t)n, sizeof *index);
     for (int i = 0; i < n; i++) index[i] = (uint32_t)i;
