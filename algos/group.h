@@ -29,7 +29,9 @@ struct qgm_group_ops {
     void (*tell)(struct qgm_group *group, void *at, size_t bytes);               /* process 0 tells all others */
     void (*send)(struct qgm_group *group, const void *at, size_t bytes, int to); /* not collective: these two */
     void (*receive)(struct qgm_group *group, void *at, size_t bytes, int from);  /* go together */
-    void (*abort)(struct qgm_group *group, int code);                            /* by one process: ends all of them */
+    /* Sum over the processes of this machine, and how many they are. */
+    double (*sum_here)(struct qgm_group *group, double value, int *processes);
+    void (*abort)(struct qgm_group *group, int code); /* by one process: ends all of them */
     void (*close)(struct qgm_group **group);
 };
 struct qgm_group {

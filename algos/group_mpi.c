@@ -3,7 +3,8 @@
 #include "exchange_mpi.h"
 #include <stdlib.h>
 
-static MPI_Comm world; /* of calls that are no messages between clients */
+static MPI_Comm world;   /* of calls that are no messages between clients */
+static MPI_Comm machine; /* processes of this machine */
 static struct qgm_host host;
 
 enum { CHUNK = 1 << 30 }; /* bytes: counts of MPI are ints */
@@ -56,6 +57,15 @@ static void receive(struct qgm_group *g, void *at, size_t bytes, int from)
         MPI_Recv((char *)at + k, piece(bytes, k), MPI_BYTE, from, 0, world, MPI_STATUS_IGNORE);
 }
 
+static double sum_here(struct qgm_group *g, double value, int *processes)
+{
+    (void)g;
+    double sum;
+    MPI_Allreduce(&value, &sum, 1, MPI_DOUBLE, MPI_SUM, machine);
+    MPI_Comm_size(machine, processes);
+    return sum;
+}
+
 static void stop(struct qgm_group *g, int code)
 {
     (void)g;
@@ -84,6 +94,7 @@ static const struct qgm_group_ops group_ops = { .name = "mpi",
                                                 .tell = tell,
                                                 .send = send_to,
                                                 .receive = receive,
+                                                .sum_here = sum_here,
                                                 .abort = stop,
                                                 .close = group_close };
 
@@ -94,7 +105,6 @@ static int find_host(const struct qgm_group *g, struct qgm_error *err)
 {
     const char *wish = getenv("QGM_MPI_SHARE");
     int most = wish ? atoi(wish) : g->ranks, rank;
-    MPI_Comm machine;
     if (most < 1) return qgm_fail(err, QGM_USAGE, "QGM_MPI_SHARE=%s: expected how many processes share memory", wish);
     int *each = malloc(2 * (size_t)g->ranks * sizeof *each);
     if (!each) return qgm_fail(err, QGM_SYSTEM, "out of memory");

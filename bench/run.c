@@ -244,12 +244,13 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
             "variation %.3f\n"
             "run        %ld steps (%ld an epoch), batch %ld, tests on %ld examples, the last on all\n"
             "machine    %d processes of %d threads, %s kernels\n"
-            "memory     %d clients here need %.2f GiB, this machine has %.1f\n",
+            "memory     %d clients here need %.2f GiB, %d process%s on this machine %.2f GiB of %.1f\n",
             options->algo, options->topology, options->lazy ? " (lazy)" : "", options->clients, s->gap, options->model,
             qgm_model_count(t.model), qgm_model_flops(t.model) / 1e6, data->name, data->train.n, data->test.n,
             options->partition, t.heterogeneity.size_min, t.heterogeneity.size_max, t.heterogeneity.tv_mean, t.total,
             t.per_epoch, options->batch, t.subset, group->ranks, t.threads, qgm_kernels()->isa, t.local,
-            (double)t.bytes / (1 << 30), qgm_machine_memory() / (1 << 30));
+            (double)t.bytes / (1 << 30), t.processes_here, t.processes_here == 1 ? "" : "es", t.bytes_here / (1 << 30),
+            qgm_machine_memory() / (1 << 30));
     qgm_trainer_close(&t);
     return 0;
 }

@@ -99,12 +99,19 @@ static int check_memory(struct qgm_trainer *t, const struct qgm_engine_config *c
     size_t engine;
     QGM_TRY(qgm_engine_measure(&engine, config, err));
     t->bytes = engine + memory_bytes(t) + (size_t)t->threads * worker_bytes(t);
+    t->bytes_here = t->group->op->sum_here(t->group, (double)t->bytes, &t->processes_here);
     double machine = qgm_machine_memory();
-    if (machine <= 0 || (double)t->bytes <= machine) return 0;
+    if (machine <= 0 || t->bytes_here <= machine) return 0;
+    if (t->processes_here > 1)
+        return qgm_fail(
+            err, QGM_USAGE,
+            "the %d processes on this machine need %.1f GiB together, it has %.1f: use more machines, fewer "
+            "clients, a smaller model or a smaller batch",
+            t->processes_here, t->bytes_here / gib, machine / gib);
     return qgm_fail(err, QGM_USAGE,
                     "%ld clients need %.1f GiB, this machine has %.1f: use fewer clients, a smaller model or a smaller "
                     "batch",
-                    t->options.clients, (double)t->bytes / gib, machine / gib);
+                    t->options.clients, t->bytes_here / gib, machine / gib);
 }
 
 static int open_memory(struct qgm_trainer *t, struct qgm_error *err)

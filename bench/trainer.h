@@ -43,7 +43,9 @@ struct qgm_trainer {
     uint32_t *test_order; /* of the test set: a fixed permutation, then texts by length; a subset is a prefix */
     struct qgm_worker *workers;
     int threads;
-    size_t bytes;                 /* the run holds: parameters, gradients, states, activations */
+    size_t bytes;      /* the run holds: parameters, gradients, states, activations */
+    double bytes_here; /* all processes of this machine do */
+    int processes_here;
     char note[400];               /* what --init left at its initial values; "" without */
     long per_epoch, total, every; /* steps: of an epoch, of the run, between evaluations (0: only the last) */
     long subset;                  /* test images of the evaluations before the last */

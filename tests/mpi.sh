@@ -118,6 +118,12 @@ for kind in $kinds; do
     [ "$(grep -c 'lr x: expected a number' stderr.txt)" = 1 ] && good || fail "$kind: complaints"
     launch "$kind" 4 $long --steps 1 --clients 3 >b.txt 2>stderr.txt && fail "$kind: more processes than clients"
     grep -q '4 processes for 3 clients' stderr.txt && good || fail "$kind: more processes than clients"
+    # A model that a machine has room for twice: four processes are told so, two are not.
+    has=$(launch "$kind" 2 $long --steps 1 --dry-run 2>stderr.txt | sed -n 's/.*2 processes on this machine .* of \([0-9.]*\)$/\1/p')
+    wide="--dataset synthetic:n=480,test=40 --clients 4 --batch 8 --steps 1 --algo dsgd --dry-run --model mlp:hidden=$(awk "BEGIN { n = int(sqrt($has * 0.25 * 2^30 / 12.7)); print n \"-\" n }")"
+    launch "$kind" 2 $wide --clients 2 >b.txt 2>stderr.txt && good || fail "$kind: memory of two processes"
+    launch "$kind" 4 $wide >b.txt 2>stderr.txt && fail "$kind: more memory than there is"
+    grep -q 'the 4 processes on this machine need .* together, it has' stderr.txt && good || fail "$kind: memory of four processes"
     [ "$(launch "$kind" 2 --help 2>stderr.txt | grep -c '^usage')" = 1 ] && good || fail "$kind: --help"
     }
 done
