@@ -24,6 +24,8 @@
  *   vf_lookup(table, index)  table[index], of 16 floats aligned to QGM_ALIGN
  *   vf_bytes_are(p, b, n)    mask of the first n bytes that equal b; false in the others
  *   vf_store_bytes(p, a, n)  the first n lanes, whole numbers in 0..255, as bytes
+ *   vf_stream(p, a)          vf_store past the caches, p aligned to QGM_ALIGN; vf_stream_end() after the last of them
+ *   vf_can_stream(p, n)      p is aligned, and so much is to be written that no cache would keep it
  *   vf_ahead(p, i, n)        start to fetch what lies VF_AHEAD past p[i], if that is before p[n]
  *
  * In the double-precision reference build (QGM_DOUBLE) `real` is double and the lanes are doubles, so that the
@@ -31,6 +33,7 @@
  * Only files compiled per ISA include this header; everything in it is static inline. SPDX-License-Identifier: MIT */
 #ifndef QGM_SIMD_H
 #define QGM_SIMD_H
+#include "base.h"
 #include "isa.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -67,6 +70,14 @@ typedef float real;
 #endif
 
 VF_INLINE vf vf_zero(void) { return vf_set1(0); }
+
+enum { VF_UNCACHED = 1 << 23 }; /* 32 MiB of floats: more than the second level caches of any core in sight */
+VF_INLINE bool vf_can_stream(const real *p, size_t n) { return (uintptr_t)p % QGM_ALIGN == 0 && n >= VF_UNCACHED; }
+
+#if !defined(QGM_TARGET_AVX512) && !defined(QGM_TARGET_AVX2)
+VF_INLINE void vf_stream(real *p, vf a) { vf_store(p, a); } /* no such store: cores detect the pattern themselves */
+VF_INLINE void vf_stream_end(void) {}
+#endif
 
 /* Arithmetic fills the window in which a core looks for loads to start early, so that few lines are on their way from
  * memory at a time. 4 KiB ahead is some 60 lines: a latency of 300 ns at 12 bytes a ns, and still a part of any L1. */

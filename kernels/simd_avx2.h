@@ -19,6 +19,12 @@ VF_INLINE void vf_store(float *p, vf a)
     _mm256_storeu_ps(p, a.lo);
     _mm256_storeu_ps(p + 8, a.hi);
 }
+VF_INLINE void vf_stream(float *p, vf a)
+{
+    _mm256_stream_ps(p, a.lo);
+    _mm256_stream_ps(p + 8, a.hi);
+}
+VF_INLINE void vf_stream_end(void) { _mm_sfence(); }
 VF_INLINE vf vf_load_n(const float *p, int n)
 {
     return (vf){ _mm256_maskload_ps(p, vf_first_(n)), _mm256_maskload_ps(p + 8, vf_first_(n - 8)) };

@@ -6,6 +6,8 @@ typedef __mmask16 vm;
 
 VF_INLINE vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 VF_INLINE void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
+VF_INLINE void vf_stream(float *p, vf a) { _mm512_stream_ps(p, a); }
+VF_INLINE void vf_stream_end(void) { _mm_sfence(); }
 VF_INLINE vf vf_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 VF_INLINE void vf_store_n(float *p, vf a, int n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), a); }
 VF_INLINE vf vf_set1(float a) { return _mm512_set1_ps(a); }
