@@ -9,8 +9,9 @@
 #include "winograd.h"
 #include <string.h>
 
-/* ENOUGH rows hide the latency of fma; longer tiles gain little. FEW pixels do not pay for packing. */
-enum { NV = TILE_NV, NR = VF * NV, ENOUGH = 8, FEW = 32 };
+/* ENOUGH rows hide the latency of fma; longer tiles gain little. FEW pixels do not pay for packing. BLOCK floats stay
+ * in the second-level cache. */
+enum { NV = TILE_NV, NR = VF * NV, ENOUGH = 8, FEW = 32, BLOCK = 1 << 17, SMALL = 1 << 14 };
 
 void QGM_ISA(qgm_conv_forward)(const struct qgm_conv *c, const float *x, const float *w, const float *bias, bool relu,
                                float *y, void *scratch);
@@ -185,6 +186,26 @@ static void pack_turned(const struct qgm_conv *c, const float *w, int ry, int rx
     }
 }
 
+/* The sweep of one pair of residues over `images` images; *packed is where its weights are, and then the next ones. */
+static void sweep_residue(const struct qgm_conv *c, int ry, int rx, int images, const float *dy, const float *w,
+                          float *dx, float **packed, bool pack)
+{
+    int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c), top, left;
+    struct sweep s = { .y = turned_axis(c, ry, c->kh, c->h, oh, (ptrdiff_t)c->w * c->ci, &top),
+                       .x = turned_axis(c, rx, c->kw, c->w, ow, c->ci, &left),
+                       .images = images,
+                       .channels = c->co,
+                       .cols = c->ci,
+                       .in = dy,
+                       .weights = *packed,
+                       .in_image = (ptrdiff_t)oh * ow * c->co,
+                       .out_image = (ptrdiff_t)c->h * c->w * c->ci };
+    s.out = dx + ((ptrdiff_t)top * c->w + left) * c->ci;
+    if (pack) pack_turned(c, w, ry, rx, s.y.taps, s.x.taps, *packed);
+    *packed += (ptrdiff_t)s.y.taps * s.x.taps * c->co * ((c->ci + VF - 1) / VF * VF);
+    sweep(&s);
+}
+
 void QGM_ISA(qgm_conv_backward_data)(const struct qgm_conv *c, const float *dy, const float *w, float *dx,
                                      void *scratch)
 {
@@ -193,24 +214,17 @@ void QGM_ISA(qgm_conv_backward_data)(const struct qgm_conv *c, const float *dy, 
         QGM_ISA(qgm_winograd)(&turned, dy, w, true, NULL, false, dx, scratch);
         return;
     }
-    int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c);
-    /* Pixels that no tap reaches are many where the kernel is smaller than the stride: not worth a sweep each. */
-    if (c->kh < c->stride || c->kw < c->stride)
-        memset(dx, 0, sizeof *dx * (size_t)c->n * (size_t)(c->h * c->w) * (size_t)c->ci);
-    for (int ry = 0; ry < c->stride && ry < c->kh; ry++)
-        for (int rx = 0; rx < c->stride && rx < c->kw; rx++) {
-            int top, left;
-            struct sweep s = { .y = turned_axis(c, ry, c->kh, c->h, oh, (ptrdiff_t)c->w * c->ci, &top),
-                               .x = turned_axis(c, rx, c->kw, c->w, ow, c->ci, &left),
-                               .images = c->n,
-                               .channels = c->co,
-                               .cols = c->ci,
-                               .in = dy,
-                               .weights = scratch,
-                               .in_image = (ptrdiff_t)oh * ow * c->co,
-                               .out_image = (ptrdiff_t)c->h * c->w * c->ci };
-            s.out = dx + ((ptrdiff_t)top * c->w + left) * c->ci;
-            pack_turned(c, w, ry, rx, s.y.taps, s.x.taps, scratch);
-            sweep(&s);
-        }
+    ptrdiff_t in = (ptrdiff_t)c->h * c->w * c->ci, out = (ptrdiff_t)qgm_conv_oh(c) * qgm_conv_ow(c) * c->co;
+    /* Residues share cache lines of dx: a few images at a time, so that they are still in cache. */
+    bool gaps = c->kh < c->stride || c->kw < c->stride;
+    int images = c->stride == 1 ? c->n : least(c->n, most(1, (int)((gaps ? SMALL : BLOCK) / (in + 1))));
+    for (int n = 0; n < c->n; n += images) {
+        int share = least(images, c->n - n);
+        float *packed = scratch;
+        /* Pixels that no tap reaches are many where the kernel is smaller than the stride: not worth a sweep each. */
+        if (gaps) memset(dx + n * in, 0, sizeof *dx * (size_t)share * (size_t)in);
+        for (int ry = 0; ry < c->stride && ry < c->kh; ry++)
+            for (int rx = 0; rx < c->stride && rx < c->kw; rx++)
+                sweep_residue(c, ry, rx, share, dy + n * out, w, dx + n * in, &packed, n == 0);
+    }
 }

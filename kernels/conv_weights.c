@@ -1,11 +1,13 @@
 /* Convolution backward-weights: for each tap a product of x, transposed in place, and dy, over the pixels of a group of
  * images (qgm_conv_group). Where qgm_conv_merges, the taps of a kernel row make one taller product instead; their
- * chains then pause in memory between columns that lack some of them. SPDX-License-Identifier: MIT */
+ * chains then pause in memory between columns that lack some of them. Where qgm_conv_gathers, the pixels of both
+ * operands are copied next to each other first. SPDX-License-Identifier: MIT */
 #include "kernels.h"
 #include "tile.h"
 #include <string.h>
 
-enum { NV = TILE_NV, NR = VF * NV };
+/* BLOCK: floats of dy that stay in the second-level cache. sizes.c knows that MANY = 256 and PANELS * NR = 128. */
+enum { NV = TILE_NV, NR = VF * NV, BLOCK = 1 << 16, PANELS = 8 / NV };
 
 void QGM_ISA(qgm_conv_backward_weights)(const struct qgm_conv *c, const float *x, const float *dy, float *dw,
                                         void *scratch);
@@ -43,6 +45,7 @@ static void product(const struct group *g, struct range ys, struct range xs, int
     t.k = xs.high - xs.low, t.segments = ys.high - ys.low, t.repeats = images;
     t.a_next = (ptrdiff_t)c->stride * c->w * c->ci, t.b_next = qgm_conv_ow(c) * g->ldb;
     t.a_repeat = (ptrdiff_t)c->h * c->w * c->ci, t.b_repeat = qgm_conv_oh(c) * t.b_next;
+    if (t.k == 1) t.k = t.segments, t.segments = 1, t.step = t.a_next, t.ldb = t.b_next; /* a column: one long chain */
     t.ldc = ldc;
     for (int j = 0; j < c->co; j += NR) {
         t.cols = least(NR, c->co - j), t.b = b + j;
@@ -78,6 +81,67 @@ static void each_tap(const struct group *g)
         }
 }
 
+/* Columns low .. high - 1, every `step`-th, of all lines of an image batch; channels from .. to - 1 in pieces of
+ * `width` one behind the other, each as long as all pixels of it. Channels past `all` are zeros. */
+static void gather(const float *from, ptrdiff_t lines, ptrdiff_t line, struct range columns, int step, int all,
+                   int channels, int width, float *to)
+{
+    ptrdiff_t piece = lines * (columns.high - columns.low) * width;
+    for (ptrdiff_t l = 0; l < lines; l++, from += line)
+        for (int x = columns.low; x < columns.high; x++, to += width)
+            for (int i = 0; i < channels; i += width)
+                for (int v = 0; v < width; v += VF)
+                    tile_store_(to + i / width * piece + v,
+                                tile_load_(from + (ptrdiff_t)x * step * all + i + v, most(0, channels - i - v)),
+                                width - v);
+}
+
+/* The products of one kernel column and some panels of dy. */
+static void column_of_taps(const struct group *g, int kx, int cols, int j, int panels, const float *x, const float *dy)
+{
+    const struct qgm_conv *c = g->c;
+    int oh = qgm_conv_oh(c), share = tile_share(c->ci, tile_rows(NV));
+    struct tile t = { .repeats = g->images, .step = share, .ldb = NR, .ldc = c->co, .start = FROM_ZERO, .add_c = true };
+    t.a_next = (ptrdiff_t)c->stride * cols * share, t.b_next = (ptrdiff_t)cols * NR;
+    t.a_repeat = (ptrdiff_t)c->h * cols * share, t.b_repeat = oh * t.b_next;
+    for (int ky = 0; ky < c->kh; ky++) {
+        struct range ys = outputs_of(c, ky, c->h, oh);
+        if (ys.low == ys.high) continue;
+        t.k = cols, t.segments = ys.high - ys.low;
+        if (c->stride == 1) t.k *= t.segments, t.segments = 1;
+        for (int i = 0; i < c->ci; i += share)
+            for (int p = j; p < least(c->co, j + panels * NR); p += NR) {
+                t.a = x + i * (g->images * (ptrdiff_t)c->h * cols) +
+                      (ys.low * c->stride + ky - c->pad) * (ptrdiff_t)cols * share;
+                t.b = dy + (p - j) * (g->images * (ptrdiff_t)oh * cols) + ys.low * t.b_next;
+                t.c = g->dw + ((ptrdiff_t)(ky * c->kw + kx) * c->ci + i) * c->co + p;
+                t.cols = least(NR, c->co - p);
+                QGM_ISA(qgm_tile)(BY_COLUMN, least(share, c->ci - i), (t.cols + VF - 1) / VF, &t);
+            }
+    }
+}
+
+/* Pixels of many channels lie a page or two apart, and a tile would touch a page or two a term. What one kernel column
+ * pairs is copied instead: all of x in tiles of rows, dy a few panels at a time. */
+static void each_kernel_column(const struct group *g, float *room)
+{
+    const struct qgm_conv *c = g->c;
+    int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c), share = tile_share(c->ci, tile_rows(NV));
+    for (int kx = 0; kx < c->kw; kx++) {
+        struct range xs = outputs_of(c, kx, c->w, ow);
+        int cols = xs.high - xs.low, first = xs.low * c->stride + kx - c->pad;
+        if (cols == 0) continue;
+        float *dy = room + g->images * (ptrdiff_t)c->h * cols * ((c->ci + share - 1) / share * share);
+        gather(g->x + (ptrdiff_t)first * c->ci, g->images * (ptrdiff_t)c->h, (ptrdiff_t)c->w * c->ci,
+               (struct range){ 0, cols }, c->stride, c->ci, c->ci, share, room);
+        for (int j = 0; j < c->co; j += PANELS * NR) {
+            gather(g->dy + j, g->images * (ptrdiff_t)oh, ow * g->ldb, xs, 1, (int)g->ldb, least(PANELS * NR, c->co - j),
+                   NR, dy);
+            column_of_taps(g, kx, cols, j, PANELS, room, dy);
+        }
+    }
+}
+
 /* The taps low .. high - 1 of a kernel row that output ox sees. */
 static struct range taps_at(const struct qgm_conv *c, int ox)
 {
@@ -85,22 +149,34 @@ static struct range taps_at(const struct qgm_conv *c, int ox)
     return (struct range){ low, most(low, least(c->kw, c->w - start)) };
 }
 
-/* Stretches of output columns that see the same kernel columns, one after the other. */
+/* All kernel rows over the outputs xs of rows from .. to - 1, going on with their chains. */
+static void kernel_rows(const struct group *g, struct range taps, struct range xs, int from, int to)
+{
+    const struct qgm_conv *c = g->c;
+    for (int ky = 0; ky < c->kh && taps.low < taps.high; ky++) {
+        struct range ys = outputs_of(c, ky, c->h, qgm_conv_oh(c));
+        ys.low = most(ys.low, from), ys.high = least(ys.high, to);
+        if (ys.low >= ys.high) continue;
+        product(g, ys, xs, g->images, pixel_of(g, ys.low, xs.low, ky, taps.low), gradient_of(g, ys.low, xs.low),
+                (struct tile){ .start = FROM_C }, (taps.high - taps.low) * c->ci,
+                g->partial + ((ptrdiff_t)ky * c->kw + taps.low) * c->ci * g->ldb, g->ldb);
+    }
+}
+
+/* Stretches of output columns that see the same kernel columns, one after the other. A large image goes through a few
+ * rows at a time, whose dy stays in cache from one kernel row to the next. */
 static void each_kernel_row(const struct group *g)
 {
     const struct qgm_conv *c = g->c;
+    int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c);
     ptrdiff_t rows = (ptrdiff_t)c->kh * c->kw * c->ci;
     memset(g->partial, 0, (size_t)(rows * g->ldb) * sizeof *g->partial);
-    for (struct range xs = { 0, 0 }; xs.high < qgm_conv_ow(c);) {
+    for (struct range xs = { 0, 0 }; xs.high < ow;) {
         struct range taps = taps_at(c, xs.high), next = taps;
-        for (xs.low = xs.high; next.low == taps.low && next.high == taps.high && xs.high < qgm_conv_ow(c);)
+        for (xs.low = xs.high; next.low == taps.low && next.high == taps.high && xs.high < ow;)
             next = taps_at(c, ++xs.high);
-        for (int ky = 0; ky < c->kh && taps.low < taps.high; ky++) {
-            struct range ys = outputs_of(c, ky, c->h, qgm_conv_oh(c));
-            product(g, ys, xs, g->images, pixel_of(g, ys.low, xs.low, ky, taps.low), gradient_of(g, ys.low, xs.low),
-                    (struct tile){ .start = FROM_C }, (taps.high - taps.low) * c->ci,
-                    g->partial + ((ptrdiff_t)ky * c->kw + taps.low) * c->ci * g->ldb, g->ldb);
-        }
+        int block = g->images > 1 || xs.high - xs.low == 1 ? oh : most(1, BLOCK / (int)(ow * g->ldb));
+        for (int y = 0; y < oh; y += block) kernel_rows(g, taps, xs, y, least(oh, y + block));
     }
     for (ptrdiff_t r = 0; r < rows; r++)
         for (int j = 0; j < c->co; j += VF) {
@@ -131,6 +207,8 @@ void QGM_ISA(qgm_conv_backward_weights)(const struct qgm_conv *c, const float *x
         if (ldb != c->co) g.dy = widen(c, g.dy, g.images * pixels, ldb, wide);
         if (merge)
             each_kernel_row(&g);
+        else if (qgm_conv_gathers(c))
+            each_kernel_column(&g, wide + (ldb != c->co ? step * pixels * ldb : 0));
         else
             each_tap(&g);
     }

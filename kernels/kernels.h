@@ -68,6 +68,11 @@ static inline bool qgm_conv_winograd(const struct qgm_conv *c)
 }
 /* Too few input channels to fill a tile with one tap: backward_weights takes a row of taps together. */
 static inline bool qgm_conv_merges(const struct qgm_conv *c) { return c->ci < 8 && c->kw > 1; }
+/* Small images of many channels: backward_weights first copies the pixels it multiplies next to each other. */
+static inline bool qgm_conv_gathers(const struct qgm_conv *c)
+{
+    return c->ci >= 128 && c->co >= 128 && qgm_conv_oh(c) * qgm_conv_ow(c) <= 256;
+}
 size_t qgm_conv_scratch(const struct qgm_conv *c); /* bytes, enough for all three passes of every ISA */
 double qgm_conv_flops(const struct qgm_conv *c);   /* of one pass: 2 n oh ow kh kw ci co */
 double qgm_conv_bytes(const struct qgm_conv *c);   /* x, w and y once each */

@@ -27,7 +27,11 @@ size_t qgm_conv_scratch(const struct qgm_conv *c)
     size_t forward = taps * ci * qgm_pad16(co), backward = taps * co * qgm_pad16(ci);
     size_t images = least((size_t)qgm_conv_group(c), (size_t)c->n);
     size_t wide = images * (size_t)qgm_conv_oh(c) * (size_t)qgm_conv_ow(c) * qgm_pad16(co);
-    size_t weights = forward + (co % 16 ? wide : 0), most = forward > backward ? forward : backward;
+    size_t weights = forward + (co % 16 ? wide : 0);
+    if (qgm_conv_gathers(c)) /* all of x, in tiles of at most 16 rows, and 128 columns of dy */
+        weights +=
+            images * ((size_t)c->h * (size_t)c->w * (ci + 16) + (size_t)qgm_conv_oh(c) * (size_t)qgm_conv_ow(c) * 128);
+    size_t most = forward > backward ? forward : backward;
     most = most > weights ? most : weights;
     if (qgm_conv_winograd(c)) {
         struct qgm_conv turned = winograd_turned(c);

@@ -44,8 +44,8 @@ VF_INLINE void tile_chain_(enum tile_shape shape, int rows, int nv, const struct
     }
 }
 
-/* Whole vectors and nothing to add is what tiles inside a product have, and is worth straight code; all else takes the
- * same steps in small loops, through memory. */
+/* Whole vectors and at most c to add is what tiles inside a product have, and is worth straight code; all else takes
+ * the same steps in small loops, through memory. */
 VF_INLINE bool tile_whole_(int nv, const struct tile *t) { return t->cols == VF * nv; }
 
 VF_INLINE void tile_begin_(int rows, int nv, const struct tile *t, vf acc[TILE_MOST][2])
@@ -91,7 +91,14 @@ static void tile_finish_(int rows, int nv, const struct tile *t, const float *su
 
 VF_INLINE void tile_end_(int rows, int nv, const struct tile *t, vf acc[TILE_MOST][2])
 {
-    if (tile_whole_(nv, t) && !t->add_c && !t->add_bias && !t->relu) {
+    if (tile_whole_(nv, t) && !t->add_bias && !t->relu) {
+        if (t->add_c) {
+            UNROLL
+            for (int i = 0; i < rows; i++) {
+                UNROLL
+                for (int j = 0; j < nv; j++) acc[i][j] = vf_add(vf_load(t->c + i * t->ldc + VF * j), acc[i][j]);
+            }
+        }
         UNROLL
         for (int i = 0; i < rows; i++) {
             UNROLL
@@ -126,8 +133,14 @@ VF_INLINE void tile_body_(enum tile_shape shape, int rows, int nv, const struct 
 }
 
 #define TILE_FUNCTION_(rows, nv)                                                                                       \
-    static void QGM_PASTE(tile_row_##nv, rows)(const struct tile *t) { tile_body_(BY_ROW, rows, nv, t); }              \
-    static void QGM_PASTE(tile_column_##nv, rows)(const struct tile *t) { tile_body_(BY_COLUMN, rows, nv, t); }
+    __attribute__((aligned(64))) static void QGM_PASTE(tile_row_##nv, rows)(const struct tile *t)                      \
+    {                                                                                                                  \
+        tile_body_(BY_ROW, rows, nv, t);                                                                               \
+    }                                                                                                                  \
+    __attribute__((aligned(64))) static void QGM_PASTE(tile_column_##nv, rows)(const struct tile *t)                   \
+    {                                                                                                                  \
+        tile_body_(BY_COLUMN, rows, nv, t);                                                                            \
+    }
 #define TILE_ENTRY_(rows, nv) { QGM_PASTE(tile_row_##nv, rows), QGM_PASTE(tile_column_##nv, rows) },
 
 #define TILE_UP_TO_0_(DO, nv)
