@@ -21,8 +21,12 @@ static const float thirds[] = { 0.5f, 0.25f, 0.25f };
 RUN(add, k->add(in[0], in[1], out, c->n))
 RUN(relu_forward, k->relu_forward(in[0], out, c->n))
 RUN(relu_backward, k->relu_backward(in[0], in[1], out, c->n))
+RUN(axpy, k->axpy(0.5f, in[0], out, c->n))
+RUN(axpy_prepare, (void)k; memcpy(out, in[1], c->n * sizeof *out))
 RUN(mix, k->mix(out, (const float *const[]){ in[0], in[1], in[0] }, thirds, 3, c->n))
 RUN(exp, k->exp(in[0], out, c->n))
+RUN(log, k->log(in[0], out, c->n))
+RUN(log_prepare, (void)k, (void)out; for (size_t i = 0; i < c->n; i++) in[0][i] = fabsf(in[0][i]))
 RUN(tanh, k->tanh(in[0], out, c->n))
 RUN(sigmoid, k->sigmoid(in[0], out, c->n))
 RUN(erf, k->erf(in[0], out, c->n))
@@ -40,6 +44,8 @@ EXACT(add) { return (void)c, seen(A + B, fabs(A) + fabs(B), size); }
 EXACT(relu_forward) { return (void)c, seen(fmax(A, 0), 0, size); }
 EXACT(relu_backward) { return (void)c, seen(A > 0 ? B : 0, 0, size); }
 EXACT(mix) { return (void)c, seen(0.75 * A + 0.25 * B, fabs(A) + fabs(B), size); }
+EXACT(axpy) { return (void)c, seen(0.5 * A + B, fabs(A) + fabs(B), size); }
+EXACT(log) { return (void)c, seen(log(A), 0, size); }
 EXACT(exp) { return (void)c, seen(exp(A), 0, size); }
 EXACT(tanh) { return (void)c, seen(tanh(A), 0, size); }
 EXACT(sigmoid) { return (void)c, seen(1 / (1 + exp(-A)), 0, size); }
@@ -78,6 +84,7 @@ RUN(norm_moments, k->norm_moments(in[0], (size_t)c->rows, c->cols, scratch); nar
 RUN(norm_forward, struct qgm_norm t = norm(c, in[1], false, false); k->norm_forward(&t, in[0], NULL, out))
 RUN(norm_residual, struct qgm_norm t = norm(c, in[1], false, true); k->norm_forward(&t, in[0], in[1], out))
 RUN(norm_swish, struct qgm_norm t = norm(c, in[1], true, false); k->norm_forward(&t, in[0], NULL, out))
+RUN(norm_slopes, struct qgm_norm t = norm(c, in[1], true, false); k->norm_sums(&t, in[0], NULL, in[1], out, scratch))
 RUN(norm_sums, struct qgm_norm t = norm(c, in[1], false, false); k->norm_sums(&t, in[0], NULL, in[1], NULL, scratch);
     narrow(scratch, 2 * c->cols, out))
 RUN(norm_backward, struct qgm_norm t = norm(c, in[1], false, false); k->norm_backward(&t, in[0], in[1], out))
@@ -95,6 +102,12 @@ EXACT(norm_residual)
     return fmax(y, 0);
 }
 EXACT(norm_swish) { return seen(A / (1 + exp(-A)) * P(1) + P(2), fabs(A * P(1)) + fabs(P(2)), size); }
+EXACT(norm_slopes)
+{
+    (void)c;
+    double s = 1 / (1 + exp(-A));
+    return seen(B * (s + A * s * (1 - s)), fabs(B) * (1 + fabs(A)), size);
+}
 EXACT(norm_backward)
 {
     return seen(B * P(1) + P(3) * (A - P(0)) + P(4), fabs(B * P(1)) + fabs(P(3)) * (fabs(A) + fabs(P(0))) + fabs(P(4)),
@@ -132,6 +145,14 @@ EXACT(sum_rows)
         sum += x, *size += fabs(x);
     }
     return sum;
+}
+
+RUN(add_bias, k->add_bias(out, in[1], (size_t)c->rows, c->cols))
+RUN(add_bias_prepare, (void)k; memcpy(out, in[0], c->n * sizeof *out))
+EXACT(add_bias)
+{
+    double bias = (double)in[1][i % (size_t)c->cols];
+    return seen(A + bias, fabs(A) + fabs(bias), size);
 }
 
 /* ---- Rows of transformers and of losses. Statistics and gradients of parameters lie in the scratch ---- */
@@ -285,7 +306,7 @@ EXACT(avgpool_backward)
 }
 
 /* ---- The table ---- */
-enum shapes { ELEMENTS, CHANNELS, HIDDEN, SCORES, LOGITS };
+enum shapes { ELEMENTS, CHANNELS, HIDDEN, BIASED, SCORES, LOGITS };
 static const struct {
     enum shapes of;
     const char *name;
@@ -297,9 +318,14 @@ static const struct {
     { CHANNELS, "resnet20-16", 32 * 32 * 32, 16 },
     { CHANNELS, "resnet20-64", 32 * 8 * 8, 64 },
     { CHANNELS, "resnet18-64", 32 * 56 * 56, 64 },
+    { CHANNELS, "resnet18-stem", 32 * 112 * 112, 64 },
     { HIDDEN, "bert", 32 * 128, 768 },
+    { HIDDEN, "bert-512", 32 * 512, 768 },
+    { BIASED, "bert", 32 * 128, 768 },
+    { BIASED, "bert-512-ffn", 32 * 512, 3072 },
     { SCORES, "bert-scores", 32 * 12 * 128, 128 },
     { LOGITS, "imagenet", 32, 1000 },
+    { LOGITS, "bert-words", 32 * 19, 30522 }, /* 15 % of 128 tokens are to be guessed */
 };
 /* flops and bytes: of an element. */
 #define STREAM(kernel_, shapes_, flops_, bytes_)                                                                       \
@@ -316,10 +342,12 @@ static const struct {
     STREAM(add, ELEMENTS, 1, 12),
     STREAM(relu_forward, ELEMENTS, 0, 8),
     STREAM(relu_backward, ELEMENTS, 0, 12),
+    STREAM(axpy, ELEMENTS, 2, 12),
     STREAM(mix, ELEMENTS, 6, 12),
     STREAM(dot, ELEMENTS, 2, 8),
     STREAM(distance2, ELEMENTS, 3, 8),
     STREAM(exp, ELEMENTS, 0, 8),
+    STREAM(log, ELEMENTS, 0, 8),
     STREAM(tanh, ELEMENTS, 0, 8),
     STREAM(sigmoid, ELEMENTS, 0, 8),
     STREAM(erf, ELEMENTS, 0, 8),
@@ -330,13 +358,25 @@ static const struct {
     STREAM(norm_residual, CHANNELS, 4, 12),
     STREAM(norm_swish, CHANNELS, 4, 8),
     STREAM(norm_sums, CHANNELS, 4, 8),
+    STREAM(norm_slopes, CHANNELS, 4, 12), /* norm_sums of EvoNorm, which also writes the slopes */
     STREAM(norm_backward, CHANNELS, 5, 12),
-    STREAM(sum_rows, HIDDEN, 1, 4),
+    STREAM(add_bias, BIASED, 1, 8),
+    STREAM(sum_rows, BIASED, 1, 4),
     STREAM(layernorm_forward, HIDDEN, 7, 8),
     STREAM(layernorm_backward, HIDDEN, 12, 12),
     STREAM(softmax_rows, SCORES, 0, 16), /* 8 of them for the copy: it works in place */
     STREAM(softmax_rows_backward, SCORES, 4, 20),
     STREAM(softmax_xent, LOGITS, 0, 8),
+};
+
+typedef void run(const struct bench_case *c, const struct qgm_kernels *k, float *const in[2], float *out,
+                 void *scratch);
+static const struct {
+    run *of, *by;
+} preparations[] = {
+    { run_axpy, run_axpy_prepare },         { run_log, run_log_prepare },
+    { run_add_bias, run_add_bias_prepare }, { run_layernorm_backward, run_layernorm_prepare },
+    { run_softmax_xent, run_labels },
 };
 
 static size_t outputs(const struct bench_case *c)
@@ -382,8 +422,8 @@ size_t bench_streams(struct bench_case *cases)
             c.n = c.in[0] = c.in[1] = (size_t)c.rows * (size_t)c.cols;
             c.out = outputs(&c), c.flops *= (double)c.n, c.bytes *= (double)c.n;
             if (shapes[s].of != ELEMENTS) c.scratch = 8 * (size_t)c.rows + 16 * (size_t)c.cols;
-            if (c.run == run_layernorm_backward) c.prepare = run_layernorm_prepare;
-            if (c.run == run_softmax_xent) c.prepare = run_labels;
+            for (size_t i = 0; i < QGM_COUNT(preparations); i++)
+                if (c.run == preparations[i].of) c.prepare = preparations[i].by;
             cases[count++] = c;
         }
     return count + add_pools(cases + count);
