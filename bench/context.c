@@ -45,9 +45,9 @@ static void add_hardware(json_t *c)
             json_object_set_new(c, caches[i].key,
                                 cache ? json_integer((json_int_t)cache->attr->cache.size) : json_null());
         }
-        json_object_set_new(c, "memory_bytes", json_integer((json_int_t)hwloc_get_root_obj(t)->total_memory));
     }
     hwloc_topology_destroy(t);
+    json_object_set_new(c, "memory_bytes", json_integer((json_int_t)qgm_machine_memory()));
 }
 
 static void add_first_line(json_t *c, const char *key, const char *path)

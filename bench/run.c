@@ -7,6 +7,7 @@
 #include "progress.h"
 #include "weights.h"
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -225,6 +226,26 @@ int qgm_run_measure(const struct qgm_options *options, const struct qgm_dataset 
     *bytes = t.bytes;
     qgm_trainer_close(&t);
     return 0;
+}
+
+int qgm_run_estimate(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,
+                     double *seconds, struct qgm_error *err)
+{
+    struct qgm_trainer t;
+    struct qgm_options fresh = *options;
+    bool diverged;
+    fresh.resume = false;
+    QGM_TRY(qgm_trainer_open(&t, &fresh, data, group, err));
+    int result = qgm_trainer_step(&t, NULL, &diverged, err); /* the first one finds cold caches and fresh pages */
+    double begin = qgm_seconds();
+    if (result == 0) result = qgm_trainer_step(&t, NULL, &diverged, err);
+    double step = qgm_seconds() - begin, image = step / (double)(t.options.clients * t.options.batch);
+    double before = t.every ? ceil((double)t.total / (double)t.every) - 1 : 0;
+    double models = (double)t.options.clients * (t.options.gossip_eval ? 2 : 1) + 1;
+    double tests = models * (before * (double)t.subset + (double)t.data->test.n);
+    *seconds = (double)t.total * step + tests * image / 3;
+    qgm_trainer_close(&t);
+    return result;
 }
 
 int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,

@@ -31,6 +31,10 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
 int qgm_run_measure(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,
                     size_t *bytes, struct qgm_error *err);
 
+/* Seconds the run would take on these threads, from its second step; a test costs a third of a training image. */
+int qgm_run_estimate(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,
+                     double *seconds, struct qgm_error *err);
+
 extern volatile sig_atomic_t qgm_interrupted; /* set by SIGINT and SIGTERM once qgm_catch_signals was called */
 void qgm_catch_signals(void);
 

@@ -78,6 +78,7 @@ static void print_plan(const struct qgm_grid *grid, const char *path, int scale,
     fprintf(stderr, "; %d finished earlier are kept, %d to do\nresults %s\n", kept, grid->runs - kept, grid->out);
     for (int i = 0; all && i < grid->runs; i++)
         printf("%s  %s\n", grid->run[i].kept ? "kept" : "to do", grid->run[i].options.out);
+    fflush(stdout);
 }
 
 /* gnuplot's remarks, such as that of a series every run diverged, go to <out>/figures.log. */
@@ -119,15 +120,14 @@ static int usual_jobs(void)
     return cores < 4 ? cores : 4;
 }
 
-static int carry_out(struct qgm_grid *grid, const struct command *c, struct qgm_error *err)
+static int carry_out(struct qgm_grid *grid, const struct command *c, const struct qgm_work *work, struct qgm_error *err)
 {
     char runs[QGM_TEXT + 8];
     char seconds[32];
     double begin = qgm_seconds();
     snprintf(runs, sizeof runs, "%s/runs", grid->out);
     QGM_TRY(qgm_make_folder(runs, err));
-    struct qgm_work work = { .jobs = c->jobs ? c->jobs : usual_jobs(), .quiet = c->quiet };
-    QGM_TRY(qgm_work_do(&work, grid, err));
+    QGM_TRY(qgm_work_do(work, grid, err));
     fprintf(stderr, "time    %s\n", qgm_duration(qgm_seconds() - begin, seconds));
     QGM_TRY(qgm_tables_write(grid, stdout, err));
     for (unsigned i = 0; i < grid->study->figures_count; i++)
@@ -153,7 +153,8 @@ static int study(int argc, const char **argv, const struct qgm_program *program,
     if (result == 0) {
         print_plan(&grid, words[0], c->scale, c->dry_run);
         qgm_catch_signals();
-        if (!c->dry_run) result = carry_out(&grid, c, err);
+        struct qgm_work work = { c->jobs ? c->jobs : usual_jobs(), c->quiet, c->dry_run };
+        result = c->dry_run ? qgm_work_do(&work, &grid, err) : carry_out(&grid, c, &work, err);
         qgm_grid_close(&grid);
     }
     qgm_study_free(&file);

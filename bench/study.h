@@ -73,9 +73,10 @@ void qgm_grid_close(struct qgm_grid *grid);
 /* ---- The work ---- */
 struct qgm_work {
     int jobs;
-    bool quiet;
+    bool quiet, dry_run;
 };
-/* Carry out the runs that are not kept, each in a process of its own, `jobs` at a time. */
+/* Say how long the runs that are not kept will take, and, unless dry_run, carry them out, each in a process of its own,
+ * `jobs` at a time. */
 int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_error *err);
 
 /* ---- The tables ---- */

@@ -15,7 +15,7 @@
 
 /* Share of the machine's memory that runs side by side may fill. */
 #define FULL 0.9
-enum { MOST_DATASETS = 8, MOST_JOBS = 256 };
+enum { MOST_DATASETS = 8, MOST_JOBS = 256, MOST_KINDS = 64 };
 
 struct message { /* from a run's process, through a pipe; shorter than PIPE_BUF, so whole */
     double done;
@@ -37,6 +37,7 @@ struct shop {
     int datasets, jobs, running, ended, succeeded, todo;
     int measured; /* the run that `bytes` is of */
     size_t bytes;
+    double seconds; /* of all runs, one after the other on all cores */
     struct job job[MOST_JOBS];
     struct qgm_error err;
     bool failed;
@@ -83,23 +84,39 @@ static _Noreturn void child(const struct qgm_options *o, const struct qgm_datase
     _exit(0);
 }
 
-/* The memory of a run, found in a process of its own: one that has had threads should not fork. */
-static int measure(struct shop *s, int run, struct qgm_error *err)
+/* Memory, or time. */
+struct answer {
+    int result;
+    size_t bytes;
+    double seconds;
+    struct qgm_error err;
+};
+typedef void question(const struct qgm_options *o, const struct qgm_dataset *data, struct answer *a);
+
+static void how_large(const struct qgm_options *o, const struct qgm_dataset *data, struct answer *a)
+{
+    a->result = qgm_run_measure(o, data, qgm_group_alone(), &a->bytes, &a->err);
+}
+
+static void how_long(const struct qgm_options *o, const struct qgm_dataset *data, struct answer *a)
+{
+    a->result = qgm_options_kernels(o, &a->err);
+    if (a->result == 0) a->result = qgm_run_estimate(o, data, qgm_group_alone(), &a->seconds, &a->err);
+}
+
+/* Ask it of a run, in a process of its own: one that has had threads should not fork. */
+static int ask(struct shop *s, int run, question *what, struct answer *reply, struct qgm_error *err)
 {
     struct qgm_options *o = &s->grid->run[run].options;
     struct qgm_dataset *data = NULL;
-    struct answer {
-        int result;
-        size_t bytes;
-        struct qgm_error err;
-    } answer = { 0 };
+    struct answer answer = { 0 };
     int ends[2], status;
     QGM_TRY(find_data(s, o, &data, err));
     if (pipe(ends) < 0) return qgm_fail(err, QGM_SYSTEM, "pipe: %s", strerror(errno));
     pid_t process = fork();
     if (process < 0) return qgm_fail(err, QGM_SYSTEM, "fork: %s", strerror(errno));
     if (process == 0) {
-        answer.result = qgm_run_measure(o, data, qgm_group_alone(), &answer.bytes, &answer.err);
+        what(o, data, &answer);
         _exit(write(ends[1], &answer, sizeof answer) != sizeof answer);
     }
     close(ends[1]);
@@ -112,9 +129,52 @@ static int measure(struct shop *s, int run, struct qgm_error *err)
         *err = answer.err;
         return qgm_fail_in(err, "run %s", o->out);
     }
+    *reply = answer;
+    return 0;
+}
+
+static int measure(struct shop *s, int run, struct qgm_error *err)
+{
+    struct answer answer;
+    QGM_TRY(ask(s, run, how_large, &answer, err));
     s->measured = run;
     s->bytes = answer.bytes;
     return 0;
+}
+
+/* Do these take the same time, as far as an estimate goes? Algorithms and graphs hardly count beside gradients. */
+static bool alike(const struct qgm_options *a, const struct qgm_options *b)
+{
+    return strcmp(a->model, b->model) == 0 && strcmp(a->dataset, b->dataset) == 0 && a->batch == b->batch &&
+           a->clients == b->clients && a->epochs == b->epochs && a->steps == b->steps &&
+           a->eval_every == b->eval_every && a->eval_subset == b->eval_subset && a->gossip_eval == b->gossip_eval;
+}
+
+/* Print how long all will take: two steps are made of each kind of run. A plan that cannot be tried, for want of its
+ * data say, is still a plan. */
+static void estimate(struct shop *s)
+{
+    struct answer kind[MOST_KINDS];
+    int of[MOST_KINDS], kinds = 0;
+    for (int i = 0; i < s->grid->runs; i++) {
+        const struct qgm_grid_run *run = &s->grid->run[i];
+        int k = 0;
+        if (run->kept) continue;
+        while (k < kinds && !alike(&run->options, &s->grid->run[of[k]].options)) k++;
+        if (k == kinds) {
+            struct qgm_error err;
+            if (kinds == MOST_KINDS || qgm_interrupted) return;
+            if (ask(s, i, how_long, &kind[k], &err) < 0) {
+                fprintf(stderr, "time    not known: %s\n", err.text);
+                return;
+            }
+            of[kinds++] = i;
+        }
+        s->seconds += kind[k].seconds;
+    }
+    char text[32];
+    if (s->todo)
+        fprintf(stderr, "time    about %s, from two steps of each kind of run\n", qgm_duration(s->seconds, text));
 }
 
 /* Is there memory for this run beside those that are running? Alone, a run is refused only by itself. */
@@ -207,12 +267,21 @@ static void show(struct shop *s, struct qgm_progress *progress)
     qgm_progress_update(progress, done / s->todo, note);
 }
 
+static void close_data(struct shop *s)
+{
+    for (int i = 0; i < s->datasets; i++) qgm_dataset_close(&s->data[i]);
+}
+
 int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_error *err)
 {
     static struct shop s;
     s = (struct shop){ .grid = grid, .jobs = work->jobs < MOST_JOBS ? work->jobs : MOST_JOBS, .measured = -1 };
     for (int i = 0; i < grid->runs; i++) s.todo += !grid->run[i].kept;
-    if (!s.todo) return 0;
+    estimate(&s);
+    if (!s.todo || work->dry_run) {
+        close_data(&s);
+        return 0;
+    }
     struct qgm_progress progress = qgm_progress("study", work->quiet);
     int next = 0;
     while (s.running || (next < grid->runs && !s.failed && !qgm_interrupted)) {
@@ -235,7 +304,7 @@ int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_e
         show(&s, &progress);
     }
     qgm_progress_end(&progress);
-    for (int i = 0; i < s.datasets; i++) qgm_dataset_close(&s.data[i]);
+    close_data(&s);
     if (qgm_interrupted)
         return qgm_fail(err, QGM_SYSTEM,
                         "interrupted: %d of %d runs are finished and kept; the same command goes on from there",

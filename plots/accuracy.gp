@@ -1,4 +1,5 @@
-# Test accuracy against one flag of the study, and against the epoch at that flag's last value.
+# Test accuracy against one flag of the study, and against the epoch at that flag's last value; where the flag has one
+# value only, the second panel alone.
 #   gnuplot -e "out='paper/out/quickstart'; plots='plots'; x='alpha'" plots/accuracy.gp
 # Reads <out>/accuracy.csv (x, then mean and standard deviation over seeds for each algorithm) and
 # <out>/accuracy-epochs.csv (epoch, then a column an algorithm). Writes <out>/accuracy.svg and .png.
@@ -14,6 +15,7 @@ at(row) = numbers ? real(word(values, int(row) + 1)) : row
 series = (system(sprintf("head -n 1 '%s' | tr -cd ',' | wc -c", table)) + 0) / 2
 name(i) = system(sprintf("head -n 1 '%s' | cut -d, -f%d", table, 2 * i))
 curved = system(sprintf("wc -l < '%s'", curves)) + 0 > 2 # evaluations besides the last
+alone = n == 1 && curved
 title_of(x) = x eq 'alpha' ? 'Dirichlet α' : x eq 'lr' ? 'learning rate' : x
 
 do for [format in 'svg png'] {
@@ -40,16 +42,16 @@ do for [format in 'svg png'] {
         set offsets graph 0.06, graph 0.06, 0, 0
     }
     if (numbers) { set xtics () } else { set xtics () rotate by 25 right font ',9'; unset xlabel }
-    plot for [i = 1:series] table skip 1 using (at($0)):(column(2 * i)):(column(2 * i + 1)):xtic(1) with yerrorlines lt i
+    if (!alone) { plot for [i = 1:series] table skip 1 using (at($0)):(column(2 * i)):(column(2 * i + 1)):xtic(1) with yerrorlines lt i }
 
     unset logscale x
     set offsets 0, 0, 0, 0
     set xrange [0:*] noreverse
     set xtics auto norotate font ',11'
     set xlabel 'epoch (passes over a client''s own data)'
-    unset ylabel
+    if (!alone) { unset ylabel }
     set title 'accuracy during training, '.title_of(x).' = '.last
-    set lmargin at screen 0.56
+    set lmargin at screen alone ? 0.075 : 0.56
     set rmargin at screen 0.97
     if (curved) { plot for [i = 1:series] curves using 1:(column(i + 1)) with linespoints lt i }
 
@@ -61,6 +63,7 @@ do for [format in 'svg png'] {
     unset border
     unset tics
     unset xlabel
+    unset ylabel
     unset title
     set xrange [0:1]
     set yrange [0:1]
