@@ -9,6 +9,7 @@
 /* BLOCK: floats of dy that stay in the second-level cache. sizes.c knows that MANY = 256 and PANELS * NR = 128. */
 enum { NV = TILE_NV, NR = VF * NV, BLOCK = 1 << 16, PANELS = 8 / NV };
 
+void QGM_ISA(qgm_winograd_weights)(const struct qgm_conv *c, const float *x, const float *dy, float *dw, void *scratch);
 void QGM_ISA(qgm_conv_backward_weights)(const struct qgm_conv *c, const float *x, const float *dy, float *dw,
                                         void *scratch);
 
@@ -197,6 +198,10 @@ static const float *widen(const struct qgm_conv *c, const float *dy, ptrdiff_t p
 void QGM_ISA(qgm_conv_backward_weights)(const struct qgm_conv *c, const float *x, const float *dy, float *dw,
                                         void *scratch)
 {
+    if (qgm_conv_winograd_weights(c)) {
+        QGM_ISA(qgm_winograd_weights)(c, x, dy, dw, scratch);
+        return;
+    }
     int step = qgm_conv_group(c);
     ptrdiff_t image = (ptrdiff_t)c->h * c->w * c->ci, pixels = (ptrdiff_t)qgm_conv_oh(c) * qgm_conv_ow(c);
     ptrdiff_t ldb = (c->co + VF - 1) / VF * VF, taps = (ptrdiff_t)c->kh * c->kw * c->ci;

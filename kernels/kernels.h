@@ -45,7 +45,9 @@ size_t qgm_gemm_scratch(const struct qgm_gemm *g); /* bytes, the same for every 
  * mean; at most (ci + 22) 2^-24 times the same sums over absolute values, which are some 40 times those of a chain.
  * backward_weights: dw += gradient with respect to w. Order: images in groups of qgm_conv_group(); in each one chain
  * over (n, oy, ox) ascending from 0; the groups' sums are added to dw in ascending order. Where qgm_conv_merges(),
- * columns ox that see the same kernel columns go together: the chain runs over (stretch of columns, n, oy, ox). */
+ * columns ox that see the same kernel columns go together: the chain runs over (stretch of columns, n, oy, ox). Where
+ * qgm_conv_winograd_weights(), it goes through winograd.h, in chains of 64 tiles of 4 x 4 outputs; error as above, with
+ * (64 + tiles / 64 + 22) for (ci + 22). A NaN or infinity then reaches all taps of its channels. */
 struct qgm_conv {
     int n, h, w, ci, co, kh, kw, stride, pad;
 };
@@ -65,6 +67,13 @@ static inline bool qgm_conv_winograd(const struct qgm_conv *c)
     if (c->kh != 3 || c->kw != 3 || c->stride != 1 || c->pad > 2 || c->ci < 16 || c->co < 16) return false;
     int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c), tiles = (oh + 3) / 4 * ((ow + 3) / 4);
     return oh * ow >= 8 * tiles && c->h * c->w >= 8 * ((c->h + 3) / 4 * ((c->w + 3) / 4));
+}
+/* The same for backward_weights: its 36 sums of ci x co are many times the weights, and must not cost more to go
+ * through than the products save. */
+static inline bool qgm_conv_winograd_weights(const struct qgm_conv *c)
+{
+    double tiles = (double)c->n * ((qgm_conv_oh(c) + 3) / 4) * ((qgm_conv_ow(c) + 3) / 4);
+    return qgm_conv_winograd(c) && (double)c->ci * c->co <= 2048 * tiles;
 }
 /* Too few input channels to fill a tile with one tap: backward_weights takes a row of taps together. */
 static inline bool qgm_conv_merges(const struct qgm_conv *c) { return c->ci < 8 && c->kw > 1; }

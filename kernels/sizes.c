@@ -39,6 +39,11 @@ size_t qgm_conv_scratch(const struct qgm_conv *c)
         most = most > there ? most : there;
         most = most > back ? most : back;
     }
+    if (qgm_conv_winograd_weights(c)) {
+        struct winograd p = winograd_weights_of(c);
+        size_t sums = 36 * (size_t)(p.v + p.u + p.m) + (size_t)(p.ldv > p.ldm ? p.ldv : p.ldm);
+        most = most > sums ? most : sums;
+    }
     return qgm_piece(most, sizeof(float));
 }
 

@@ -1,21 +1,11 @@
 /* Convolution by winograd.h: transform weights and inputs, 36 matrix products, transform the products back. A block of
  * tiles at a time, so that what is transformed is still in cache when it is used. SPDX-License-Identifier: MIT */
-#include "winograd.h"
-#include "tile.h"
+#include "winograd_tiles.h"
 #include <string.h>
 
 enum { NV = TILE_NV, NR = VF * NV, POINTS = WINOGRAD_POINTS, COLUMNS = WINOGRAD_COLUMNS };
-#define P1 WINOGRAD_P
-#define Q1 WINOGRAD_Q
-#define P2 (P1 * P1)
-#define Q2 (Q1 * Q1)
-#define R  (1 / (2 * P2 * (P2 - Q2)))
-#define S  (1 / (2 * Q2 * (Q2 - P2)))
-
 void QGM_ISA(qgm_winograd)(const struct qgm_conv *c, const float *in, const float *w, bool turned, const float *bias,
                            bool relu, float *out, void *scratch);
-
-static inline int least(int a, int b) { return a < b ? a : b; }
 
 struct call {
     struct qgm_conv c;
@@ -24,18 +14,6 @@ struct call {
     float *out, *u, *v, *m, *zeros; /* zeros: a pixel of the padding */
     bool turned, relu;
 };
-
-VF_INLINE vf times(float a, vf b, vf c) { return vf_fma(vf_set1(a), b, c); }
-
-VF_INLINE void inputs(const vf d[6], vf v[6])
-{
-    vf even = times(-Q2, d[2], d[4]), odd = times(-Q2, d[1], d[3]);
-    v[0] = times(P2 * Q2, d[0], times(-(P2 + Q2), d[2], d[4]));
-    v[1] = times(P1, odd, even), v[2] = times(-P1, odd, even);
-    even = times(-P2, d[2], d[4]), odd = times(-P2, d[1], d[3]);
-    v[3] = times(Q1, odd, even), v[4] = times(-Q1, odd, even);
-    v[5] = times(P2 * Q2, d[1], times(-(P2 + Q2), d[3], d[5]));
-}
 
 VF_INLINE void weights(const vf g[3], vf u[6])
 {
@@ -98,58 +76,6 @@ static void transform_group(const struct call *s, int from, int to)
             for (int j = 0; j < VF && i + j < c->ci; j++)
                 transform_weights(turned[0] + j * VF, VF * VF, VF, u + (ptrdiff_t)(i + j) * width, s->p.u);
         }
-    }
-}
-
-struct place {
-    int n, y, x; /* of a tile: image, and the first output */
-};
-static struct place place_of(const struct winograd *p, int tile)
-{
-    int image = p->tiles_y * p->tiles_x, at = tile % image;
-    return (struct place){ tile / image, at / p->tiles_x * 4, at % p->tiles_x * 4 };
-}
-
-/* 16 channels of a tile's 36 pixels, from channel i; cols is a constant as above. */
-VF_INLINE void transform_pixels(const float *const at[POINTS], int i, int cols, float *v, ptrdiff_t point)
-{
-    vf t[6][6];
-    UNROLL
-    for (int x = 0; x < 6; x++) {
-        vf d[6];
-        UNROLL
-        for (int y = 0; y < 6; y++) d[y] = tile_load_(at[6 * y + x] + i, cols);
-        inputs(d, t[x]);
-    }
-    UNROLL
-    for (int y = 0; y < 6; y++) {
-        vf d[6] = { t[0][y], t[1][y], t[2][y], t[3][y], t[4][y], t[5][y] }, out[6];
-        inputs(d, out);
-        UNROLL
-        for (int x = 0; x < 6; x++) vf_store(v + (6 * y + x) * point, out[x]);
-    }
-}
-
-static void transform_tile(const float *const at[POINTS], int channels, float *v, ptrdiff_t point)
-{
-    int i = 0;
-    for (; i + VF <= channels; i += VF) transform_pixels(at, i, VF, v + i, point);
-    if (i < channels) transform_pixels(at, i, channels - i, v + i, point);
-}
-
-static void transform_inputs(const struct call *s, int first, int tiles)
-{
-    const struct qgm_conv *c = &s->c;
-    for (int i = 0; i < tiles; i++) {
-        struct place o = place_of(&s->p, first + i);
-        const float *at[POINTS];
-        for (int y = 0; y < 6; y++)
-            for (int x = 0; x < 6; x++) {
-                int iy = o.y - c->pad + y, ix = o.x - c->pad + x;
-                bool inside = iy >= 0 && iy < c->h && ix >= 0 && ix < c->w;
-                at[6 * y + x] = inside ? s->in + (((ptrdiff_t)o.n * c->h + iy) * c->w + ix) * c->ci : s->zeros;
-            }
-        transform_tile(at, c->ci, s->v + i * s->p.ldv, s->p.v);
     }
 }
 
@@ -223,7 +149,7 @@ void QGM_ISA(qgm_winograd)(const struct qgm_conv *c, const float *in, const floa
         transform_group(&s, k, k + group);
         for (int i = 0; i < p.tiles; i += p.block) {
             int tiles = least(p.block, p.tiles - i);
-            if (k == 0 || p.block < p.tiles) transform_inputs(&s, i, tiles);
+            if (k == 0 || p.block < p.tiles) transform_inputs(c, &p, in, s.zeros, i, tiles, s.v);
             for (int j = 0; j < group; j += COLUMNS) {
                 multiply(&s, whole, j, least(COLUMNS, whole - j), tiles);
                 transform_outputs(&s, i, tiles, k + j, least(COLUMNS, group - j));

@@ -26,7 +26,7 @@
  * so that transformed inputs and products stay in the second-level cache beside the weights; where the weights do not
  * fit there, blocks are larger, to read them less often. Few tiles read such weights only once: they are transformed a
  * group of columns at a time instead, and never travel to memory. */
-enum { WINOGRAD_POINTS = 36, WINOGRAD_COLUMNS = 64 };
+enum { WINOGRAD_POINTS = 36, WINOGRAD_COLUMNS = 64, WINOGRAD_CHAIN = 64 };
 struct winograd {
     int tiles_y, tiles_x, tiles, block, group; /* group: columns */
     ptrdiff_t ldv, ldm;                        /* floats from one row to the next: transformed inputs, products */
@@ -46,6 +46,26 @@ static inline struct winograd winograd_of(const struct qgm_conv *c)
     p.ldm = columns < WINOGRAD_COLUMNS ? columns : WINOGRAD_COLUMNS;
     /* Distances of a power of two would fall on a few cache sets. */
     p.ldv = (c->ci + 15) / 16 * 16 + 16;
+    p.v = p.block * p.ldv + 16, p.u = (ptrdiff_t)c->ci * p.group + 16, p.m = p.block * p.ldm + 16;
+    return p;
+}
+
+/* The same for backward_weights: dw = G^T (sum over tiles of (B^T x B) . (A dy A^T)) G, a product of inputs and
+ * transformed gradients for each point, over the tiles. u: the sums. A block's chains start from 0; the first block's
+ * are the sums, those of later ones are added to them. Evaluated as written:
+ *
+ *   gradients  m0 = y0                                            m5 = y3
+ *              m1, m2 = (P^2 y2 + y0) +- (P^3 y3 + P y1)          m3, m4 = (Q^2 y2 + y0) +- (Q^3 y3 + Q y1)
+ *   taps       g0 = u0 / (P^2 Q^2) + (R (u1 + u2) + S (u3 + u4))  g1 = R P (u1 - u2) + S Q (u3 - u4)
+ *              g2 = R P^2 (u1 + u2) + (S Q^2 (u3 + u4) + u5) */
+static inline struct winograd winograd_weights_of(const struct qgm_conv *c)
+{
+    struct winograd p = { .tiles_y = (qgm_conv_oh(c) + 3) / 4, .tiles_x = (qgm_conv_ow(c) + 3) / 4 };
+    p.tiles = c->n * p.tiles_y * p.tiles_x;
+    p.group = (c->co + 15) / 16 * 16;
+    p.block = WINOGRAD_CHAIN;
+    if (p.block > p.tiles) p.block = p.tiles;
+    p.ldv = (c->ci + 15) / 16 * 16 + 16, p.ldm = p.group + 16;
     p.v = p.block * p.ldv + 16, p.u = (ptrdiff_t)c->ci * p.group + 16, p.m = p.block * p.ldm + 16;
     return p;
 }

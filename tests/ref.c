@@ -103,6 +103,25 @@ static void axis_outputs(struct number *m, int step)
     m[2 * step] = fused(p2, sum, scaled(q2, sum2));
     m[3 * step] = fused(p3, gap, fused(q3, gap2, last));
 }
+static void axis_gradients(struct number *y, int step)
+{
+    struct number y0 = y[0], y1 = y[step], y2 = y[2 * step], y3 = y[3 * step];
+    struct number even = fused(p2, y2, y0), odd = fused(p3, y3, scaled(p1, y1));
+    y[step] = plus(even, odd), y[2 * step] = plus(even, scaled(-1, odd));
+    even = fused(q2, y2, y0), odd = fused(q3, y3, scaled(q1, y1));
+    y[3 * step] = plus(even, odd), y[4 * step] = plus(even, scaled(-1, odd));
+    y[5 * step] = y3;
+}
+static void axis_taps(struct number *u, int step)
+{
+    float r = 1 / (2 * p2 * (p2 - q2)), s = 1 / (2 * q2 * (q2 - p2));
+    struct number minus2 = scaled(-1, u[2 * step]), minus4 = scaled(-1, u[4 * step]), last = u[5 * step];
+    struct number sum = plus(u[step], u[2 * step]), gap = plus(u[step], minus2);
+    struct number sum2 = plus(u[3 * step], u[4 * step]), gap2 = plus(u[3 * step], minus4);
+    u[0] = fused(1 / (p2 * q2), u[0], fused(r, sum, scaled(s, sum2)));
+    u[step] = fused(r * p1, gap, scaled(s * q1, gap2));
+    u[2 * step] = fused(r * p2, sum, fused(s * q2, sum2, last));
+}
 /* Vertical first. a is 6 x 6 where it is filled. */
 static void both_axes(void (*axis)(struct number *, int), struct number a[36], int filled)
 {
@@ -234,15 +253,79 @@ static int stretch(const struct qgm_conv *c, int ox)
     return qgm_conv_ow(c);
 }
 
+/* One channel of the gradients of the tile whose first output is (oy, ox). False where one of them is not finite. */
+static bool winograd_gradients(const struct qgm_conv *c, const float *dy, int n, int oy, int ox, int o,
+                               struct number m[36])
+{
+    int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c);
+    bool finite = true;
+    memset(m, 0, 36 * sizeof *m);
+    for (int i = 0; i < 16; i++) {
+        int y = oy + i / 4, x = ox + i % 4;
+        if (y >= oh || x >= ow) continue;
+        float value = dy[(((size_t)n * oh + y) * ow + x) * c->co + o];
+        m[i / 4 * 6 + i % 4] = (struct number){ value, fabs((double)value) };
+        finite = finite && isfinite(value);
+    }
+    both_axes(axis_gradients, m, 4);
+    return finite;
+}
+
+/* The 36 sums over tiles of one pair of channels, in chains of 64. */
+static void winograd_sums(const struct number *d, const struct number *m, int tiles, struct number u[36])
+{
+    for (int i = 0; i < 36; i++)
+        for (int first = 0; first < tiles; first += 64) {
+            struct number chain = { 0 };
+            for (int t = first; t < first + 64 && t < tiles; t++) {
+                const struct number *a = d + (size_t)36 * t + i, *b = m + (size_t)36 * t + i;
+                chain = (struct number){ fmaf(a->value, b->value, chain.value), chain.size + a->size * b->size };
+            }
+            u[i] = first ? plus(u[i], chain) : chain;
+        }
+}
+
+/* dw holds the exact sums: put the chains of Winograd's form beside them. */
+static void ref_winograd_weights(const struct qgm_conv *c, const float *x, const float *dy, const float *dw0,
+                                 struct check_value *dw)
+{
+    int ys = (qgm_conv_oh(c) + 3) / 4, xs = (qgm_conv_ow(c) + 3) / 4, tiles = c->n * ys * xs;
+    size_t each = (size_t)tiles * 36;
+    struct number *d = malloc((size_t)c->ci * each * sizeof *d), *m = malloc((size_t)c->co * each * sizeof *m);
+    bool *finite_d = calloc((size_t)c->ci + (size_t)c->co, sizeof *finite_d), *finite_m = finite_d + c->ci;
+    for (int i = 0; i < c->ci + c->co; i++) finite_d[i] = true;
+    for (int t = 0; t < tiles; t++) {
+        int n = t / (ys * xs), oy = t / xs % ys * 4, ox = t % xs * 4;
+        size_t at = (size_t)36 * t;
+        for (int i = 0; i < c->ci; i++) finite_d[i] &= winograd_inputs(c, x, n, oy, ox, i, d + i * each + at);
+        for (int o = 0; o < c->co; o++) finite_m[o] &= winograd_gradients(c, dy, n, oy, ox, o, m + o * each + at);
+    }
+    for (int i = 0; i < c->ci; i++)
+        for (int o = 0; o < c->co; o++) {
+            struct number u[36];
+            winograd_sums(d + i * each, m + o * each, tiles, u);
+            both_axes(axis_taps, u, 6);
+            for (int t = 0; t < 9; t++) {
+                size_t at = ((size_t)t * c->ci + i) * c->co + o;
+                struct number g = u[t / 3 * 6 + t % 3];
+                dw[at].chain = dw0[at] + g.value, dw[at].size = g.size + fabs((double)dw0[at]);
+                if (!(finite_d[i] && finite_m[o]) && isnan(dw[at].chain)) dw[at].exact = NAN;
+            }
+        }
+    free(d), free(m), free(finite_d);
+}
+
 void ref_conv_backward_weights(const struct qgm_conv *c, const float *x, const float *dy, const float *dw0,
                                struct check_value *dw)
 {
     int oh = qgm_conv_oh(c), ow = qgm_conv_ow(c);
+    const float *before = dw0;
+    struct check_value *first = dw;
     for (int ky = 0; ky < c->kh; ky++)
         for (int kx = 0; kx < c->kw; kx++)
             for (int i = 0; i < c->ci; i++)
                 for (int o = 0; o < c->co; o++, dw++) {
-                    *dw = start(*dw0++);
+                    *dw = start(*before++);
                     for (int n = 0; n < c->n; n += qgm_conv_group(c)) {
                         struct check_value sum = start(0);
                         int last = n + qgm_conv_group(c) < c->n ? n + qgm_conv_group(c) : c->n;
@@ -259,4 +342,5 @@ void ref_conv_backward_weights(const struct qgm_conv *c, const float *x, const f
                         add(dw, sum);
                     }
                 }
+    if (qgm_conv_winograd_weights(c)) ref_winograd_weights(c, x, dy, dw0, first);
 }
