@@ -1,4 +1,4 @@
-/* Print the token ids of each row of a CSV file, for tokens_compare.py. SPDX-License-Identifier: MIT */
+/* Print the token ids of each row of a CSV file, for torch/tokens.py. SPDX-License-Identifier: MIT */
 #include "text.h"
 #include <stdio.h>
 #include <stdlib.h>

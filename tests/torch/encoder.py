@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Compare a text encoder's logits, loss and gradients with an independent one, on the same weights and real texts.
 
-usage: encoder.py BUILD_FOLDER MODEL WEIGHTS.safetensors|- TEXTS.csv VOCAB.txt [EXAMPLES]      (exits 77 without torch)
+usage: encoder.py BUILD_FOLDER MODEL WEIGHTS TEXTS.csv VOCAB.txt [EXAMPLES]      (exits 77 without torch)
 
-WEIGHTS -: the model's own initial ones. The other side works in double precision: Hugging Face's own model where
-transformers is installed, else the formulas of Devlin et al. 2019 written down in PyTorch. Every tensor's gradient is
+WEIGHTS: a .safetensors file; -: this project's initial ones, moved off their zeros and ones; hf: initial ones of
+transformers' own model, moved likewise, in the file its save_pretrained writes. The other side works in double
+precision: Hugging Face's own model where transformers is installed, else the formulas of Devlin et al. 2019 written down in PyTorch. Every tensor's gradient is
 compared; all to 1e-5 of the largest value of a tensor with one or two layers of attention, 1e-4 through six.
 SPDX-License-Identifier: MIT"""
 import json
@@ -79,7 +80,8 @@ def formulas(w, ids, lengths, labels, heads):
     return logits.detach().numpy(), {k: v.grad.numpy() for k, v in w.items() if v.grad is not None}
 
 
-def hugging_face(w, ids, lengths, labels, heads):
+def hugging_face_model(w, heads):
+    """transformers' model of the sizes of these tensors."""
     word = next(v for k, v in w.items() if k.endswith("word_embeddings.weight"))
     layers = sum(k.endswith(("intermediate.dense.bias", "ffn.lin1.bias")) for k in w)
     inner = next(v for k, v in w.items() if k.endswith(("intermediate.dense.bias", "ffn.lin1.bias"))).size
@@ -88,13 +90,15 @@ def hugging_face(w, ids, lengths, labels, heads):
         config = transformers.BertConfig(
             vocab_size=word.shape[0], hidden_size=word.shape[1], num_hidden_layers=layers, num_attention_heads=heads,
             intermediate_size=inner, num_labels=classes, hidden_dropout_prob=0, attention_probs_dropout_prob=0)
-        model = transformers.BertForSequenceClassification(config)
-    else:
-        config = transformers.DistilBertConfig(
-            vocab_size=word.shape[0], dim=word.shape[1], n_layers=layers, n_heads=heads, hidden_dim=inner,
-            num_labels=classes, dropout=0, attention_dropout=0, seq_classif_dropout=0)
-        model = transformers.DistilBertForSequenceClassification(config)
-    model.double().eval()
+        return transformers.BertForSequenceClassification(config)
+    config = transformers.DistilBertConfig(
+        vocab_size=word.shape[0], dim=word.shape[1], n_layers=layers, n_heads=heads, hidden_dim=inner,
+        num_labels=classes, dropout=0, attention_dropout=0, seq_classif_dropout=0)
+    return transformers.DistilBertForSequenceClassification(config)
+
+
+def hugging_face(w, ids, lengths, labels, heads):
+    model = hugging_face_model(w, heads).double().eval()
     missing, extra = model.load_state_dict({k: torch.from_numpy(v) for k, v in w.items()}, strict=False)
     assert not extra and all("position_ids" in k for k in missing), (missing, extra)
     mask = torch.arange(ids.shape[1])[None] < torch.from_numpy(lengths)[:, None].long()
@@ -103,12 +107,33 @@ def hugging_face(w, ids, lengths, labels, heads):
     return out.logits.detach().numpy(), {k: p.grad.numpy() for k, p in model.named_parameters() if p.grad is not None}
 
 
+def made_there(sizes, heads, folder):
+    """A file as Hugging Face writes it, with that model's random weights."""
+    torch.manual_seed(3)
+    model = hugging_face_model(sizes, heads)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.dim() == 1:  # off zeros and ones, which would hide mistakes
+                p += 0.2 * torch.rand(p.shape) - 0.1
+    model.save_pretrained(folder, safe_serialization=True)
+    return os.path.join(folder, "model.safetensors")
+
+
 def main(build, model, weights, texts, vocab, n=12):
     heads = HEADS[model.split(":")[0]]
     with tempfile.TemporaryDirectory() as folder:
-        dump = os.path.join(build, "tests", "encoder-dump")
-        subprocess.run([dump, model, weights, texts, vocab, str(n), folder], check=True)
         path = lambda name: os.path.join(folder, name)
+
+        def ours(weights):
+            dump = os.path.join(build, "tests", "encoder-dump")
+            subprocess.run([dump, model, weights, texts, vocab, str(n), folder], check=True)
+
+        ours("-" if weights == "hf" else weights)
+        if weights == "hf":
+            file = made_there(read_safetensors(path("weights.safetensors")), heads, folder)
+            ours(file)
+            mine, given = read_safetensors(path("weights.safetensors")), read_safetensors(file)
+            assert set(mine) == set(given) and all((mine[k] == given[k]).all() for k in given), "weights differ"
         w, gradient = read_safetensors(path("weights.safetensors")), read_safetensors(path("gradient.safetensors"))
         ids = np.fromfile(path("ids.i32"), "<i4").reshape(n, -1)
         lengths, labels = np.fromfile(path("lengths.i32"), "<i4"), np.fromfile(path("labels.i32"), "<i4")
@@ -123,7 +148,8 @@ def main(build, model, weights, texts, vocab, n=12):
     off = [far(logits, want), abs(loss - exact) / exact, gaps[worst]]
     layers = sum(k.endswith(("intermediate.dense.bias", "ffn.lin1.bias")) for k in w)
     good = max(off) <= (1e-5 if layers <= 2 else 1e-4)
-    print(f"{'ok  ' if good else 'FAIL'} {model}, {n} texts of {lengths.min()} to {lengths.max()} tokens, "
+    print(f"{'ok  ' if good else 'FAIL'} {model}, {sum(v.size for v in w.values()):,} parameters, "
+          f"{n} texts of {lengths.min()} to {lengths.max()} tokens, "
           f"{'transformers ' + transformers.__version__ if transformers else 'formulas'}: logits {off[0]:.1e}, "
           f"loss {off[1]:.1e}, gradients of {len(theirs)} tensors {off[2]:.1e} ({worst})")
     return int(not good)
