@@ -5,7 +5,9 @@ static size_t floats(const struct qgm_examples *from) { return (size_t)from->h *
 
 struct qgm_input qgm_feed_input(const struct qgm_examples *from)
 {
-    return (struct qgm_input){ .h = from->h, .w = from->w, .c = from->c, .classes = from->classes };
+    return (struct qgm_input){
+        .h = from->h, .w = from->w, .c = from->c, .classes = from->classes, .texts = from->token != NULL
+    };
 }
 
 size_t qgm_feed_bytes(const struct qgm_examples *from, int n)

@@ -93,6 +93,7 @@ static int build(struct qgm_builder *b, int x)
                     { "dropout", "0" } },                                                                              \
         .build = build,                                                                                                \
         .detail = &form,                                                                                               \
+        .texts = true,                                                                                                 \
     }
 ENCODER(bert_tiny, "bert-tiny", bert, "text encoder (Turc et al. 2019)", "2", "128", "2", "512");
 ENCODER(minilm_l6, "minilm-l6", bert, "text encoder (Wang et al. 2020)", "6", "384", "12", "1536");

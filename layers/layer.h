@@ -124,6 +124,7 @@ struct qgm_model_kind {
     struct qgm_option option[QGM_OPTIONS];      /* up to the first NULL name */
     int (*build)(struct qgm_builder *b, int x); /* returns the logits' node */
     const void *detail;                         /* for kinds that share a builder */
+    bool texts;                                 /* reads tokens, not pixels */
 };
 
 struct qgm_builder {

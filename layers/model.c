@@ -71,6 +71,9 @@ int qgm_model_open(struct qgm_model **model, const char *spec, const struct qgm_
     char *text = strdup(spec);
     if (!text) return qgm_fail(err, QGM_SYSTEM, "cannot allocate memory for a model");
     int rc = qgm_options_read(&b, text);
+    if (rc == 0 && b.kind->texts != input->texts)
+        rc = qgm_fail(err, QGM_USAGE, "model %s: expected %s, but the data are %s", b.kind->name,
+                      b.kind->texts ? "texts" : "images", input->texts ? "texts" : "images");
     if (rc == 0) rc = qgm_model_make(model, &b, input);
     free(text);
     return rc;

@@ -15,6 +15,7 @@ struct qgm_kernels;
  * tokens, w = 1, c the size of the vocabulary. */
 struct qgm_input {
     int h, w, c, classes;
+    bool texts; /* not images: a model that reads the other is refused */
 };
 
 /* One tensor of the flat vector. `shape` is as it lies in memory; `torch_shape` and `axes` give PyTorch's view: torch

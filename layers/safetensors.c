@@ -289,11 +289,14 @@ static bool same_shape(const struct entry *e)
 static int bad_shape(const struct file *file, const struct entry *e)
 {
     size_t want[4];
-    char expected[100], *found = json_dumps(json_object_get(e->value, "shape"), JSON_COMPACT | JSON_ENCODE_ANY);
+    const json_t *shape = json_object_get(e->value, "shape");
+    char expected[100], *found = json_dumps(shape, JSON_COMPACT | JSON_ENCODE_ANY);
     shape_text(expected, sizeof expected, want, torch_shape(e->tensor, want));
+    bool words =
+        strstr(e->name, "word_embeddings") && json_integer_value(json_array_get(shape, 0)) != (json_int_t)*want;
     qgm_fail(file->err, QGM_INPUT, "%s: tensor %s: shape %.200s, expected %s%s", file->path, e->name,
              found ? found : "missing", expected,
-             strstr(e->name, "word_embeddings") ? ", a row a token: does the vocabulary belong to these weights?" : "");
+             words ? ", a row a token: does the vocabulary belong to these weights?" : "");
     free(found);
     return -1;
 }

@@ -51,9 +51,9 @@ static void parameter_counts_are_the_papers(void **state)
         { "vgg11:scale=8", { 32, 32, 3, 10 }, 2308810 },
         { "vgg11:scale=16", { 32, 32, 3, 10 }, 9225610 },
         { "wideresnet", { 32, 32, 3, 10 }, 5849050 },
-        { "distilbert-base", { 128, 1, 30522, 4 }, 66956548 },
-        { "minilm-l6", { 128, 1, 30522, 4 }, 22713216 + 385 * 4 },
-        { "bert-tiny", { 128, 1, 30522, 4 }, 4385920 + 129 * 4 },
+        { "distilbert-base", { 128, 1, 30522, 4, true }, 66956548 },
+        { "minilm-l6", { 128, 1, 30522, 4, true }, 22713216 + 385 * 4 },
+        { "bert-tiny", { 128, 1, 30522, 4, true }, 4385920 + 129 * 4 },
         { "wideresnet:widen=10", { 32, 32, 3, 10 }, 36479194 },
         { "wideresnet:depth=16", { 32, 32, 3, 10 }, 2748890 },
         { "wideresnet:depth=40,widen=2", { 32, 32, 3, 10 }, 2243546 },
@@ -252,9 +252,9 @@ static void encoders_are_differentiated(void **state)
         const struct ref_encoder *form;
         int n, length;
     } known[] = {
-        { "bert-tiny:width=8,inner=12", { 9, 1, 30, 3 }, &bert, 5, 9 },
-        { "bert-tiny:width=20,inner=33", { 100, 1, 50, 4 }, &bert, 2, 70 },
-        { "distilbert-base:layers=1,width=12,heads=3,inner=20", { 16, 1, 40, 4 }, &distil, 6, 11 },
+        { "bert-tiny:width=8,inner=12", { 9, 1, 30, 3, true }, &bert, 5, 9 },
+        { "bert-tiny:width=20,inner=33", { 100, 1, 50, 4, true }, &bert, 2, 70 },
+        { "distilbert-base:layers=1,width=12,heads=3,inner=20", { 16, 1, 40, 4, true }, &distil, 6, 11 },
     };
     for (size_t i = 0; i < QGM_COUNT(known); i++) {
         struct qgm_model *m = open_model(known[i].spec, &known[i].input);
@@ -449,7 +449,7 @@ static void every_model_is_described(void **state)
 {
     (void)state;
     for (const char *const *name = qgm_model_names(); *name; name++) {
-        static const struct qgm_input text = { 32, 1, 100, 4 };
+        static const struct qgm_input text = { 32, 1, 100, 4, true };
         bool reads_text = strstr(*name, "bert") || strstr(*name, "lm");
         struct qgm_model *m = open_model(*name, reads_text ? &text : &cifar10);
         assert_non_null(qgm_model_about(*name));

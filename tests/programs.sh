@@ -69,6 +69,13 @@ refuse 2 '--save average: needs a folder' "$bin/qgm-train" $small --save average
 refuse 1 '--init nowhere.safetensors: there is no such file' "$bin/qgm-train" $small --init nowhere.safetensors
 refuse 1 'short.csv: line 2' sh -c 'printf "1,a\n2\n" >short.csv; "$0" --dataset csv:short.csv,texts.csv' "$bin/qgm-train"
 rm -f short.csv
+# One line on stderr; the first two are about a file, so 1, the others about flags that do not go together, so 2.
+refuse 1 'bytes.csv: line 2: byte 0xff is not UTF-8' sh -c 'printf "1,a\n2,b\377\n" >bytes.csv; "$0" --dataset csv:bytes.csv,texts.csv' "$bin/qgm-train"
+{ cat vocab.txt; echo more; } >longer.txt
+refuse 1 'word_embeddings.weight: shape .6,16., expected .7, 16., .*vocabulary' "$bin/qgm-train" \
+    --dataset csv:texts.csv,texts.csv,vocab=longer.txt $encoder --init saved/average.safetensors
+refuse 2 'model logreg: expected images, but the data are texts' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv --model logreg
+refuse 2 'model bert-tiny: expected texts, but the data are images' "$bin/qgm-train" --dataset synthetic --model bert-tiny
 
 # data/get-data: what it would fetch; what comes with another checksum is not kept.
 get=$here/../data/get-data

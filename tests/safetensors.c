@@ -208,7 +208,8 @@ static void check_all_but(const struct saved *file, const struct qgm_model *mode
 static void heads_of_another_task_stay_fresh(void **state)
 {
     (void)state;
-    static const struct qgm_input seven = { 32, 32, 3, 7 }, texts = { 8, 1, 20, 4 }, words = { 8, 1, 21, 4 };
+    static const struct qgm_input seven = { 32, 32, 3, 7 }, texts = { 8, 1, 20, 4, true },
+                                  words = { 8, 1, 21, 4, true };
     struct saved to = save_for("resnet8", &seven), file = save("resnet8");
     struct qgm_error err = { 0 };
     char note[200];
@@ -241,6 +242,23 @@ static void heads_of_another_task_stay_fresh(void **state)
     assert_int_equal(qgm_safetensors_pretrained(path, wide.model, wide.params, NULL, note, sizeof note, &err), -1);
     assert_non_null(strstr(err.text, "embeddings.word_embeddings.weight: shape [20,16], expected [21, 16]"));
     assert_non_null(strstr(err.text, "vocabulary"));
+    /* Another width is no matter of words; layers that one side lacks are named. */
+    struct saved narrow = save_for("bert-tiny:layers=1,width=8,heads=2,inner=16", &texts);
+    struct saved deep = save_for("bert-tiny:layers=2,width=16,heads=2,inner=16", &texts);
+    write_bytes(encoder.bytes, encoder.size);
+    assert_int_equal(qgm_safetensors_pretrained(path, narrow.model, narrow.params, NULL, note, sizeof note, &err), -1);
+    assert_non_null(strstr(err.text, "word_embeddings.weight: shape [20,16], expected [20, 8]"));
+    assert_null(strstr(err.text, "vocabulary"));
+    assert_int_equal(qgm_safetensors_pretrained(path, deep.model, deep.params, NULL, note, sizeof note, &err), -1);
+    assert_non_null(
+        strstr(err.text, "encoder.layer.1.attention.self.query.weight: the model has it, the file has not"));
+    write_bytes(deep.bytes, deep.size);
+    assert_int_equal(qgm_safetensors_pretrained(path, own.model, own.params, NULL, note, sizeof note, &err), -1);
+    assert_non_null(strstr(err.text, "bert.encoder.layer.1."));
+    assert_non_null(strstr(err.text, "the file has it, the model has not"));
+    release(&narrow);
+    release(&deep);
+    write_bytes(encoder.bytes, encoder.size);
     rename_all(&encoder, "LayerNorm.bias", "LayerNorm.beta");
     assert_int_equal(qgm_safetensors_pretrained(path, own.model, own.params, NULL, note, sizeof note, &err), -1);
     assert_non_null(strstr(err.text, "bert.embeddings.LayerNorm.bias: the model has it, the file has not"));

@@ -62,7 +62,7 @@ int main(int argc, char **argv)
     if (qgm_dataset_open(&d, spec, NULL, &err) < 0) die(err.text);
     int n = atoi(argv[5]);
     if (n < 1 || n > d.train.n) die("more examples than the file has");
-    struct qgm_input in = { d.train.h, 1, d.train.c, d.train.classes };
+    struct qgm_input in = { d.train.h, 1, d.train.c, d.train.classes, true };
     if (qgm_model_open(&m, argv[1], &in, &err) < 0) die(err.text);
     float *params = floats(qgm_model_size(m)), *grad = floats(qgm_model_size(m));
     qgm_model_init(m, 1, params, NULL);
