@@ -63,17 +63,17 @@ done | uniq | wc -l | grep -qx 1 && passed=$((passed + 1)) || fail "texts: instr
 refuse 2 '[0-9]+ clients need [0-9.]+ GiB, this machine has' "$bin/qgm-train" --dataset synthetic:n=40000 --model mlp:hidden=60000-60000 --clients 1000
 accept 'digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --out saved --save clients
 for f in average client-0 client-1; do [ -s saved/$f.safetensors ] || fail "no saved/$f.safetensors"; done
+{ cat vocab.txt; echo more; } >longer.txt
+refuse 1 'word_embeddings.weight: shape .6,16., expected .7, 16., .*vocabulary' "$bin/qgm-train" \
+    --dataset csv:texts.csv,texts.csv,vocab=longer.txt $encoder --init saved/average.safetensors
 accept 'digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --out saved --force --init saved/average.safetensors
 [ "$(ls saved)" = "$(printf 'metrics.csv\nrun.jsonl')" ] || fail "--force left $(ls saved)"
 refuse 2 '--save average: needs a folder' "$bin/qgm-train" $small --save average
 refuse 1 '--init nowhere.safetensors: there is no such file' "$bin/qgm-train" $small --init nowhere.safetensors
 refuse 1 'short.csv: line 2' sh -c 'printf "1,a\n2\n" >short.csv; "$0" --dataset csv:short.csv,texts.csv' "$bin/qgm-train"
 rm -f short.csv
-# One line on stderr; the first two are about a file, so 1, the others about flags that do not go together, so 2.
+# What is in a file: 1; flags that do not go together: 2.
 refuse 1 'bytes.csv: line 2: byte 0xff is not UTF-8' sh -c 'printf "1,a\n2,b\377\n" >bytes.csv; "$0" --dataset csv:bytes.csv,texts.csv' "$bin/qgm-train"
-{ cat vocab.txt; echo more; } >longer.txt
-refuse 1 'word_embeddings.weight: shape .6,16., expected .7, 16., .*vocabulary' "$bin/qgm-train" \
-    --dataset csv:texts.csv,texts.csv,vocab=longer.txt $encoder --init saved/average.safetensors
 refuse 2 'model logreg: expected images, but the data are texts' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv --model logreg
 refuse 2 'model bert-tiny: expected texts, but the data are images' "$bin/qgm-train" --dataset synthetic --model bert-tiny
 
