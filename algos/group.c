@@ -27,6 +27,8 @@ static void share(struct qgm_group *group, void *values, size_t each, const int 
     (void)group, (void)values, (void)each, (void)begin;
 }
 
+static void shared(struct qgm_group *group) { (void)group; }
+
 static void turn(struct qgm_group *group, const void *to, const int *bytes_to, void *from, const int *bytes_from)
 {
     (void)group, (void)bytes_from;
@@ -66,6 +68,8 @@ struct qgm_group *qgm_group_alone(void)
                                               .exchange = exchange,
                                               .exchange_bytes = exchange_bytes,
                                               .share = share,
+                                              .share_early = share,
+                                              .shared = shared,
                                               .turn = turn,
                                               .tell = tell,
                                               .send = send_to,
@@ -77,7 +81,9 @@ struct qgm_group *qgm_group_alone(void)
     return &alone;
 }
 
-void qgm_group_share(struct qgm_group *g, void *values, size_t each, int items)
+typedef void how_to_share(struct qgm_group *group, void *values, size_t each, const int *begin);
+
+static void deal(struct qgm_group *g, how_to_share *how, void *values, size_t each, int items)
 {
     if (g->ranks == 1) return;
     int *begin = malloc(((size_t)g->ranks + 1) * sizeof *begin);
@@ -86,8 +92,18 @@ void qgm_group_share(struct qgm_group *g, void *values, size_t each, int items)
         return;
     }
     for (int r = 0; r <= g->ranks; r++) begin[r] = qgm_group_first(g, items, r);
-    g->op->share(g, values, each, begin);
+    how(g, values, each, begin);
     free(begin);
+}
+
+void qgm_group_share(struct qgm_group *g, void *values, size_t each, int items)
+{
+    deal(g, g->op->share, values, each, items);
+}
+
+void qgm_group_share_early(struct qgm_group *g, void *values, size_t each, int items)
+{
+    deal(g, g->op->share_early, values, each, items);
 }
 
 const void *qgm_group_fetch(struct qgm_group *g, int owner, const void *at, void *guest, size_t bytes)

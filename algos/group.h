@@ -24,6 +24,9 @@ struct qgm_group_ops {
     size_t (*exchange_bytes)(const struct qgm_group *group, const struct qgm_exchange_size *size);
     /* Process r has made items begin[r] ... begin[r + 1] - 1 of `each` bytes; afterwards everyone has all. */
     void (*share)(struct qgm_group *group, void *values, size_t each, const int *begin);
+    /* The same while other work goes on: values are not to be touched until `shared`. One at a time. */
+    void (*share_early)(struct qgm_group *group, void *values, size_t each, const int *begin);
+    void (*shared)(struct qgm_group *group);
     /* To every process r its bytes_to[r] bytes of `to`, from every r bytes_from[r] of `from`, in the order of r. */
     void (*turn)(struct qgm_group *group, const void *to, const int *bytes_to, void *from, const int *bytes_from);
     void (*tell)(struct qgm_group *group, void *at, size_t bytes);               /* process 0 tells all others */
@@ -50,6 +53,8 @@ typedef int qgm_group_entry(struct qgm_group **group, struct qgm_error *err);
 
 /* Items are dealt to the processes like `items` clients: afterwards everyone has those of all. */
 void qgm_group_share(struct qgm_group *group, void *values, size_t each, int items);
+/* The same while other work goes on, until op->shared. */
+void qgm_group_share_early(struct qgm_group *group, void *values, size_t each, int items);
 
 /* Bytes that process `owner` has at `at`, to process 0: returns where they are there, `at` or `guest`. Collective. */
 const void *qgm_group_fetch(struct qgm_group *group, int owner, const void *at, void *guest, size_t bytes);

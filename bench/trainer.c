@@ -252,13 +252,19 @@ static void client_gradient(struct qgm_trainer *t, int i, long step, struct qgm_
     w->gradient_s += qgm_seconds() - filled;
 }
 
-/* Everyone learns all losses and what somebody wishes: losses[2 i], losses[2 i + 1]. */
-static double share_losses(struct qgm_trainer *t)
+/* Everyone is told all losses and what somebody wishes: losses[2 i], losses[2 i + 1]. That travels beside the messages
+ * of the step: on its own it would cost another latency of the network. */
+static void tell_losses(struct qgm_trainer *t)
+{
+    for (int i = 0; i < t->local; i++) t->losses[2 * (t->first + i) + 1] = t->wishes;
+    qgm_group_share_early(t->group, t->losses, 2 * sizeof *t->losses, (int)t->options.clients);
+}
+
+static double learn_losses(struct qgm_trainer *t)
 {
     int clients = (int)t->options.clients;
     double loss = 0;
-    for (int i = 0; i < t->local; i++) t->losses[2 * (t->first + i) + 1] = t->wishes;
-    qgm_group_share(t->group, t->losses, 2 * sizeof *t->losses, clients);
+    t->group->op->shared(t->group);
     for (int i = 0; i < clients; i++) {
         loss += t->losses[2 * i];
         t->wishes |= (unsigned)t->losses[2 * i + 1];
@@ -314,9 +320,10 @@ int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, boo
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
     for (int i = t->first; i < t->first + t->local; i++) client_gradient(t, i, step, &t->workers[omp_get_thread_num()]);
     double computed = qgm_seconds();
+    tell_losses(t);
     QGM_TRY(qgm_engine_step(t->engine, qgm_schedule_lr(&t->schedule, step), telemetry, err));
     mix_buffers(t, step);
-    double loss = share_losses(t);
+    double loss = learn_losses(t);
     simulate(t, step);
     *diverged = !(loss <= 1000);
     t->loss = loss;
