@@ -361,12 +361,13 @@ struct flight {
 /* How much goes through the whole stage table at a time. Less than a block finds the rows of x and the states still in
  * L1 or L2 when the second part wants them, while many clients are better off with longer pieces of each row (a step of
  * 16 clients is 10 % faster with 256 elements than with 1024, one of 128 with 512, one of 4096 is 30 % slower). Where
- * results depend on blocks it stays a block: sums of NORM, compression. Messages that travel go by panel.
- */
+ * results depend on blocks it stays a block: sums of NORM, compression. Messages that travel go by panel: many small
+ * ones would take turns in what is in flight, and each turn costs a latency of the network. */
 static size_t unit_of(const struct qgm_pass *p)
 {
     bool sums = p->stage[p->stages - 1].op == QGM_OP_NORM;
-    if (p->exchange->panel > QGM_BLOCK || sums || p->algo->fraction) return p->exchange->panel;
+    bool travels = p->exchange->depth > 2; /* to other machines */
+    if (p->exchange->panel > QGM_BLOCK || travels || sums || p->algo->fraction) return p->exchange->panel;
     return p->exchange->count <= 64 ? QGM_BLOCK / 4 : p->exchange->count <= 256 ? QGM_BLOCK / 2 : QGM_BLOCK;
 }
 
