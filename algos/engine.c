@@ -43,7 +43,7 @@ static size_t arena_bytes(const struct qgm_engine *e)
            qgm_piece(local * e->blocks, sizeof(double)) + qgm_piece(local, sizeof(double)) +
            2 * qgm_piece(clients, sizeof(double)) + qgm_piece((size_t)p->threads, sizeof(struct qgm_ticks)) +
            qgm_piece(e->blocks * 2 * QGM_SPREADS, sizeof(double)) + qgm_piece(2 * local_edges(e) * p->stride, real) +
-           qgm_turn_bytes(e) + qgm_late_bytes(e);
+           qgm_turn_bytes(e) + qgm_late_bytes(e) + qgm_order_bytes(e);
 }
 
 static int open_memory(struct qgm_engine *e, struct qgm_error *err)
@@ -61,6 +61,7 @@ static int open_memory(struct qgm_engine *e, struct qgm_error *err)
     e->telemetry = qgm_take(&e->arena, e->blocks * 2 * QGM_SPREADS, sizeof(double));
     qgm_turn_open(e);
     qgm_late_open(e);
+    qgm_order_open(e);
     for (size_t i = 0; i < local; i++) e->norm[i] = 0;
     for (size_t i = 0; i < clients; i++) e->mass[i] = 1;
     memset(e->telemetry, 0, e->blocks * 2 * QGM_SPREADS * sizeof(double));
@@ -350,6 +351,7 @@ static int begin_step(struct qgm_engine *e, double lr, struct qgm_error *err)
     if (e->faults) QGM_TRY(apply_faults(e, err));
     if (e->algo->push_sum) mix_mass(e);
     if (e->relays) qgm_relay_step(&e->relay, e->pass.rows, e->pass.arrived);
+    qgm_order_step(e);
     if (e->algo->prepare) e->algo->prepare(s);
     return e->exchange->op->plan(e->exchange, e->pass.rows, err);
 }
@@ -373,15 +375,17 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
     QGM_TRY(begin_step(e, lr, err));
     int n = select_stages(e);
     e->pass.slot = 0;
-    bool spends = e->algo->spends_gradient;
-    if (telemetry && spends) qgm_engine_observe(e, false, true);
+    bool spends = e->algo->spends_gradient, elsewhere = e->group->ranks > 1;
+    if (telemetry && spends && elsewhere) qgm_engine_observe(e, false, true);
+    e->pass.telemetry = telemetry && !elsewhere ? e->telemetry : NULL;
     for (int begin = 0, end; begin < n; begin = end) {
         for (end = begin; end < n && e->active[end].op != QGM_OP_NORM; end++) continue;
         bool barrier = end < n;
         end += barrier;
         e->pass.stage = e->active + begin;
         e->pass.stages = end - begin;
-        e->pass.telemetry = telemetry && end == n && e->group->ranks == 1 ? e->telemetry : NULL;
+        e->pass.observe_first = spends && begin == 0;
+        e->pass.observe_last = end == n;
         run_segment(e);
         for (int s = begin; s < end; s++) e->pass.slot += e->active[s].op == QGM_OP_MIX ? e->active[s].arg : 0;
         if (barrier) finish_norm(e);
@@ -391,7 +395,7 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
         e->mass = e->mass_next;
         e->mass_next = old;
     }
-    if (telemetry && e->group->ranks > 1) qgm_engine_observe(e, true, !spends);
+    if (telemetry && elsewhere) qgm_engine_observe(e, true, !spends);
     if (telemetry) sum_telemetry(e, telemetry);
     e->step.t++;
     return 0;

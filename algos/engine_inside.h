@@ -42,12 +42,16 @@ struct qgm_engine {
     int *age;                      /* [client]: as in struct qgm_late; NULL: nobody is late */
     bool *down, *arrived;          /* [client]; [edge][2] of relaying algorithms: what comes, what goes */
     struct qgm_turn turn;
+    struct qgm_order order[QGM_ORDERS]; /* of ordered_rows, in steps that exchange or not */
+    const struct qgm_row *ordered_rows;
+    bool ordered_exchanges;
+    int *places; /* order.c: scratch */
 };
 
 /* Elements of `row` (0: x, 1: g, 2 ...: states) of a client that lives here. */
 char *qgm_engine_row(struct qgm_engine *e, int client, int row);
-/* Telemetry apart from the pass, where clients live in several processes or gradients are spent: fill what e->telemetry
- * says of the parameters or of the gradients, the same bits as in a pass. Collective. */
+/* Telemetry apart from the pass, where clients live in several processes: fill what e->telemetry says of the parameters
+ * or of the gradients, the same bits as in a pass. Collective. */
 void qgm_engine_observe(struct qgm_engine *e, bool params, bool gradients);
 /* Messages that come late: engine_late.c. */
 size_t qgm_late_bytes(const struct qgm_engine *e);
@@ -56,6 +60,10 @@ void qgm_late_open(struct qgm_engine *e); /* from e->arena */
 void qgm_late_step(struct qgm_engine *e);
 int qgm_late_pieces(const struct qgm_engine *e);
 void qgm_late_piece(struct qgm_engine *e, int i, struct qgm_engine_piece *out);
+/* The order in which clients take part: order.c. */
+size_t qgm_order_bytes(const struct qgm_engine *e);
+void qgm_order_open(struct qgm_engine *e); /* from e->arena */
+void qgm_order_step(struct qgm_engine *e);
 size_t qgm_turn_bytes(const struct qgm_engine *e);
 void qgm_turn_open(struct qgm_engine *e); /* from e->arena */
 

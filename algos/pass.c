@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include "pass.h"
 #include "block.h"
+#include "mix.h"
 
 /* Where in the segment and in memory a piece of work stands. */
 struct place {
@@ -46,63 +47,6 @@ static void spent(struct place *w, enum qgm_phase phase)
 }
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-
-/* ---- Exchanges ---- */
-
-/* out = sum_j w_j in_j[at ...], `wide` vectors at a time: what a neighbour costs, its address and its weight, is then
- * shared among them. Forced inline so that the usual numbers of neighbours become constants. */
-VF_INLINE void mix_body(real *out, char *const *in, const struct qgm_row *row, int n, size_t at, size_t len, int wide)
-{
-    for (size_t k = 0; k < len; k += (size_t)wide * VF) {
-        vf sum[4], w = vf_of(row->w[0]);
-        const real *from = (const real *)in[row->from[0]] + at + k;
-        UNROLL
-        for (int v = 0; v < wide; v++) sum[v] = vf_mul(w, vf_load(from + v * VF));
-        for (int j = 1; j < n; j++) {
-            w = vf_of(row->w[j]);
-            from = (const real *)in[row->from[j]] + at + k;
-            UNROLL
-            for (int v = 0; v < wide; v++) sum[v] = vf_fma(w, vf_load(from + v * VF), sum[v]);
-        }
-        UNROLL
-        for (int v = 0; v < wide; v++) vf_store(out + k + v * VF, sum[v]);
-    }
-}
-
-static void mix(real *out, char *const *in, const struct qgm_row *row, size_t at, size_t len)
-{
-    if (len % (4 * VF))
-        mix_body(out, in, row, row->n, at, len, 1);
-    else if (row->n == 3) /* a ring */
-        mix_body(out, in, row, 3, at, len, 4);
-    else if (row->n == 5) /* a torus */
-        mix_body(out, in, row, 5, at, len, 4);
-    else
-        mix_body(out, in, row, row->n, at, len, 4);
-}
-
-/* The same where the client's neighbours get an older message than the one it made for itself. */
-static void mix_late(real *out, char *const *in, const struct qgm_row *row, int self, const real *own, size_t at,
-                     size_t len)
-{
-    for (int j = 0; j < row->n; j++) {
-        const real *from = row->from[j] == self ? own : (const real *)in[row->from[j]] + at;
-        vf w = vf_of(row->w[j]);
-        for (size_t k = 0; k < len; k += VF)
-            vf_store(out + k, j ? vf_fma(w, vf_load(from + k), vf_load(out + k)) : vf_mul(w, vf_load(from + k)));
-    }
-}
-
-/* The mean of all clients' messages: ascending sum, one division. */
-static void mean(real *out, char *const *in, int clients, size_t at, size_t len)
-{
-    vf n = vf_of(clients);
-    for (size_t k = 0; k < len; k += VF) {
-        vf sum = vf_load((const real *)in[0] + at + k);
-        for (int j = 1; j < clients; j++) sum = vf_add(sum, vf_load((const real *)in[j] + at + k));
-        vf_store(out + k, vf_div(sum, n));
-    }
-}
 
 /* ---- Relaying on a tree (Vogels et al. 2021): i sends to j what it has and what came to it from elsewhere ----
  * Client i publishes T_i = out_i + sum over neighbours of what came last. What j is meant to get is T_i less what i had
@@ -214,142 +158,220 @@ static double square(const real *x, size_t len)
     return (double)vf_sum(sum);
 }
 
-/* The maps between two exchanges, on one block of every local client. */
-static void run_part(struct place *w)
+/* The maps between two exchanges, on one block of one local client; what the exchange brought is mixed first. */
+static void run_client(struct place *w, int local)
 {
     const struct qgm_pass *p = w->pass;
     const struct qgm_exchange *ex = p->exchange;
-    size_t blocks = (p->padded + QGM_BLOCK - 1) / QGM_BLOCK;
-    struct qgm_block b = { .len = w->len, .at = w->at, .used = least(p->dim - w->at, w->len) };
-    receive_shared(w);
-    spent(w, QGM_PHASE_MIX);
-    for (int i = 0; i < ex->count; i++) {
-        b.client = ex->first + i;
-        b.x = row_of(p, i, 0) + w->at;
-        b.g = row_of(p, i, 1) + w->at;
-        for (int s = 0; s < p->states; s++) b.state[s] = row_of(p, i, 2 + s) + w->at;
-        if (p->algo->spends_gradient) b.state[p->states] = row_of(p, i, 1) + w->at;
-        for (int m = 0; m < p->algo->messages; m++)
-            b.out[m] = (real *)ex->op->panels(p->exchange, w->thread, w->flight, w->buffer, m)[b.client] + w->in_panel;
-        b.norm = p->norm[i];
-        if (p->mass) {
-            b.mass = p->mass[b.client];
-            b.mass_next = p->mass_next[b.client];
-        }
-        if (p->edges) {
-            b.own = p->own[i];
-            b.share = 1.0 / ex->clients;
-        }
-        if (w->before) {
-            receive(w, i, b.client, &b);
-            spent(w, QGM_PHASE_MIX);
-        }
-        if (p->down && p->down[b.client]) continue;
-        for (const struct qgm_stage *s = w->begin; s < w->end; s++)
-            if (s->op == QGM_OP_MAP)
-                s->map(p->step, &b);
-            else /* NORM, the last of a segment */
-                p->partial[(size_t)i * blocks + w->at / QGM_BLOCK] = square(b.state[s->arg], w->len);
-        if (w->relays) publish(w, i, b.out[0]);
-        if (w->sends_late) send_late(w, i, b.client, b.out);
-        spent(w, w->before ? QGM_PHASE_POST : QGM_PHASE_PRE);
+    struct qgm_block b = {
+        .len = w->len, .at = w->at, .used = least(p->dim - w->at, w->len), .client = ex->first + local
+    };
+    b.x = row_of(p, local, 0) + w->at;
+    b.g = row_of(p, local, 1) + w->at;
+    for (int s = 0; s < p->states; s++) b.state[s] = row_of(p, local, 2 + s) + w->at;
+    if (p->algo->spends_gradient) b.state[p->states] = row_of(p, local, 1) + w->at;
+    for (int m = 0; m < p->algo->messages; m++)
+        b.out[m] = (real *)ex->op->panels(p->exchange, w->thread, w->flight, w->buffer, m)[b.client] + w->in_panel;
+    b.norm = p->norm[local];
+    if (p->mass) {
+        b.mass = p->mass[b.client];
+        b.mass_next = p->mass_next[b.client];
     }
+    if (p->edges) {
+        b.own = p->own[local];
+        b.share = 1.0 / ex->clients;
+    }
+    if (w->before) {
+        receive(w, local, b.client, &b);
+        spent(w, QGM_PHASE_MIX);
+    }
+    if (p->down && p->down[b.client]) return;
+    for (const struct qgm_stage *s = w->begin; s < w->end; s++)
+        if (s->op == QGM_OP_MAP)
+            s->map(p->step, &b);
+        else /* NORM, the last of a segment */
+            p->partial[(size_t)local * ((p->padded + QGM_BLOCK - 1) / QGM_BLOCK) + w->at / QGM_BLOCK] =
+                square(b.state[s->arg], w->len);
+    if (w->relays) publish(w, local, b.out[0]);
+    if (w->sends_late) send_late(w, local, b.client, b.out);
+    spent(w, w->before ? QGM_PHASE_POST : QGM_PHASE_PRE);
 }
 
 /* ---- Telemetry ---- */
 
-/* Sum over clients of || v_i - vbar ||^2 and || vbar ||^2, on one block, each row read once: with d_i = v_i - v_0 the
- * former is sum || d_i ||^2 - n || dbar ||^2, where little cancels, since the d_i are no larger than what they measure.
- * Equal vectors give exactly 0. */
-static void spread(const real *v, const struct qgm_view *view, size_t len, double out[2])
+/* Of len elements of all clients from index `at` on: x and what goes with it, or the gradients, or both. */
+static void observe(const struct qgm_pass *p, size_t at, size_t len, bool params, bool gradients)
 {
-    size_t n = (size_t)view->clients, step = view->step;
-    vf count = vf_of((double)n), apart = vf_zero(), together = vf_zero();
-    for (size_t k = 0; k < len; k += VF) {
-        vf first = vf_load(v + k), sum = vf_zero(), squares = vf_zero();
-        for (size_t i = 1; i < n; i++) {
-            vf d = vf_sub(vf_load(v + k + i * step), first);
-            sum = vf_add(sum, d);
-            squares = vf_fma(d, d, squares);
-        }
-        vf offset = vf_div(sum, count), centre = vf_add(first, offset);
-        apart = vf_add(apart, vf_max(vf_fnma(sum, offset, squares), vf_zero()));
-        together = vf_fma(centre, centre, together);
-    }
-    out[0] = (double)vf_sum(apart);
-    out[1] = (double)vf_sum(together);
-}
-
-/* Sums over clients of <v, g> and || v ||^2, where v is the state that plays the part of a momentum. Every fourth
- * vector has the same accumulator: one for all would wait for itself. */
-static void cosine(const struct qgm_view *view, size_t len, double out[2])
-{
-    vf both[4] = { vf_zero(), vf_zero(), vf_zero(), vf_zero() }, own[4] = { both[0], both[0], both[0], both[0] };
-    for (size_t i = 0; i < (size_t)view->clients; i++) {
-        const real *v = (const real *)view->v + i * view->step, *g = (const real *)view->g + i * view->step;
-        size_t k = 0;
-        for (; k + 4 * VF <= len; k += 4 * VF) UNROLL
-        for (size_t a = 0; a < 4; a++) {
-            vf m = vf_load(v + k + a * VF);
-            both[a] = vf_fma(m, vf_load(g + k + a * VF), both[a]);
-            own[a] = vf_fma(m, m, own[a]);
-        }
-        for (size_t a = 0; k < len; k += VF, a++) {
-            vf m = vf_load(v + k);
-            both[a] = vf_fma(m, vf_load(g + k), both[a]);
-            own[a] = vf_fma(m, m, own[a]);
-        }
-    }
-    out[0] = (double)vf_sum(vf_add(vf_add(both[0], both[1]), vf_add(both[2], both[3])));
-    out[1] = (double)vf_sum(vf_add(vf_add(own[0], own[1]), vf_add(own[2], own[3])));
-}
-
-/* Sums are made for pieces of this many elements and added in their order, however much of a block is at hand. */
-enum { PIECE = QGM_BLOCK / 4 };
-
-static void add_pieces(struct qgm_view view, size_t len, double *out)
-{
-    for (size_t k = 0; k < len; k += PIECE) {
-        double sum[2 * QGM_SPREADS] = { 0 };
-        size_t piece = least(len - k, PIECE);
-        if (view.x) spread(view.x, &view, piece, sum + 2 * QGM_SPREAD_X);
-        if (view.g) spread(view.g, &view, piece, sum + 2 * QGM_SPREAD_G);
-        if (view.v) cosine(&view, piece, sum + 2 * QGM_SPREAD_COSINE);
-        for (int i = 0; i < 2 * QGM_SPREADS; i++) out[i] += sum[i];
-        if (view.x) view.x = (const real *)view.x + PIECE;
-        if (view.g) view.g = (const real *)view.g + PIECE;
-        if (view.v) view.v = (const real *)view.v + PIECE;
-    }
-}
-
-static void clear(const struct qgm_view *view, double *out)
-{
-    const bool measured[QGM_SPREADS] = { view->x, view->g, view->v };
-    for (int i = 0; i < 2 * QGM_SPREADS; i++)
-        if (measured[i / 2]) out[i] = 0;
-}
-
-void QGM_ISA(qgm_pass_observe)(const struct qgm_view *view, size_t len, double *out)
-{
-    clear(view, out);
-    add_pieces(*view, len, out);
-}
-
-static void observe(const struct qgm_pass *p, size_t at, size_t len)
-{
-    struct qgm_view view = { .x = row_of(p, 0, 0) + at, .step = p->client, .clients = p->exchange->count };
-    if (!p->algo->spends_gradient) {
-        view.g = row_of(p, 0, 1) + at;
-        view.v = p->algo->velocity ? row_of(p, 0, 1 + p->algo->velocity) + at : NULL;
-    }
+    struct qgm_view view = { .step = p->client, .clients = p->exchange->count };
+    if (params) view.x = row_of(p, 0, 0) + at;
+    if (gradients) view.g = row_of(p, 0, 1) + at;
+    if (gradients && p->algo->velocity) view.v = row_of(p, 0, 1 + p->algo->velocity) + at;
     double *out = p->telemetry + at / QGM_BLOCK * 2 * QGM_SPREADS;
-    if (at % QGM_BLOCK == 0) clear(&view, out);
-    add_pieces(view, len, out);
+    if (at % QGM_BLOCK == 0) QGM_ISA(qgm_pass_observe_clear)(&view, out);
+    QGM_ISA(qgm_pass_observe_add)(&view, len, out);
 }
 
 /* ---- The walk ---- */
 
 static bool is_exchange(enum qgm_op op) { return op == QGM_OP_MIX || op == QGM_OP_MEAN || op == QGM_OP_RELAY; }
+
+static void first_part(struct place *w, const struct qgm_pass *p, int thread, int flight)
+{
+    const struct qgm_exchange_ops *op = p->exchange->op;
+    *w = (struct place){ .pass = p, .begin = p->stage, .slot = p->slot, .thread = thread, .flight = flight };
+    if (op->first_buffer) w->buffer = op->first_buffer(p->exchange, thread, flight);
+}
+
+/* Find the end of the part that begins at w->begin: true if it is the last. */
+static bool bound_part(struct place *w)
+{
+    const struct qgm_pass *p = w->pass;
+    const struct qgm_stage *stop = p->stage + p->stages;
+    for (w->end = w->begin; w->end < stop && !is_exchange(w->end->op); w->end++) continue;
+    bool last = w->end == stop;
+    w->relays = !last && w->end->op == QGM_OP_RELAY;
+    w->sends_late = p->late.sent && p->step->exchanges && !last && w->end->op == QGM_OP_MIX;
+    return last;
+}
+
+/* Go on behind the exchange that ends this part; travels: it is not the identity. */
+static void next_part(struct place *w, bool travels)
+{
+    if (w->end->op == QGM_OP_MIX) w->slot += w->end->arg;
+    w->before = w->end;
+    w->begin = w->end + 1;
+    w->stayed = !travels;
+    if (travels) w->buffer = !w->buffer;
+}
+
+static bool travels(const struct place *w) { return w->pass->step->exchanges || w->end->op != QGM_OP_MIX; }
+
+/* ---- All clients here: client by client ----
+ * A client's next part runs as soon as its neighbours have made their messages: on a ring the third client's first part
+ * is followed by the second's second part, which finds all it wants in the caches that are nearest, be there four
+ * clients or thousands. The order comes from the engine. What a client is to read next is fetched meanwhile. */
+
+struct wave {
+    const struct qgm_pass *pass;
+    struct place part[QGM_MAX_STAGES + 1];
+    int parts, clients;
+    int done[QGM_MAX_STAGES + 1]; /* clients that are through, by part */
+    bool ordered;                 /* as p->order says; else part after part */
+    size_t unit, end;             /* elements that go through all parts at once; of the thread's share */
+    size_t at;                    /* of this unit */
+    size_t lead;                  /* how many clients ahead to fetch, at most */
+    size_t ahead;                 /* clients of this unit and the next ones that have been fetched */
+};
+
+/* The nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. */
+enum { NEAR = 512 << 10 };
+
+/* As much of each row at a time as leaves what is between the first part and the last in the nearest caches: memory
+ * likes long pieces of a row. Where that cannot be, long pieces are worth more than what a cache further away would
+ * keep. Where results depend on blocks it is a block: sums of NORM, compression. */
+static void choose_unit(struct wave *v)
+{
+    const struct qgm_pass *p = v->pass;
+    bool sums = p->stage[p->stages - 1].op == QGM_OP_NORM;
+    size_t rows = (size_t)(2 + p->states), span = v->ordered ? 1 : (size_t)v->clients;
+    for (int q = 1; v->ordered && q < v->parts; q++) span += (size_t)p->order[q - 1].span;
+    size_t each = span * (rows + (size_t)p->algo->messages * (size_t)(v->parts - 1)) * sizeof(real);
+    for (v->unit = QGM_BLOCK; v->unit > QGM_BLOCK / 4 && each * v->unit > NEAR; v->unit /= 2) continue;
+    if (sums || p->algo->fraction || each * v->unit > 4 * NEAR) v->unit = QGM_BLOCK;
+    v->lead = NEAR / (rows * sizeof(real) * v->unit);
+    if (v->lead < 2) v->lead = 2;
+    if (v->lead > (size_t)v->clients) v->lead = (size_t)v->clients;
+}
+
+static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread)
+{
+    struct place w;
+    *v = (struct wave){ .pass = p, .clients = p->exchange->count, .ordered = true };
+    first_part(&w, p, thread, 0);
+    while (!bound_part(&w)) {
+        v->part[v->parts++] = w;
+        v->ordered = v->ordered && w.end->op != QGM_OP_MEAN;
+        next_part(&w, travels(&w));
+    }
+    v->part[v->parts++] = w;
+    /* Messages of a part lie where those of the one before the last did: who is far ahead must not write there. */
+    v->ordered = v->ordered && v->parts <= 1 + QGM_ORDERS;
+    choose_unit(v);
+}
+
+/* Whose turn it is in a part, and how many clients must be through the part before. */
+static int whose(const struct wave *v, int q)
+{
+    return q && v->ordered ? v->pass->order[q - 1].client[v->done[q]] : v->done[q];
+}
+static bool ready(const struct wave *v, int q)
+{
+    if (v->done[q] == v->clients) return false;
+    return q == 0 || v->done[q - 1] >= (v->ordered ? v->pass->order[q - 1].ready[v->done[q]] : v->clients);
+}
+
+/* Forced inline: GCC drops calls of a function that does nothing else. */
+VF_INLINE void fetch(const struct wave *v)
+{
+    size_t unit = v->ahead / (size_t)v->clients, local = v->ahead % (size_t)v->clients, at = v->at + unit * v->unit;
+    if (at >= v->end) return;
+    size_t bytes = least(v->end - at, v->unit) * sizeof(real);
+    for (int row = 0; row < 2 + v->pass->states; row++) {
+        const char *from = (const char *)(row_of(v->pass, (int)local, row) + at);
+        for (size_t k = 0; k < bytes; k += QGM_ALIGN) __builtin_prefetch(from + k);
+    }
+}
+
+/* While last parts run, which find their rows in the caches, as far ahead as there is room; while first parts run that
+ * have nothing fetched for them, one client. */
+static void look_ahead(struct wave *v, bool last)
+{
+    size_t now = (size_t)v->done[0] + (v->done[0] < v->clients);
+    if (v->ahead < now) v->ahead = now;
+    if (v->ahead - now >= (last ? v->lead : 1)) return;
+    fetch(v);
+    v->ahead++;
+}
+
+static void run_unit(struct wave *v)
+{
+    for (int q = 0; q < v->parts; q++) {
+        v->done[q] = 0;
+        v->part[q].at = v->at;
+        v->part[q].len = least(v->end - v->at, v->unit);
+    }
+    while (true) {
+        int q = v->parts - 1;
+        while (q >= 0 && !ready(v, q)) q--;
+        if (q < 0) break;
+        struct place *w = &v->part[q];
+        if (w->pass->ticks) w->since = ticks();
+        if (v->done[q] == 0) receive_shared(w);
+        look_ahead(v, q == v->parts - 1);
+        run_client(w, whose(v, q));
+        v->done[q]++;
+    }
+    v->ahead = v->ahead > (size_t)v->clients ? v->ahead - (size_t)v->clients : 0;
+}
+
+static void run_here(const struct qgm_pass *p, int thread, size_t begin, size_t end)
+{
+    struct wave v;
+    plan_wave(&v, p, thread);
+    v.end = end;
+    for (v.at = begin; v.at < end; v.at += v.unit) {
+        struct place *w = &v.part[v.parts - 1];
+        size_t len = least(end - v.at, v.unit);
+        if (p->ticks) w->since = ticks();
+        if (p->telemetry && p->observe_first) observe(p, v.at, len, false, true);
+        spent(w, QGM_PHASE_TELEMETRY);
+        run_unit(&v);
+        if (p->telemetry && p->observe_last) observe(p, v.at, len, true, !p->algo->spends_gradient);
+        spent(w, QGM_PHASE_TELEMETRY);
+    }
+}
+
+/* ---- Clients elsewhere too: panel by panel ---- */
 
 /* A panel on its way through the segment. */
 struct flight {
@@ -358,27 +380,9 @@ struct flight {
     bool active, travels; /* travels: its messages are under way */
 };
 
-/* How much goes through the whole stage table at a time. Less than a block finds the rows of x and the states still in
- * L1 or L2 when the second part wants them, while many clients are better off with longer pieces of each row (a step of
- * 16 clients is 10 % faster with 256 elements than with 1024, one of 128 with 512, one of 4096 is 30 % slower). Where
- * results depend on blocks it stays a block: sums of NORM, compression. Messages that travel go by panel: many small
- * ones would take turns in what is in flight, and each turn costs a latency of the network. */
-static size_t unit_of(const struct qgm_pass *p)
+static void take_off(struct flight *f, const struct qgm_pass *p, int thread, int flight, size_t at, size_t len)
 {
-    bool sums = p->stage[p->stages - 1].op == QGM_OP_NORM;
-    bool travels = p->exchange->depth > 2; /* to other machines */
-    if (p->exchange->panel > QGM_BLOCK || travels || sums || p->algo->fraction) return p->exchange->panel;
-    return p->exchange->count <= 64 ? QGM_BLOCK / 4 : p->exchange->count <= 256 ? QGM_BLOCK / 2 : QGM_BLOCK;
-}
-
-static void take_off(struct flight *f, const struct qgm_pass *p, size_t at, size_t len)
-{
-    struct qgm_exchange *ex = p->exchange;
-    struct place start = {
-        .pass = p, .begin = p->stage, .slot = p->slot, .thread = f->w.thread, .flight = f->w.flight
-    };
-    if (ex->op->first_buffer) start.buffer = ex->op->first_buffer(ex, f->w.thread, f->w.flight);
-    f->w = start;
+    first_part(&f->w, p, thread, flight);
     f->at = at;
     f->len = len;
     f->active = true;
@@ -390,52 +394,40 @@ static void advance(struct flight *f)
     struct place *w = &f->w;
     const struct qgm_pass *p = w->pass;
     struct qgm_exchange *ex = p->exchange;
-    const struct qgm_stage *stop = p->stage + p->stages;
     if (p->ticks) w->since = ticks();
     if (f->travels) ex->op->finish(ex, w->thread, w->flight);
     f->travels = false;
     spent(w, QGM_PHASE_EXCHANGE);
-    for (w->end = w->begin; w->end < stop && !is_exchange(w->end->op); w->end++) continue;
-    w->relays = w->end < stop && w->end->op == QGM_OP_RELAY;
-    w->sends_late = p->late.sent && p->step->exchanges && w->end < stop && w->end->op == QGM_OP_MIX;
+    bool last = bound_part(w);
     for (w->in_panel = 0; w->in_panel < f->len; w->in_panel += QGM_BLOCK) {
         w->at = f->at + w->in_panel;
         w->len = least(f->len - w->in_panel, QGM_BLOCK);
-        run_part(w);
+        receive_shared(w);
+        spent(w, QGM_PHASE_MIX);
+        for (int i = 0; i < ex->count; i++) run_client(w, i);
         if (ex->op->progress) ex->op->progress(ex, w->thread);
         spent(w, QGM_PHASE_EXCHANGE);
-        if (w->end == stop && p->telemetry) observe(p, w->at, w->len);
-        spent(w, QGM_PHASE_TELEMETRY);
     }
-    if (w->end == stop) {
+    if (last) {
         f->active = false;
         return;
     }
-    f->travels = p->step->exchanges || w->end->op != QGM_OP_MIX;
+    f->travels = travels(w);
     if (f->travels) ex->op->begin(ex, w->thread, w->flight, w->buffer, w->end->arg, f->len, w->end->op == QGM_OP_MEAN);
     spent(w, QGM_PHASE_EXCHANGE);
-    if (w->end->op == QGM_OP_MIX) w->slot += w->end->arg;
-    w->before = w->end;
-    w->begin = w->end + 1;
-    w->stayed = !f->travels;
-    if (f->travels) w->buffer = !w->buffer;
+    next_part(w, f->travels);
 }
 
 /* Panels in flight take turns: while the messages of one travel, the maps of another run. */
-void QGM_ISA(qgm_pass_run)(const struct qgm_pass *p, int thread)
+static void run_panels(const struct qgm_pass *p, int thread, size_t next, size_t end)
 {
     struct flight flights[QGM_MAX_DEPTH] = { 0 };
-    size_t panel = p->exchange->panel, panels = (p->padded + panel - 1) / panel, unit = unit_of(p);
-    size_t next = panels * (size_t)thread / (size_t)p->threads * panel;
-    size_t end = least(panels * (size_t)(thread + 1) / (size_t)p->threads * panel, p->padded);
     for (bool busy = true; busy;) {
         busy = false;
         for (int i = 0; i < p->exchange->depth; i++) {
             struct flight *f = &flights[i];
-            f->w.thread = thread;
-            f->w.flight = i;
             if (!f->active && next < end) {
-                take_off(f, p, next, least(end - next, unit));
+                take_off(f, p, thread, i, next, least(end - next, p->exchange->panel));
                 next += f->len;
             }
             if (!f->active) continue;
@@ -443,4 +435,12 @@ void QGM_ISA(qgm_pass_run)(const struct qgm_pass *p, int thread)
             busy = true;
         }
     }
+}
+
+void QGM_ISA(qgm_pass_run)(const struct qgm_pass *p, int thread)
+{
+    size_t panel = p->exchange->panel, panels = (p->padded + panel - 1) / panel;
+    size_t begin = panels * (size_t)thread / (size_t)p->threads * panel;
+    size_t end = least(panels * (size_t)(thread + 1) / (size_t)p->threads * panel, p->padded);
+    (p->order ? run_here : run_panels)(p, thread, begin, end);
 }

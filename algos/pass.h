@@ -23,6 +23,15 @@ struct qgm_late {
     long exchange;   /* exchanges before this one */
 };
 
+/* In which order clients go through the part of a segment behind an exchange, where all of them live here: a function
+ * of who listens to whom, and without effect on results. */
+enum { QGM_ORDERS = 2 }; /* behind the first exchange and the second */
+struct qgm_order {
+    int *client; /* [place] */
+    int *ready;  /* [place]: how many are to be through the part before */
+    int span;    /* most clients that are through the part before and wait for this one */
+};
+
 struct qgm_pass {
     const struct qgm_algo *algo;
     const struct qgm_step *step;
@@ -45,8 +54,11 @@ struct qgm_pass {
     const bool *down;               /* [client]: crashed, its rows stay as they are; NULL: none is */
     const bool *arrived;            /* RELAY with faults: [edge][2], does what comes arrive, and what goes; else NULL */
     struct qgm_late late;
-    int slot;          /* messages of the MIX stages before this segment */
-    double *telemetry; /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
+    int slot;                      /* messages of the MIX stages before this segment */
+    const struct qgm_order *order; /* [QGM_ORDERS]; NULL: clients live elsewhere too */
+    double *telemetry;             /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
+    bool observe_first,
+        observe_last; /* gradients before the first segment, where they are spent; the rest after the last */
 };
 
 /* Rows of all clients at some block: client i's x at x + i step, and so on; v: the momentum state. Of x and g, what is
@@ -62,6 +74,9 @@ struct qgm_view {
 void QGM_ISA(qgm_pass_run)(const struct qgm_pass *pass, int thread);
 /* Telemetry of one block: sums over clients, [2 * QGM_SPREADS]; those of what is not measured stay as they are. */
 void QGM_ISA(qgm_pass_observe)(const struct qgm_view *view, size_t len, double *out);
+/* The same in parts: clear what is measured, then add pieces in their order. */
+void QGM_ISA(qgm_pass_observe_clear)(const struct qgm_view *view, double *out);
+void QGM_ISA(qgm_pass_observe_add)(const struct qgm_view *view, size_t len, double *out);
 #endif
 
 #endif

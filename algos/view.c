@@ -65,29 +65,8 @@ static void take_turn(struct qgm_engine *e, int block, int rows, const int *row)
     e->group->op->turn(e->group, t->mine, t->out, t->all, t->in);
 }
 
-/* All clients live here: their rows as they lie. */
-static void observe_here(struct qgm_engine *e, bool params, bool gradients)
-{
-    int velocity = e->algo->velocity;
-    size_t real = e->table->real, padded = e->pass.padded;
-#pragma omp parallel for schedule(static) num_threads(e->pass.threads) if (e->pass.threads > 1)
-    for (size_t block = 0; block < e->blocks; block++) {
-        size_t at = block * QGM_BLOCK;
-        struct qgm_view view = { .x = params ? qgm_engine_row(e, 0, 0) + at * real : NULL,
-                                 .g = gradients ? qgm_engine_row(e, 0, 1) + at * real : NULL,
-                                 .v = gradients && velocity ? qgm_engine_row(e, 0, 1 + velocity) + at * real : NULL,
-                                 .step = e->pass.client,
-                                 .clients = e->exchange->clients };
-        e->table->observe(&view, least(padded - at, QGM_BLOCK), e->telemetry + block * 2 * QGM_SPREADS);
-    }
-}
-
 void qgm_engine_observe(struct qgm_engine *e, bool params, bool gradients)
 {
-    if (e->group->ranks == 1) {
-        observe_here(e, params, gradients);
-        return;
-    }
     int velocity = gradients ? e->algo->velocity : 0, rows = 0, row[MOST_ROWS];
     if (params) row[rows++] = 0;
     if (gradients) row[rows++] = 1;

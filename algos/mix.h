@@ -1,0 +1,62 @@
+/* Sums of messages. For files compiled per ISA. SPDX-License-Identifier: MIT */
+#ifndef QGM_MIX_H
+#define QGM_MIX_H
+#include "block.h"
+#include "topology.h"
+
+/* out = sum_j w_j in_j[at ...], `wide` vectors at a time: what a neighbour costs, its address and its weight, is then
+ * shared among them. Forced inline so that the usual numbers of neighbours become constants. */
+VF_INLINE void mix_body(real *out, char *const *in, const struct qgm_row *row, int n, size_t at, size_t len, int wide)
+{
+    for (size_t k = 0; k < len; k += (size_t)wide * VF) {
+        vf sum[4], w = vf_of(row->w[0]);
+        const real *from = (const real *)in[row->from[0]] + at + k;
+        UNROLL
+        for (int v = 0; v < wide; v++) sum[v] = vf_mul(w, vf_load(from + v * VF));
+        for (int j = 1; j < n; j++) {
+            w = vf_of(row->w[j]);
+            from = (const real *)in[row->from[j]] + at + k;
+            UNROLL
+            for (int v = 0; v < wide; v++) sum[v] = vf_fma(w, vf_load(from + v * VF), sum[v]);
+        }
+        UNROLL
+        for (int v = 0; v < wide; v++) vf_store(out + k + v * VF, sum[v]);
+    }
+}
+
+static inline void mix(real *out, char *const *in, const struct qgm_row *row, size_t at, size_t len)
+{
+    if (len % (4 * VF))
+        mix_body(out, in, row, row->n, at, len, 1);
+    else if (row->n == 3) /* a ring */
+        mix_body(out, in, row, 3, at, len, 4);
+    else if (row->n == 5) /* a torus */
+        mix_body(out, in, row, 5, at, len, 4);
+    else
+        mix_body(out, in, row, row->n, at, len, 4);
+}
+
+/* The same where the client's neighbours get an older message than the one it made for itself. */
+static inline void mix_late(real *out, char *const *in, const struct qgm_row *row, int self, const real *own, size_t at,
+                            size_t len)
+{
+    for (int j = 0; j < row->n; j++) {
+        const real *from = row->from[j] == self ? own : (const real *)in[row->from[j]] + at;
+        vf w = vf_of(row->w[j]);
+        for (size_t k = 0; k < len; k += VF)
+            vf_store(out + k, j ? vf_fma(w, vf_load(from + k), vf_load(out + k)) : vf_mul(w, vf_load(from + k)));
+    }
+}
+
+/* The mean of all clients' messages: ascending sum, one division. */
+static inline void mean(real *out, char *const *in, int clients, size_t at, size_t len)
+{
+    vf n = vf_of(clients);
+    for (size_t k = 0; k < len; k += VF) {
+        vf sum = vf_load((const real *)in[0] + at + k);
+        for (int j = 1; j < clients; j++) sum = vf_add(sum, vf_load((const real *)in[j] + at + k));
+        vf_store(out + k, vf_div(sum, n));
+    }
+}
+
+#endif
