@@ -199,10 +199,11 @@ static void run_client(struct place *w, int local)
 
 /* ---- Telemetry ---- */
 
-/* Of len elements of all clients from index `at` on: x and what goes with it, or the gradients, or both. */
-static void observe(const struct qgm_pass *p, size_t at, size_t len, bool params, bool gradients)
+/* Of len elements of all clients from index `at` on: the parameters, or the gradients and what goes with them, or both.
+ */
+static void observe(const struct qgm_pass *p, size_t at, size_t len, size_t ahead, bool params, bool gradients)
 {
-    struct qgm_view view = { .step = p->client, .clients = p->exchange->count };
+    struct qgm_view view = { .step = p->client, .clients = p->exchange->count, .ahead = ahead };
     if (params) view.x = row_of(p, 0, 0) + at;
     if (gradients) view.g = row_of(p, 0, 1) + at;
     if (gradients && p->algo->velocity) view.v = row_of(p, 0, 1 + p->algo->velocity) + at;
@@ -361,12 +362,12 @@ static void run_here(const struct qgm_pass *p, int thread, size_t begin, size_t 
     v.end = end;
     for (v.at = begin; v.at < end; v.at += v.unit) {
         struct place *w = &v.part[v.parts - 1];
-        size_t len = least(end - v.at, v.unit);
+        size_t len = least(end - v.at, v.unit), ahead = v.at + 2 * v.unit <= end ? v.unit : 0;
         if (p->ticks) w->since = ticks();
-        if (p->telemetry && p->observe_first) observe(p, v.at, len, false, true);
+        if (p->telemetry && p->observe_first) observe(p, v.at, len, ahead, false, true);
         spent(w, QGM_PHASE_TELEMETRY);
         run_unit(&v);
-        if (p->telemetry && p->observe_last) observe(p, v.at, len, true, !p->algo->spends_gradient);
+        if (p->telemetry && p->observe_last) observe(p, v.at, len, ahead, true, !p->algo->spends_gradient);
         spent(w, QGM_PHASE_TELEMETRY);
     }
 }

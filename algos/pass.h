@@ -67,6 +67,7 @@ struct qgm_view {
     const void *x, *g, *v;
     size_t step; /* elements */
     int clients;
+    size_t ahead; /* elements from what is measured to what is needed next, in the same rows; 0: nothing is */
 };
 
 #ifdef QGM_SUFFIX
