@@ -54,10 +54,11 @@ __attribute__((unused)) static double compress_fraction(const struct qgm_step *s
     }
 }
 
-/* ---- The k largest magnitudes, by bisection ----
- * Bits of non-negative floats order as the floats do, so that halving an interval of bits ends at the k-th magnitude
- * after at most as many counts as there are bits; mostly far earlier, at a threshold that exactly k reach. NaN counts
- * as large: divergence must show. */
+/* ---- The k largest magnitudes ----
+ * A threshold that exactly k reach picks them, whichever it is. Halving and interpolating in turn finds one after some
+ * five counts on the usual distributions. Where there is none, or it is hidden, bits of non-negative floats order as
+ * the floats do, so that halving an interval of bits ends at the k-th magnitude after at most as many counts as there
+ * are bits. NaN counts as large: divergence must show. */
 
 #ifdef QGM_DOUBLE
 typedef uint64_t compress_bits;
@@ -101,6 +102,17 @@ static inline void compress_drop_(real *z, size_t len, real threshold)
     }
 }
 
+enum { COMPRESS_GUESSES = 12 };
+/* Where to look next between two thresholds, the lower of which `above` reach, the higher `below`. */
+static inline compress_bits compress_next_(compress_bits low, compress_bits high, size_t above, size_t below, size_t k,
+                                           int round)
+{
+    real a = compress_real_(low), b = compress_real_(high);
+    real part = round % 2 ? (real)(above - k) / (real)(above - below) : (real)0.5;
+    compress_bits guess = compress_magnitude_(a + (b - a) * part);
+    return round < COMPRESS_GUESSES && guess > low && guess < high ? guess : low + (high - low) / 2;
+}
+
 static inline void compress_topk_(real *z, size_t len, size_t k)
 {
     real lane[VF], most = 0;
@@ -108,21 +120,22 @@ static inline void compress_topk_(real *z, size_t len, size_t k)
     for (int i = 0; i < VF; i++) most = lane[i] > most ? lane[i] : most;
     /* At least k reach `low`, fewer than k reach `high`; if not, there is nothing to choose among NaN and infinities.
      */
-    compress_bits low = 0, high = compress_magnitude_(most) + 1, guess = compress_magnitude_(most / 1024);
-    if (compress_reach_(z, len, compress_real_(high)) >= k) return;
-    for (; high - low > 1; guess = 0) {
-        compress_bits middle = guess ? guess : low + (high - low) / 2;
+    compress_bits low = 0, high = compress_magnitude_(most) + 1;
+    size_t above = len, below = compress_reach_(z, len, compress_real_(high));
+    if (below >= k) return;
+    for (int round = 0; high - low > 1; round++) {
+        compress_bits middle = compress_next_(low, high, above, below, k, round);
         size_t count = compress_reach_(z, len, compress_real_(middle));
         if (count == k) {
             compress_drop_(z, len, compress_real_(middle));
             return;
         }
         if (count > k)
-            low = middle;
+            low = middle, above = count;
         else
-            high = middle;
+            high = middle, below = count;
     }
-    size_t ties = k - compress_reach_(z, len, compress_real_(high)); /* at the k-th magnitude: the lower indices stay */
+    size_t ties = k - below; /* at the k-th magnitude: the lower indices stay */
     for (size_t i = 0; i < len; i++) {
         compress_bits size = compress_magnitude_(z[i]);
         if (size > low) continue;
