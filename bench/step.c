@@ -35,6 +35,12 @@ struct bench {
     bool lazy;
 };
 
+struct kin {
+    const char *graph;
+    bool lazy;
+    struct qgm_topology *topology;
+};
+
 /* Parameters of the usual models, as this suite builds them. */
 static const struct {
     const char *name;
@@ -93,8 +99,7 @@ static const struct poptOption own_flags[] = {
       "models (lenet resnet20 vgg11 resnet18 distilbert) or numbers of parameters, separated by spaces [vgg11]",
       "LIST" },
     { "clients", 0, POPT_ARG_STRING, NULL, FLAG_CLIENTS, "clients [16]", "N" },
-    { "lazy", 0, POPT_ARG_NONE, NULL, FLAG_LAZY, "mix with (I + W) / 2, which D2 and its kin need on even rings",
-      NULL },
+    { "lazy", 0, POPT_ARG_NONE, NULL, FLAG_LAZY, "mix with (I + W) / 2", NULL },
     { "full", 0, POPT_ARG_STRING, NULL, FLAG_FULL,
       "whole training steps of these models (as qgm-train names them) on generated images, split into their parts",
       "LIST" },
@@ -111,7 +116,9 @@ static const char intro[] =
     "beside\n"
     "qg-dsgdm-n, is the same step as a chain of plain passes over memory, one operation each; telemetry is what "
     "asking\n"
-    "for metrics adds to a step (training asks at evaluations only).";
+    "for metrics adds to a step (training asks at evaluations only). An algorithm that refuses the graph is timed on "
+    "the\n"
+    "nearest that it admits, which its row names: lazy, a tree, a lazy ring.";
 
 /* ---- The roof ---- */
 
@@ -220,10 +227,54 @@ static bool skips(const struct qgm_engine_config *config)
     return true;
 }
 
-static int bench_algo(const struct bench *b, const char *algo, struct qgm_topology *t, size_t dim,
-                      const struct triad *roof, struct qgm_error *err)
+/* An algorithm that refuses the graph is timed on the nearest that it admits, which its row names: *kin, to be closed;
+ * NULL if it runs as it is, or nowhere. */
+static int find_kin(const struct bench *b, const char *graph, struct qgm_engine_config *config, struct kin *kin,
+                    struct qgm_error *err)
+{
+    const struct kin all[] = { { graph, true, NULL }, { "binary-tree", false, NULL }, { "ring", true, NULL } };
+    struct qgm_topology *asked = config->topology;
+    struct qgm_error why, other;
+    size_t bytes;
+    *kin = (struct kin){ .lazy = b->lazy };
+    if (qgm_engine_measure(&bytes, config, &why) == 0) return 0;
+    for (size_t i = 0; i < QGM_COUNT(all); i++) {
+        *kin = all[i];
+        QGM_TRY(qgm_topology_open(&kin->topology, kin->graph, (int)b->clients, kin->lazy, 1, err));
+        config->topology = kin->topology;
+        if (qgm_engine_measure(&bytes, config, &other) == 0) {
+            fprintf(stderr, "qgm-bench-step: %s: timed on %s%s\n", why.text, kin->graph, kin->lazy ? " lazy" : "");
+            return 0;
+        }
+        qgm_topology_close(&kin->topology);
+    }
+    config->topology = asked;
+    return 0;
+}
+
+static int bench_engine(const struct bench *b, const struct qgm_engine_config *config, bool lazy,
+                        const struct triad *roof, struct qgm_error *err)
 {
     struct qgm_engine *e;
+    const char *algo = config->algo;
+    QGM_TRY(qgm_engine_open(&e, config, err));
+    char prefix[400];
+    snprintf(prefix, sizeof prefix, "%s,%s%s,%ld,%zu,%ld,%s", algo, qgm_topology_spec(config->topology),
+             lazy ? " lazy" : "", b->clients, config->dim, b->threads, qgm_kernels()->isa);
+    fill(e, (int)b->threads);
+    double bytes = (double)qgm_algo_traffic(algo) * (double)config->dim * (double)b->clients;
+    struct qgm_chain chain;
+    bool beside =
+        strcmp(algo, "qg-dsgdm-n") == 0 && qgm_chain_open(&chain, (int)b->clients, config->dim, config->topology) == 0;
+    int result = measure(b, e, beside ? &chain : NULL, roof, prefix, bytes, err);
+    if (beside) qgm_chain_close(&chain);
+    qgm_engine_close(&e);
+    return result;
+}
+
+static int bench_algo(const struct bench *b, const char *algo, const char *graph, struct qgm_topology *t, size_t dim,
+                      const struct triad *roof, struct qgm_error *err)
+{
     struct qgm_engine_config config = { .algo = algo,
                                         .topology = t,
                                         .dim = dim,
@@ -231,18 +282,10 @@ static int bench_algo(const struct bench *b, const char *algo, struct qgm_topolo
                                         .weight_decay = 1e-4,
                                         .threads = (int)b->threads,
                                         .telemetry = true };
-    if (skips(&config)) return 0;
-    QGM_TRY(qgm_engine_open(&e, &config, err));
-    char prefix[400];
-    snprintf(prefix, sizeof prefix, "%s,%s%s,%ld,%zu,%ld,%s", algo, qgm_topology_spec(t), b->lazy ? " lazy" : "",
-             b->clients, dim, b->threads, qgm_kernels()->isa);
-    fill(e, (int)b->threads);
-    double bytes = (double)qgm_algo_traffic(algo) * (double)dim * (double)b->clients;
-    struct qgm_chain chain;
-    bool beside = strcmp(algo, "qg-dsgdm-n") == 0 && qgm_chain_open(&chain, (int)b->clients, dim, t) == 0;
-    int result = measure(b, e, beside ? &chain : NULL, roof, prefix, bytes, err);
-    if (beside) qgm_chain_close(&chain);
-    qgm_engine_close(&e);
+    struct kin kin;
+    QGM_TRY(find_kin(b, graph, &config, &kin, err));
+    int result = skips(&config) ? 0 : bench_engine(b, &config, kin.lazy, roof, err);
+    qgm_topology_close(&kin.topology);
     return result;
 }
 
@@ -256,9 +299,9 @@ static int bench_graph(const struct bench *b, const char *graph, size_t dim, con
     snprintf(algos, sizeof algos, "%s", b->algos);
     bool all = strcmp(algos, "all") == 0;
     for (const char *const *name = qgm_algo_names(); all && *name && result == 0; name++)
-        result = bench_algo(b, *name, t, dim, roof, err);
+        result = bench_algo(b, *name, graph, t, dim, roof, err);
     for (char *algo; !all && result == 0 && (algo = strsep(&rest, " "));)
-        if (*algo) result = bench_algo(b, algo, t, dim, roof, err);
+        if (*algo) result = bench_algo(b, algo, graph, t, dim, roof, err);
     qgm_topology_close(&t);
     return result;
 }

@@ -10,7 +10,7 @@ n = words(algos)
 # Which row of the figure an algorithm has.
 of_size(size) = sprintf("< awk -F, -v list='%s' 'BEGIN { n = split(list, a, \" \"); for (i = 1; i <= n; i++) at[a[i]] = i } ".\
     "$4 == %s { print at[$1] \",\" $11 }' %s", algos, size, table)
-of_algo(algo) = sprintf("< grep '^%s,' %s/clients.csv", algo, out)
+of_algo(algo) = sprintf("< grep '^%s,[^,]*,[0-9]*,4096,' %s/clients.csv", algo, out)
 name_of(size) = size eq '62006' ? 'LeNet' : size eq '270896' ? 'ResNet-20' : size eq '9750922' ? 'VGG-11' : size
 
 do for [format in 'svg png'] {
