@@ -1,7 +1,8 @@
 /* The register tiles: one function for each shape and size. SPDX-License-Identifier: MIT */
 #include "tile.h"
 
-enum { TILE_MOST = 16 };
+/* PACE: terms between two prefetched rows of c, some 350 cycles. */
+enum { TILE_MOST = 16, TILE_PACE = 24 };
 
 /* Four terms a turn: wide cores issue as much as they can decode, and the counter and the pointers are part of it. */
 #if !defined(QGM_TARGET_AVX512) && !defined(QGM_TARGET_AVX2)
@@ -17,14 +18,14 @@ VF_INLINE int tile_least_(int a, int b) { return a < b ? a : b; }
 /* The inner loop. BY_ROW keeps a pointer to every fourth row and reaches the others by multiples of the distance: the
  * empty asm stops the compiler from folding them into more addresses than there are registers. */
 VF_INLINE void tile_chain_(enum tile_shape shape, int rows, int nv, const struct tile *t, const float *a,
-                           const float *b, vf acc[TILE_MOST][2])
+                           const float *b, int k, vf acc[TILE_MOST][2])
 {
     ptrdiff_t row = t->row, step = t->step, ldb = t->ldb;
     const float *quad[TILE_MOST / 4];
     UNROLL
     for (int i = 0; i < rows; i += 4) quad[i / 4] = a + i * row;
     TILE_TURN
-    for (int p = t->k; p > 0; p--) {
+    for (int p = k; p > 0; p--) {
         vf bj[2];
         UNROLL
         for (int j = 0; j < nv; j++) bj[j] = vf_load(b + VF * j);
@@ -41,6 +42,36 @@ VF_INLINE void tile_chain_(enum tile_shape shape, int rows, int nv, const struct
             quad[i / 4]++;
             __asm__("" : "+r"(quad[i / 4]));
         }
+    }
+}
+
+VF_INLINE void tile_prefetch_(int rows, int nv, const float *c, ptrdiff_t ldc)
+{
+    UNROLL
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < nv; j++) __builtin_prefetch(c + i * ldc + VF * j, 1);
+}
+
+/* A segment, and the next c on its way. A wide tile asks for it row by row: its many lines together would fill the
+ * buffers of lines under way, and b would wait behind them for memory. A narrow one (nv is a constant) has few. */
+VF_INLINE void tile_segment_(enum tile_shape shape, int rows, int nv, const struct tile *t, const float *a,
+                             const float *b, vf acc[TILE_MOST][2])
+{
+    const float *soon = t->soon, *end = soon ? soon + rows * t->ldc : NULL;
+    if (nv == 1) {
+        if (soon) tile_prefetch_(rows, nv, soon, t->ldc);
+        tile_chain_(shape, rows, nv, t, a, b, t->k, acc);
+        return;
+    }
+    int pace = soon ? TILE_PACE : t->k;
+    for (int left = t->k; left > 0; left -= pace) {
+        if (soon != end) {
+            tile_prefetch_(1, nv, soon, t->ldc);
+            soon += t->ldc;
+        }
+        tile_chain_(shape, rows, nv, t, a, b, tile_least_(pace, left), acc);
+        a += pace * (shape == BY_ROW ? 1 : t->step);
+        b += pace * t->ldb;
     }
 }
 
@@ -119,15 +150,10 @@ VF_INLINE void tile_body_(enum tile_shape shape, int rows, int nv, const struct 
 {
     vf acc[TILE_MOST][2];
     tile_begin_(rows, nv, t, acc);
-    if (t->soon) {
-        UNROLL
-        for (int i = 0; i < rows; i++)
-            for (int j = 0; j < nv; j++) __builtin_prefetch(t->soon + i * t->ldc + VF * j, 1);
-    }
     for (int r = 0; r < t->repeats; r++) {
         const float *a = t->a + r * t->a_repeat, *b = t->b + r * t->b_repeat;
         for (int s = 0; s < t->segments; s++, a += t->a_next, b += t->b_next)
-            tile_chain_(shape, rows, nv, t, a, b, acc);
+            tile_segment_(shape, rows, nv, t, a, b, acc);
     }
     tile_end_(rows, nv, t, acc);
 }
