@@ -9,10 +9,11 @@
 /* NR: the width of a panel of b. A block of b is KC x NC, 768 or 384 KB. Rows of a are packed MB at a time and kept MC
  * at a time. sizes.c knows that KC = 384, NC <= 512 and MC = 2048. WIDE: vectors of c that one row alone keeps. */
 enum { NV = TILE_NV, NR = VF * NV, MR = TILE_NV == 2 ? TILE_ROWS_2 : TILE_ROWS_1, WIDE = 4 * NV };
-enum { KC = 384, NC = 256 * NV, MB = 112 / MR * MR, MC = 2048, AHEAD = 16 };
+enum { KC = 384, NC = 256 * NV, MB = 112 / MR * MR, MC = 2048, AHEAD = 16, ROWS_AHEAD = 2 };
 
 static inline int least(int a, int b) { return a < b ? a : b; }
 static inline int most(int a, int b) { return a > b ? a : b; }
+static inline int whole(int n) { return (n + VF - 1) / VF * VF; }
 
 /* One block of the product: rows i.., columns j.., terms p.. . */
 struct block {
@@ -74,16 +75,27 @@ static int take_rows(const struct block *block, int rows)
     return rows <= full ? rows : rows < 2 * full ? (rows + 1) / 2 : full;
 }
 
-/* Rows i .. i + m - 1 of op(a), tile by tile, each k columns of its rows. */
+/* Rows of packed a are whole vectors apart. */
+static ptrdiff_t packed_row(const struct block *block) { return block->g->ta ? block->k : whole(block->k); }
+
+/* Rows i .. i + m - 1 of a, k columns each, one behind the other. */
+static void copy_rows(const struct block *block, int i, int m, float *to)
+{
+    const struct qgm_gemm *g = block->g;
+    const float *from = g->a + (ptrdiff_t)i * g->lda + block->p;
+    for (int r = 0; r < m; r++, from += g->lda, to += packed_row(block))
+        for (int p = 0; p < block->k; p += VF) {
+            __builtin_prefetch(from + ROWS_AHEAD * (ptrdiff_t)g->lda + p);
+            vf_store(to + p, tile_load_(from + p, block->k - p));
+        }
+}
+
+/* Rows i .. i + m - 1 of a transposed a, tile by tile, each k columns of its rows. */
 static void pack_a(const struct block *block, int i, int m, float *to)
 {
     const struct qgm_gemm *g = block->g;
-    for (int done = 0, rows; !g->ta && done < m; done += rows, to += (ptrdiff_t)rows * block->k) {
-        rows = take_rows(block, m - done);
-        tile_transpose(g->a + (ptrdiff_t)(i + done) * g->lda + block->p, g->lda, rows, block->k, to, rows);
-    }
     const float *from = g->a + (ptrdiff_t)block->p * g->lda + i;
-    for (int p = 0; g->ta && p < block->k; p++, from += g->lda)
+    for (int p = 0; p < block->k; p++, from += g->lda)
         for (int done = 0, rows; done < m; done += rows) {
             rows = take_rows(block, m - done);
             float *tile = to + (ptrdiff_t)done * block->k + (ptrdiff_t)p * rows;
@@ -120,7 +132,7 @@ static void multiply_rows(const struct block *block, int i, int m, const float *
     for (int end = i + m, rows; i < end; i += rows) {
         rows = take_rows(block, end - i);
         t.a = a ? a : g->ta ? g->a + (ptrdiff_t)block->p * g->lda + i : g->a + (ptrdiff_t)i * g->lda + block->p;
-        t.row = g->lda, t.step = a ? rows : g->lda;
+        t.row = a ? packed_row(block) : g->lda, t.step = a ? rows : g->lda;
         for (int j = 0; j < block->n; j += NR) {
             int nv = least(NV, (block->n - j + VF - 1) / VF);
             t.cols = least(NR, block->n - j);
@@ -131,9 +143,9 @@ static void multiply_rows(const struct block *block, int i, int m, const float *
             t.bias = g->bias ? g->bias + block->j + j : NULL;
             t.c = g->c + (ptrdiff_t)i * g->ldc + block->j + j;
             t.soon = t.c + NR;
-            QGM_ISA(qgm_tile)(a || g->ta ? BY_COLUMN : BY_ROW, rows, nv, &t);
+            QGM_ISA(qgm_tile)(g->ta ? BY_COLUMN : BY_ROW, rows, nv, &t);
         }
-        if (a) a += (ptrdiff_t)rows * block->k;
+        if (a) a += rows * packed_row(block);
     }
 }
 
@@ -146,8 +158,8 @@ static void multiply_block(const struct block *block)
     for (int i = 0; i < block->m; i += MB) {
         int rows = least(MB, block->m - i);
         float *a = block->a;
-        if (a && g->n > NC) a += (ptrdiff_t)i * block->k;
-        if (a && block->j == 0) pack_a(block, block->i + i, rows, a);
+        if (a && g->n > NC) a += i * packed_row(block);
+        if (a && block->j == 0) (g->ta ? pack_a : copy_rows)(block, block->i + i, rows, a);
         multiply_rows(block, block->i + i, rows, a);
     }
 }
