@@ -38,8 +38,7 @@ static size_t arena_bytes(const struct qgm_engine *e)
 {
     const struct qgm_pass *p = &e->pass;
     size_t clients = (size_t)e->exchange->clients, local = (size_t)e->exchange->count, real = e->table->real;
-    return qgm_piece(local * p->client, real) +
-           qgm_piece((size_t)p->threads * (size_t)e->algo->messages * QGM_BLOCK, real) +
+    return qgm_piece(local * p->client, real) + qgm_piece((size_t)p->threads * p->in_step, real) +
            qgm_piece(local * e->blocks, sizeof(double)) + qgm_piece(local, sizeof(double)) +
            2 * qgm_piece(clients, sizeof(double)) + qgm_piece((size_t)p->threads, sizeof(struct qgm_ticks)) +
            qgm_piece(e->blocks * 2 * QGM_SPREADS, sizeof(double)) + qgm_piece(2 * local_edges(e) * p->stride, real) +
@@ -52,7 +51,7 @@ static int open_memory(struct qgm_engine *e, struct qgm_error *err)
     size_t clients = (size_t)e->exchange->clients, local = (size_t)e->exchange->count, real = e->table->real;
     QGM_TRY(qgm_arena_open(&e->arena, arena_bytes(e), err));
     p->x = qgm_take(&e->arena, local * p->client, real);
-    p->in = qgm_take(&e->arena, (size_t)p->threads * (size_t)e->algo->messages * QGM_BLOCK, real);
+    p->in = qgm_take(&e->arena, (size_t)p->threads * p->in_step, real);
     p->partial = qgm_take(&e->arena, local * e->blocks, sizeof(double));
     p->norm = e->norm = qgm_take(&e->arena, local, sizeof(double));
     e->mass = qgm_take(&e->arena, clients, sizeof(double));
@@ -180,6 +179,7 @@ static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, st
                         clients);
     int threads = agreed_threads(e, config);
     p->algo = e->algo;
+    p->in_step = (size_t)e->algo->messages * QGM_BLOCK + QGM_APART;
     p->step = &e->step;
     p->stage = e->active;
     p->dim = config->dim;

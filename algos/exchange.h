@@ -10,6 +10,9 @@
 #include "topology.h"
 
 enum { QGM_MAX_DEPTH = 8 };
+/* Elements between what different threads write all the time: a page, which no prefetcher crosses. Otherwise what one
+ * core fetches for writing behind the end of its own is taken away from another. */
+enum { QGM_APART = 1024 };
 
 struct qgm_exchange;
 struct qgm_exchange_ops {

@@ -56,7 +56,8 @@ static size_t panel_elements(size_t real) { return QGM_BLOCK + QGM_ALIGN / real;
 size_t qgm_exchange_local_bytes(const struct qgm_exchange_size *s)
 {
     size_t count = tables(s) * (size_t)s->clients;
-    return qgm_piece(count, sizeof(char *)) + qgm_piece(count * panel_elements(s->real), s->real);
+    return qgm_piece(count, sizeof(char *)) +
+           qgm_piece(count * panel_elements(s->real) + (size_t)s->threads * QGM_APART, s->real);
 }
 
 int qgm_exchange_local(struct qgm_exchange **exchange, const struct qgm_exchange_size *s, struct qgm_error *err)
@@ -73,8 +74,9 @@ int qgm_exchange_local(struct qgm_exchange **exchange, const struct qgm_exchange
     }
     size_t count = tables(s) * (size_t)s->clients, step = panel_elements(s->real);
     l->panel = qgm_take(&l->arena, count, sizeof *l->panel);
-    char *base = qgm_take(&l->arena, count * step, s->real);
-    for (size_t i = 0; i < count; i++) l->panel[i] = base + i * step * s->real;
+    char *base = qgm_take(&l->arena, count * step + (size_t)s->threads * QGM_APART, s->real);
+    size_t each = count / (size_t)s->threads;
+    for (size_t i = 0; i < count; i++) l->panel[i] = base + (i * step + i / each * QGM_APART) * s->real;
     *exchange = &l->base;
     return 0;
 }

@@ -94,7 +94,7 @@ static void collect(const struct place *w, int local, int client, char *const *p
 
 static real *in_buffer(const struct place *w, int message)
 {
-    return (real *)w->pass->in + ((size_t)w->thread * (size_t)w->pass->algo->messages + (size_t)message) * QGM_BLOCK;
+    return (real *)w->pass->in + (size_t)w->thread * w->pass->in_step + (size_t)message * QGM_BLOCK;
 }
 
 /* What a client has sent as message `slot` so many exchanges ago, from w->at on. */

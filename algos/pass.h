@@ -42,8 +42,9 @@ struct qgm_pass {
     size_t dim, padded;         /* elements of a vector; rounded up to 16 */
     size_t stride, client;      /* elements from one row to the next, and from one client's x to the next client's */
     int states, threads;
-    char *x;                        /* of the first local client; then its g, its states, then the next client */
-    char *in;                       /* per thread: messages x QGM_BLOCK elements */
+    char *x;  /* of the first local client; then its g, its states, then the next client */
+    char *in; /* [thread][in_step]: messages x QGM_BLOCK elements, and a gap */
+    size_t in_step;
     double *partial;                /* NORM: sums of squares, [local client][block] */
     const double *norm;             /* [local client] */
     const double *mass, *mass_next; /* push-sum: [client]; NULL otherwise */
