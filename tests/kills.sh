@@ -50,6 +50,7 @@ killed() {
         if [ -e "$name" ]; then # killed after its last deed: the record is whole
             grep -q '"record":"end"' "$name/run.jsonl" || { fail "$name: a folder under its name before the run has ended"; return; }
             sed -n 's/.*"record":"end".*"digest":"\([0-9a-f]*\)".*/digest \1/p' "$name/run.jsonl" >out.txt
+            rm -f "$name"/checkpoint-* # the very last deed: under its name the record needs them no more
             ended=yes
             break
         fi
