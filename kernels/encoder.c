@@ -109,15 +109,6 @@ void QGM_ISA(qgm_gelu_backward)(const float *x, const float *dy, float *dx, size
     if (rest) vf_store_n(dx + i, gelu_times(vf_load_n(x + i, rest), vf_load_n(dy + i, rest)), rest);
 }
 
-VF_INLINE vf get(const float *p, int n) { return n == VF ? vf_load(p) : vf_load_n(p, n); }
-VF_INLINE void put(float *p, vf v, int n)
-{
-    if (n == VF)
-        vf_store(p, v);
-    else
-        vf_store_n(p, v, n);
-}
-
 /* Of the numbers among them. A NaN may hide here: it comes back in the sum. */
 VF_INLINE float largest(const float *x, int n)
 {
@@ -150,7 +141,7 @@ void QGM_ISA(qgm_softmax_rows)(float *x, int rows, int cols, int live, float sca
         vf inverse = vf_set1(1 / vf_sum(sum));
         for (j = 0; j < cols; j += VF) {
             int n = lanes(cols - j);
-            put(x + i + j, vf_mul(get(x + i + j, n), inverse), n);
+            vf_put(x + i + j, vf_mul(vf_get(x + i + j, n), inverse), n);
         }
     }
 }

@@ -13,14 +13,6 @@ void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const 
  * hide the latency of an addition. */
 enum { CHUNK = 128, CHAINS = 4 };
 
-VF_INLINE vf get(const float *p, int n) { return n == VF ? vf_load(p) : vf_load_n(p, n); }
-VF_INLINE void put(float *p, vf v, int n)
-{
-    if (n == VF)
-        vf_store(p, v);
-    else
-        vf_store_n(p, v, n);
-}
 VF_INLINE vf positive(vf y, vf dy) { return vf_select(vf_gt(y, vf_zero()), dy, vf_zero()); }
 
 /* The four chains of one column of vectors, added to the double sums. */
@@ -39,12 +31,12 @@ VF_INLINE void moments(const float *x, size_t rows, int c, vf origin, int n, dou
     size_t r = 0;
     for (; r + CHAINS <= rows; r += CHAINS) UNROLL
     for (int k = 0; k < CHAINS; k++) {
-        vf d = vf_sub(get(x + (r + (size_t)k) * (size_t)c, n), origin);
+        vf d = vf_sub(vf_get(x + (r + (size_t)k) * (size_t)c, n), origin);
         sum[k] = vf_add(sum[k], d);
         square[k] = vf_fma(d, d, square[k]);
     }
     for (int k = 0; r < rows; r++, k++) {
-        vf d = vf_sub(get(x + r * (size_t)c, n), origin);
+        vf d = vf_sub(vf_get(x + r * (size_t)c, n), origin);
         sum[k] = vf_add(sum[k], d);
         square[k] = vf_fma(d, d, square[k]);
     }
@@ -67,12 +59,12 @@ void QGM_ISA(qgm_norm_moments)(const float *x, size_t rows, int c, double *sums)
 VF_INLINE void forward(const struct qgm_norm *t, int j, const float *x, const float *residual, float *y, int n,
                        bool swish, bool add, bool relu)
 {
-    vf mean = get(t->mean + j, n), scale = get(t->scale + j, n), shift = get(t->shift + j, n);
+    vf mean = vf_get(t->mean + j, n), scale = vf_get(t->scale + j, n), shift = vf_get(t->shift + j, n);
     for (size_t i = (size_t)j, end = i + t->rows * (size_t)t->c; i < end; i += (size_t)t->c) {
-        vf v = get(x + i, n), f = swish ? vf_mul(v, vf_sigmoid(v)) : vf_sub(v, mean);
+        vf v = vf_get(x + i, n), f = swish ? vf_mul(v, vf_sigmoid(v)) : vf_sub(v, mean);
         vf z = vf_fma(f, scale, shift);
-        if (add) z = vf_add(z, get(residual + i, n));
-        put(y + i, relu ? vf_max(z, vf_zero()) : z, n);
+        if (add) z = vf_add(z, vf_get(residual + i, n));
+        vf_put(y + i, relu ? vf_max(z, vf_zero()) : z, n);
     }
 }
 
@@ -136,15 +128,15 @@ void QGM_ISA(qgm_norm_forward)(const struct qgm_norm *t, const float *x, const f
 VF_INLINE void sums_step(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx, size_t i,
                          vf mean, int n, bool swish, vf *sum, vf *product)
 {
-    vf v = get(x + i, n), dz = get(dy + i, n), f;
+    vf v = vf_get(x + i, n), dz = vf_get(dy + i, n), f;
     if (t->relu) {
-        dz = positive(get(y + i, n), dz);
-        put(dy + i, dz, n);
+        dz = positive(vf_get(y + i, n), dz);
+        vf_put(dy + i, dz, n);
     }
     if (swish) {
         vf s = vf_sigmoid(v);
         f = vf_mul(v, s);
-        put(dx + i, vf_mul(dz, vf_fma(f, vf_sub(vf_set1(1), s), s)), n);
+        vf_put(dx + i, vf_mul(dz, vf_fma(f, vf_sub(vf_set1(1), s), s)), n);
     } else {
         f = vf_sub(v, mean);
     }
@@ -155,7 +147,7 @@ VF_INLINE void sums_step(const struct qgm_norm *t, const float *x, const float *
 VF_INLINE void sums_column(const struct qgm_norm *t, int j, const float *x, const float *y, float *dy, float *dx, int n,
                            bool swish, double *sums)
 {
-    vf sum[CHAINS], product[CHAINS], mean = get(t->mean + j, n);
+    vf sum[CHAINS], product[CHAINS], mean = vf_get(t->mean + j, n);
     UNROLL
     for (int k = 0; k < CHAINS; k++) sum[k] = product[k] = vf_zero();
     size_t r = 0, c = (size_t)t->c, i = (size_t)j;
@@ -192,10 +184,10 @@ void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const floa
 
 VF_INLINE void backward(const struct qgm_norm *t, int j, const float *x, const float *g, float *dx, int n)
 {
-    vf mean = get(t->mean + j, n), scale = get(t->scale + j, n), slope = get(t->slope + j, n);
-    vf offset = get(t->offset + j, n);
+    vf mean = vf_get(t->mean + j, n), scale = vf_get(t->scale + j, n), slope = vf_get(t->slope + j, n);
+    vf offset = vf_get(t->offset + j, n);
     for (size_t i = (size_t)j, end = i + t->rows * (size_t)t->c; i < end; i += (size_t)t->c)
-        put(dx + i, vf_fma(slope, vf_sub(get(x + i, n), mean), vf_fma(scale, get(g + i, n), offset)), n);
+        vf_put(dx + i, vf_fma(slope, vf_sub(vf_get(x + i, n), mean), vf_fma(scale, vf_get(g + i, n), offset)), n);
 }
 
 void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const float *g, float *dx)

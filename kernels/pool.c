@@ -22,32 +22,23 @@ static inline struct window window_at(const struct qgm_pool *p, int oy, int ox)
 }
 static inline size_t pixel_at(const struct qgm_pool *p, int y, int x) { return ((size_t)y * p->w + x) * p->c; }
 
-VF_INLINE vf get(const float *p, int n) { return n == VF ? vf_load(p) : vf_load_n(p, n); }
-VF_INLINE void put(float *p, vf v, int n)
-{
-    if (n == VF)
-        vf_store(p, v);
-    else
-        vf_store_n(p, v, n);
-}
-
 /* Of `cols` channels of the image x of `size` floats, which `at` is the first channel of; tap counts as argmax does. */
 VF_INLINE void max_of(const struct qgm_pool *p, const struct window *v, const float *x, size_t at, size_t size,
                       int cols, float *y, uint8_t *argmax)
 {
-    vf best = get(x + at + pixel_at(p, v->top, v->left), cols), one = vf_set1(1);
+    vf best = vf_get(x + at + pixel_at(p, v->top, v->left), cols), one = vf_set1(1);
     vf tap = vf_set1((float)((v->top - v->y0) * p->k + v->left - v->x0)), where = tap;
     vf skipped = vf_set1((float)(p->k - (v->right - v->left)));
     for (int iy = v->top; iy < v->bottom; iy++, tap = vf_add(tap, skipped))
         for (int ix = v->left; ix < v->right; ix++, tap = vf_add(tap, one)) {
             size_t i = at + pixel_at(p, iy, ix);
             if (ix - v->x0 >= p->k - p->stride) vf_ahead(x, i, size); /* a column no window has seen */
-            vf a = get(x + i, cols);
+            vf a = vf_get(x + i, cols);
             vm wins = vf_gt(a, best);
             best = vf_select(wins, a, best);
             where = vf_select(wins, tap, where);
         }
-    put(y, best, cols);
+    vf_put(y, best, cols);
     vf_store_bytes(argmax, where, cols);
 }
 
@@ -99,7 +90,7 @@ VF_INLINE vf gradient_of(const struct member *list, int count, const float *dy, 
     vf sum = vf_zero();
     for (int i = 0; i < count; i++) {
         size_t o = list[i].output;
-        sum = vf_add(sum, vf_select(vf_bytes_are(argmax + o, list[i].tap, cols), get(dy + o, cols), vf_zero()));
+        sum = vf_add(sum, vf_select(vf_bytes_are(argmax + o, list[i].tap, cols), vf_get(dy + o, cols), vf_zero()));
     }
     return sum;
 }

@@ -71,6 +71,16 @@ typedef float real;
 
 VF_INLINE vf vf_zero(void) { return vf_set1(0); }
 
+/* The first n <= 16 lanes; without a mask where n is a constant VF. */
+VF_INLINE vf vf_get(const real *p, int n) { return n == VF ? vf_load(p) : vf_load_n(p, n); }
+VF_INLINE void vf_put(real *p, vf v, int n)
+{
+    if (n == VF)
+        vf_store(p, v);
+    else
+        vf_store_n(p, v, n);
+}
+
 enum { VF_UNCACHED = 1 << 23 }; /* 32 MiB of floats: more than the second level caches of any core in sight */
 VF_INLINE bool vf_can_stream(const real *p, size_t n) { return (uintptr_t)p % QGM_ALIGN == 0 && n >= VF_UNCACHED; }
 
