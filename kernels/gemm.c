@@ -6,10 +6,12 @@
 #include <assert.h>
 #include <string.h>
 
-/* NR: the width of a panel of b. A block of b is KC x NC, 768 or 384 KB. Rows of a are packed MB at a time and kept MC
- * at a time. sizes.c knows that KC = 384, NC <= 512 and MC = 2048. WIDE: vectors of c that one row alone keeps. */
+/* NR: the width of a panel of b. A block of b is KC x NC, 528 or 264 KB: deep, since c is read and written once
+ * for each KC terms, and narrow enough to leave half of a usual second level to what passes through. Rows of a are
+ * packed MB at a time and kept MC at a time. sizes.c knows KC, NC and MC. WIDE: vectors of c that one row alone keeps.
+ */
 enum { NV = TILE_NV, NR = VF * NV, MR = TILE_NV == 2 ? TILE_ROWS_2 : TILE_ROWS_1, WIDE = 4 * NV };
-enum { KC = 384, NC = 256 * NV, MB = 112 / MR * MR, MC = 2048, AHEAD = 16, ROWS_AHEAD = 2 };
+enum { KC = 704, NC = 96 * NV, MB = 112 / MR * MR, MC = 2048, AHEAD = 16, ROWS_AHEAD = 2, B_AHEAD = 4 };
 
 static inline int least(int a, int b) { return a < b ? a : b; }
 static inline int most(int a, int b) { return a > b ? a : b; }
@@ -26,14 +28,14 @@ struct block {
  */
 static bool packs_b(const struct qgm_gemm *g) { return g->tb || g->m > 64; }
 
-/* Rows of a whose lines would meet in a first-level cache of 4 KB a way, when taken where they are: each holds KC
- * floats at most, 1536 bytes, and starts a multiple of lda after the first. */
+/* Rows of a whose lines would meet in a first-level cache of 4 KB a way, when taken where they are: those that start
+ * within 768 bytes of the first one, a multiple of lda after it. */
 static bool crowded(const struct qgm_gemm *g)
 {
     int meet = 0;
     for (int i = 0; i < MR; i++) {
         int at = (int)((ptrdiff_t)i * g->lda % 1024);
-        meet += at < KC / 2 || at > 1024 - KC / 2;
+        meet += at < 192 || at > 1024 - 192;
     }
     return meet > 8;
 }
@@ -48,23 +50,42 @@ static int first_packed(const struct block *block)
     return packs_b(block->g) ? 0 : block->n / VF * VF == block->n ? block->n : (block->n - 1) / NR * NR;
 }
 
+/* Whole panels of b from column j on: all are written at once, for the rows of b to be read in long pieces. Returns the
+ * first column left. */
+static int pack_panels(const struct block *block, int j)
+{
+    ptrdiff_t ldb = block->g->ldb, k = block->k;
+    const float *from = block->g->b + block->p * ldb + block->j;
+    int end = j + (block->n - j) / NR * NR;
+    for (ptrdiff_t p = 0; j < end && p < k; p++, from += ldb)
+        for (int c = j; c < end; c += NR) {
+            float *to = block->b + c * k + p * NR;
+            UNROLL
+            for (int l = 0; l < NR; l += VF) {
+                __builtin_prefetch(from + B_AHEAD * ldb + c + l); /* too short to be foreseen */
+                vf_store(to + l, vf_load(from + c + l));
+            }
+        }
+    return end;
+}
+
 /* Columns of op(b) in panels of NR, the last one of whole vectors, zeros behind n; each k rows of its width. */
 static void pack_b(const struct block *block)
 {
     const struct qgm_gemm *g = block->g;
-    for (int j = first_packed(block); j < block->n; j += NR) {
-        int cols = least(NR, block->n - j), width = (cols + VF - 1) / VF * VF;
-        float *to = block->b + (ptrdiff_t)j * block->k;
-        if (g->tb) {
-            tile_transpose(g->b + (ptrdiff_t)(block->j + j) * g->ldb + block->p, g->ldb, cols, block->k, to, width);
-            continue;
-        }
-        const float *from = g->b + (ptrdiff_t)block->p * g->ldb + block->j + j;
-        for (int p = 0; p < block->k; p++, from += g->ldb, to += width)
-            for (int l = 0; l < width; l += VF) {
-                __builtin_prefetch(from + AHEAD * (ptrdiff_t)g->ldb + l); /* a row is too short to be foreseen */
-                vf_store(to + l, tile_load_(from + l, cols - l > 0 ? cols - l : 0));
-            }
+    int j = first_packed(block);
+    for (; g->tb && j < block->n; j += NR) {
+        int cols = least(NR, block->n - j);
+        tile_transpose(g->b + (ptrdiff_t)(block->j + j) * g->ldb + block->p, g->ldb, cols, block->k,
+                       block->b + (ptrdiff_t)j * block->k, whole(cols));
+    }
+    if (g->tb) return;
+    j = pack_panels(block, j);
+    int rest = block->n - j, width = whole(rest);
+    for (int l = 0; l < rest; l += VF) {
+        const float *from = g->b + (ptrdiff_t)block->p * g->ldb + block->j + j + l;
+        float *to = block->b + (ptrdiff_t)j * block->k + l;
+        for (int p = 0; p < block->k; p++, from += g->ldb, to += width) vf_store(to, tile_load_(from, rest - l));
     }
 }
 
