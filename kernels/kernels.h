@@ -123,7 +123,8 @@ struct qgm_norm {
  * allowed. gelu_backward:      dx = dy times its derivative at x. In place on x or dy allowed. softmax_rows:       in
  * place, x = softmax(scale x) over the first `live` >= 1 of cols; the others become 0. scale >= 0.
  * softmax_rows_backward: in place on dy, dy = scale y (dy - sum(y dy)), y being the output of softmax_rows.
- * Order of all row sums: 16 lanes (element 16 i + l in lane l, ascending i), then the tree of vf_sum. */
+ * Order of row sums: 16 lanes, element 16 i + l in lane l. softmax: one chain, ascending i; layernorm: four, i in chain
+ * i % 4, added as (0 + 1) + (2 + 3). Then the tree of vf_sum. */
 struct qgm_layernorm {
     size_t rows;
     int c;
