@@ -57,23 +57,27 @@ void QGM_ISA(qgm_norm_moments)(const float *x, size_t rows, int c, double *sums)
 }
 
 VF_INLINE void forward(const struct qgm_norm *t, int j, const float *x, const float *residual, float *y, int n,
-                       bool swish, bool add, bool relu)
+                       bool swish, bool add, bool relu, bool stream)
 {
     vf mean = vf_get(t->mean + j, n), scale = vf_get(t->scale + j, n), shift = vf_get(t->shift + j, n);
     for (size_t i = (size_t)j, end = i + t->rows * (size_t)t->c; i < end; i += (size_t)t->c) {
         vf v = vf_get(x + i, n), f = swish ? vf_mul(v, vf_sigmoid(v)) : vf_sub(v, mean);
         vf z = vf_fma(f, scale, shift);
         if (add) z = vf_add(z, vf_get(residual + i, n));
-        vf_put(y + i, relu ? vf_max(z, vf_zero()) : z, n);
+        if (relu) z = vf_max(z, vf_zero());
+        if (stream)
+            vf_stream(y + i, z);
+        else
+            vf_put(y + i, z, n);
     }
 }
 
 VF_INLINE void forward_columns(const struct qgm_norm *t, const float *x, const float *residual, float *y, bool swish,
-                               bool add, bool relu)
+                               bool add, bool relu, bool stream)
 {
     int j = 0;
-    for (; j + VF <= t->c; j += VF) forward(t, j, x, residual, y, VF, swish, add, relu);
-    if (j < t->c) forward(t, j, x, residual, y, t->c - j, swish, add, relu);
+    for (; j + VF <= t->c; j += VF) forward(t, j, x, residual, y, VF, swish, add, relu, stream);
+    if (j < t->c) forward(t, j, x, residual, y, t->c - j, swish, add, relu, false);
 }
 
 /* Rows in chunks that stay in L1 while their columns are walked. */
@@ -88,40 +92,55 @@ static struct qgm_norm chunk_of(const struct qgm_norm *t, size_t first)
  * left the last in the cache. */
 static size_t chunks_of(const struct qgm_norm *t) { return (t->rows + CHUNK - 1) / CHUNK; }
 
+/* Results that no cache would keep go past them, without reading what lay there. */
+static bool streams(const struct qgm_norm *t, const float *to)
+{
+    return t->c % VF == 0 && vf_can_stream(to, t->rows * (size_t)t->c);
+}
+
+VF_INLINE void forward_chunk(const struct qgm_norm *t, const float *x, const float *residual, float *y, bool stream)
+{
+    switch (4 * t->swish + 2 * (residual != NULL) + t->relu) {
+    case 0:
+        forward_columns(t, x, residual, y, false, false, false, stream);
+        break;
+    case 1:
+        forward_columns(t, x, residual, y, false, false, true, stream);
+        break;
+    case 2:
+        forward_columns(t, x, residual, y, false, true, false, stream);
+        break;
+    case 3:
+        forward_columns(t, x, residual, y, false, true, true, stream);
+        break;
+    case 4:
+        forward_columns(t, x, residual, y, true, false, false, stream);
+        break;
+    case 5:
+        forward_columns(t, x, residual, y, true, false, true, stream);
+        break;
+    case 6:
+        forward_columns(t, x, residual, y, true, true, false, stream);
+        break;
+    case 7:
+        forward_columns(t, x, residual, y, true, true, true, stream);
+        break;
+    }
+}
+
 void QGM_ISA(qgm_norm_forward)(const struct qgm_norm *t, const float *x, const float *residual, float *y)
 {
+    bool stream = streams(t, y);
     for (size_t left = chunks_of(t); left--;) {
-        size_t first = left * CHUNK;
-        struct qgm_norm part = chunk_of(t, first);
-        size_t at = first * (size_t)t->c;
+        struct qgm_norm part = chunk_of(t, left * CHUNK);
+        size_t at = left * CHUNK * (size_t)t->c;
         const float *res = residual ? residual + at : NULL;
-        switch (4 * t->swish + 2 * (residual != NULL) + t->relu) {
-        case 0:
-            forward_columns(&part, x + at, res, y + at, false, false, false);
-            break;
-        case 1:
-            forward_columns(&part, x + at, res, y + at, false, false, true);
-            break;
-        case 2:
-            forward_columns(&part, x + at, res, y + at, false, true, false);
-            break;
-        case 3:
-            forward_columns(&part, x + at, res, y + at, false, true, true);
-            break;
-        case 4:
-            forward_columns(&part, x + at, res, y + at, true, false, false);
-            break;
-        case 5:
-            forward_columns(&part, x + at, res, y + at, true, false, true);
-            break;
-        case 6:
-            forward_columns(&part, x + at, res, y + at, true, true, false);
-            break;
-        case 7:
-            forward_columns(&part, x + at, res, y + at, true, true, true);
-            break;
-        }
+        if (stream)
+            forward_chunk(&part, x + at, res, y + at, true);
+        else
+            forward_chunk(&part, x + at, res, y + at, false);
     }
+    if (stream) vf_stream_end();
 }
 
 /* f = x s and f' = s + x s (1 - s), s = sigmoid(x): one exponential for both. */
@@ -182,22 +201,30 @@ void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const floa
     }
 }
 
-VF_INLINE void backward(const struct qgm_norm *t, int j, const float *x, const float *g, float *dx, int n)
+VF_INLINE void backward(const struct qgm_norm *t, int j, const float *x, const float *g, float *dx, int n, bool stream)
 {
     vf mean = vf_get(t->mean + j, n), scale = vf_get(t->scale + j, n), slope = vf_get(t->slope + j, n);
     vf offset = vf_get(t->offset + j, n);
-    for (size_t i = (size_t)j, end = i + t->rows * (size_t)t->c; i < end; i += (size_t)t->c)
-        vf_put(dx + i, vf_fma(slope, vf_sub(vf_get(x + i, n), mean), vf_fma(scale, vf_get(g + i, n), offset)), n);
+    for (size_t i = (size_t)j, end = i + t->rows * (size_t)t->c; i < end; i += (size_t)t->c) {
+        vf d = vf_fma(slope, vf_sub(vf_get(x + i, n), mean), vf_fma(scale, vf_get(g + i, n), offset));
+        if (stream)
+            vf_stream(dx + i, d);
+        else
+            vf_put(dx + i, d, n);
+    }
 }
 
 void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const float *g, float *dx)
 {
+    bool stream = streams(t, dx);
     for (size_t left = chunks_of(t); left--;) {
         size_t first = left * CHUNK;
         struct qgm_norm part = chunk_of(t, first);
         size_t at = first * (size_t)t->c;
         int j = 0;
-        for (; j + VF <= t->c; j += VF) backward(&part, j, x + at, g + at, dx + at, VF);
-        if (j < t->c) backward(&part, j, x + at, g + at, dx + at, t->c - j);
+        for (; stream && j < t->c; j += VF) backward(&part, j, x + at, g + at, dx + at, VF, true);
+        for (; j + VF <= t->c; j += VF) backward(&part, j, x + at, g + at, dx + at, VF, false);
+        if (j < t->c) backward(&part, j, x + at, g + at, dx + at, t->c - j, false);
     }
+    if (stream) vf_stream_end();
 }

@@ -176,11 +176,41 @@ static void moments_do_not_cancel(void **state)
     check_free();
 }
 
+/* So much output goes past the caches: the same bits as in halves, which do not. */
+static void large_results_are_those_of_their_parts(void **state)
+{
+    (void)state;
+    enum { C = 64, HALF = 65541, COUNT = 2 * HALF * C };
+    struct qgm_random r = qgm_random(1, QGM_RANDOM_TEST, 53, 0);
+    const float *x = check_floats(&r, COUNT), *vector = check_floats(&r, 5 * C);
+    float *whole = check_end(COUNT, sizeof *whole), *parts = check_end(COUNT, sizeof *parts);
+    for (int turn = 0; turn < check_few(4); turn++) {
+        struct qgm_norm half = { .rows = HALF, .c = C, .relu = turn & 1, .mean = vector, .scale = vector + C };
+        half.shift = vector + 2 * C, half.slope = vector + 3 * C, half.offset = vector + 4 * C;
+        struct qgm_norm both = half;
+        both.rows = 2 * HALF;
+        const float *residual = turn & 2 ? x : NULL, *second = residual ? x + COUNT / 2 : NULL;
+        CHECK_EACH_ISA(k)
+        {
+            k->norm_forward(&both, x, residual, whole);
+            k->norm_forward(&half, x, residual, parts);
+            k->norm_forward(&half, x + COUNT / 2, second, parts + COUNT / 2);
+            check_bits(k->isa, whole, parts, COUNT);
+            k->norm_backward(&both, x, x, whole);
+            k->norm_backward(&half, x, x, parts);
+            k->norm_backward(&half, x + COUNT / 2, x + COUNT / 2, parts + COUNT / 2);
+            check_bits(k->isa, whole, parts, COUNT);
+        }
+    }
+    check_free();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norms_are_what_they_say_on_every_isa),
         cmocka_unit_test(norms_work_in_place),
+        cmocka_unit_test(large_results_are_those_of_their_parts),
         cmocka_unit_test(moments_do_not_cancel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
