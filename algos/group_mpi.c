@@ -1,19 +1,28 @@
 /* The group of processes that an MPI launcher started: a plug-in, one for each MPI, so that programs need no MPI to run
  * alone. MPI-3.1 calls only; an error of MPI ends the job, as MPI does by default. SPDX-License-Identifier: MIT */
 #include "exchange_mpi.h"
+#include "watch.h"
 #include <stdlib.h>
 
 static MPI_Comm world;   /* of calls that are no messages between clients */
 static MPI_Comm machine; /* processes of this machine */
 static struct qgm_host host;
+static struct qgm_watch watch = { .line = -1 };
 
 enum { CHUNK = 1 << 30 }; /* bytes: counts of MPI are ints */
+
+static void stop(struct qgm_group *g, int code)
+{
+    (void)g;
+    qgm_watch_bye(&watch, true);
+    MPI_Abort(MPI_COMM_WORLD, code);
+}
 
 static void share(struct qgm_group *g, void *values, size_t each, const int *first)
 {
     MPI_Datatype item;
     int *count = malloc((size_t)g->ranks * sizeof *count);
-    if (!count) MPI_Abort(MPI_COMM_WORLD, 1);
+    if (!count) stop(g, 1);
     for (int r = 0; r < g->ranks; r++) count[r] = first[r + 1] - first[r];
     MPI_Type_contiguous((int)each, MPI_BYTE, &item);
     MPI_Type_commit(&item);
@@ -30,7 +39,7 @@ static MPI_Request *early;
 static void share_early(struct qgm_group *g, void *values, size_t each, const int *first)
 {
     early = malloc(2 * (size_t)g->ranks * sizeof *early);
-    if (!early) MPI_Abort(MPI_COMM_WORLD, 1);
+    if (!early) stop(g, 1);
     char *at = values, *mine = at + each * (size_t)first[g->rank];
     int n = 0, bytes = (int)each * (first[g->rank + 1] - first[g->rank]);
     for (int r = 0; r < g->ranks; r++)
@@ -50,7 +59,7 @@ static void shared(struct qgm_group *g)
 static void turn(struct qgm_group *g, const void *to, const int *bytes_to, void *from, const int *bytes_from)
 {
     int *at = malloc(2 * (size_t)g->ranks * sizeof *at), *at_from = at + g->ranks, sum[2] = { 0, 0 };
-    if (!at) MPI_Abort(MPI_COMM_WORLD, 1);
+    if (!at) stop(g, 1);
     for (int r = 0; r < g->ranks; r++) {
         at[r] = sum[0];
         at_from[r] = sum[1];
@@ -91,18 +100,13 @@ static double sum_here(struct qgm_group *g, double value, int *processes)
     return sum;
 }
 
-static void stop(struct qgm_group *g, int code)
-{
-    (void)g;
-    MPI_Abort(MPI_COMM_WORLD, code);
-}
-
 /* Also when a program ends in the middle of its work, after --help for one. */
 static void leave(void)
 {
     int ended = 0;
     MPI_Finalized(&ended);
     if (!ended) MPI_Finalize();
+    qgm_watch_bye(&watch, false);
 }
 
 static void group_close(struct qgm_group **g)
@@ -153,11 +157,21 @@ static int find_host(const struct qgm_group *g, struct qgm_error *err)
     return 0;
 }
 
+static void watch_each_other(int rank)
+{
+    struct qgm_watch leader = watch;
+    int here;
+    MPI_Bcast(&leader, (int)sizeof leader, MPI_BYTE, 0, machine);
+    MPI_Comm_rank(machine, &here);
+    qgm_watch_join(&watch, here ? &leader : &watch, rank);
+}
+
 qgm_group_entry qgm_group_mpi;
 int qgm_group_mpi(struct qgm_group **group, struct qgm_error *err)
 {
     static struct qgm_group g;
     int provided;
+    if (getenv("PMI_RANK")) qgm_watch_open(&watch); /* Open MPI's launcher says by itself who died */
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED)
         return qgm_fail(err, QGM_SYSTEM, "MPI could not be started, or allows no threads beside it");
     atexit(leave);
@@ -166,5 +180,7 @@ int qgm_group_mpi(struct qgm_group **group, struct qgm_error *err)
     MPI_Comm_rank(world, &g.rank);
     MPI_Comm_size(world, &g.ranks);
     *group = &g;
-    return find_host(&g, err);
+    if (find_host(&g, err) < 0) return -1;
+    watch_each_other(g.rank);
+    return 0;
 }

@@ -103,16 +103,19 @@ for kind in $kinds; do
     launch "$kind" 3 $long --steps 400 --out "dead-$kind" >b.txt 2>stderr.txt &
     job=$!
     while ! ls dead-$kind.part/checkpoint-*.safetensors >/dev/null 2>&1 && kill -0 $job 2>/dev/null; do sleep 0.05; done
-    victim=$(pgrep -f -n -- "--out dead-$kind")
-    rank=$(tr '\0' '\n' <"/proc/$victim/environ" | sed -n 's/^OMPI_COMM_WORLD_RANK=//p')
-    kill -KILL "$victim"
+    for victim in $(pgrep -f -- "--out dead-$kind"); do # the last of them, launchers and MPICH's watcher apart
+        case $(cat "/proc/$victim/comm") in qgm-train) rank=$(tr '\0' '\n' <"/proc/$victim/environ" | sed -n 's/^OMPI_COMM_WORLD_RANK=//p; s/^PMI_RANK=//p') process=$victim ;; esac
+    done
+    kill -KILL "$process"
     begin=$(date +%s)
     wait $job
     code=$?
     took=$(($(date +%s) - begin))
     [ $code != 0 ] && [ $took -le 30 ] && [ ! -e dead-$kind ] && good || fail "$kind: a killed process: exit $code after $took s"
-    # Open MPI says which one it was; MPICH names a machine and some process there, not always the one that died first.
-    [ $kind = mpich ] || grep -q "process rank $rank " stderr.txt && good || fail "$kind: no word about rank $rank, which was killed"
+    # Open MPI says which one it was; MPICH does not, and the processes say it themselves.
+    word="process rank $rank "
+    [ $kind = mpich ] && word="qgm-train: rank $rank (process $process on .*) died"
+    [ "$(grep -c "$word" stderr.txt)" = 1 ] && good || fail "$kind: no word about rank $rank, which was killed"
     got=$(launch "$kind" 2 $long --steps 400 --out "dead-$kind" --resume 2>stderr.txt)
     [ "$got" = "$long_want" ] && good || fail "$kind: taken up by two processes: $got, undisturbed $long_want"
 
