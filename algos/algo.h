@@ -45,6 +45,8 @@ struct qgm_stage {
     int arg;
     void (*map)(const struct qgm_step *, struct qgm_block *);
     bool (*when)(const struct qgm_step *); /* NULL: always. Looks at the step only, so that all clients agree */
+    bool early; /* reads no gradient and changes nothing but messages. Where that holds for all maps before the first
+                   exchange, messages to other machines set off before the gradients are computed */
 };
 
 /* What an algorithm asks of the mixing matrix; the engine refuses a wrong pairing with the reason and a remedy. */
@@ -89,6 +91,14 @@ struct qgm_algo {
 #define QGM_MAP(f)                                                                                                     \
     {                                                                                                                  \
         .op = QGM_OP_MAP, .map = (f)                                                                                   \
+    }
+#define QGM_OFFER(f) /* a map that is early */                                                                         \
+    {                                                                                                                  \
+        .op = QGM_OP_MAP, .map = (f), .early = true                                                                    \
+    }
+#define QGM_OFFER_WHEN(f, test)                                                                                        \
+    {                                                                                                                  \
+        .op = QGM_OP_MAP, .map = (f), .when = (test), .early = true                                                    \
     }
 #define QGM_MAP_WHEN(f, test)                                                                                          \
     {                                                                                                                  \

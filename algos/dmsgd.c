@@ -71,7 +71,7 @@ QGM_FAMILY(dmsgd) = {
       .about = "option 1: momentum mixed, then used; option 2: step, then model and momentum mixed jointly",
       COMMON,
       .knob = { { "option", "1 or 2", 1, 1, 2, true } },
-      .stage = { QGM_MAP_WHEN(send_state, first_option), QGM_MAP_WHEN(send_both, second_option), QGM_MIX(2),
+      .stage = { QGM_OFFER_WHEN(send_state, first_option), QGM_MAP_WHEN(send_both, second_option), QGM_MIX(2),
                  QGM_MAP_WHEN(combine_then_adapt, first_option), QGM_MAP_WHEN(take_both, second_option) } },
     { 0 },
 };

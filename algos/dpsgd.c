@@ -21,6 +21,6 @@ QGM_FAMILY(dpsgd) = {
       .messages = 1,
       .bytes = 12, /* a parameter: x and g read, x written */
       .local_steps = true,
-      .stage = { QGM_MAP(offer), QGM_MIX(1), QGM_MAP(descend) } },
+      .stage = { QGM_OFFER(offer), QGM_MIX(1), QGM_MAP(descend) } },
     { 0 },
 };

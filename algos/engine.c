@@ -34,13 +34,19 @@ static size_t local_edges(const struct qgm_engine *e)
     return e->relays ? e->relay.first_edge[ex->first + ex->count] - e->relay.first_edge[ex->first] : 0;
 }
 
+static size_t flights_bytes(const struct qgm_engine *e)
+{
+    return (size_t)e->pass.threads * (size_t)e->exchange->depth * QGM_FLIGHT_BYTES;
+}
+
 static size_t arena_bytes(const struct qgm_engine *e)
 {
     const struct qgm_pass *p = &e->pass;
     size_t clients = (size_t)e->exchange->clients, local = (size_t)e->exchange->count, real = e->table->real;
-    return qgm_piece(local * p->client, real) + qgm_piece((size_t)p->threads * p->in_step, real) +
-           qgm_piece(local * e->blocks, sizeof(double)) + qgm_piece(local, sizeof(double)) +
-           2 * qgm_piece(clients, sizeof(double)) + qgm_piece((size_t)p->threads, sizeof(struct qgm_ticks)) +
+    return qgm_piece(local * p->client, real) + qgm_piece(flights_bytes(e), 1) +
+           qgm_piece((size_t)p->threads * p->in_step, real) + qgm_piece(local * e->blocks, sizeof(double)) +
+           qgm_piece(local, sizeof(double)) + 2 * qgm_piece(clients, sizeof(double)) +
+           qgm_piece((size_t)p->threads, sizeof(struct qgm_ticks)) +
            qgm_piece(e->blocks * 2 * QGM_SPREADS, sizeof(double)) + qgm_piece(2 * local_edges(e) * p->stride, real) +
            qgm_turn_bytes(e) + qgm_late_bytes(e) + qgm_order_bytes(e);
 }
@@ -51,6 +57,8 @@ static int open_memory(struct qgm_engine *e, struct qgm_error *err)
     size_t clients = (size_t)e->exchange->clients, local = (size_t)e->exchange->count, real = e->table->real;
     QGM_TRY(qgm_arena_open(&e->arena, arena_bytes(e), err));
     p->x = qgm_take(&e->arena, local * p->client, real);
+    p->flights = qgm_take(&e->arena, flights_bytes(e), 1);
+    memset(p->flights, 0, flights_bytes(e));
     p->in = qgm_take(&e->arena, (size_t)p->threads * p->in_step, real);
     p->partial = qgm_take(&e->arena, local * e->blocks, sizeof(double));
     p->norm = e->norm = qgm_take(&e->arena, local, sizeof(double));
@@ -167,6 +175,15 @@ static int open_faults(struct qgm_engine *e, const struct qgm_engine_config *con
     return qgm_late_plan(e, &config->faults, err);
 }
 
+/* Is there nothing of the gradient in what a step sends first? */
+static bool offers_early(const struct qgm_engine *e)
+{
+    const struct qgm_stage *s = e->algo->stage;
+    for (; s->op == QGM_OP_MAP; s++)
+        if (!s->early && (!s->when || s->when(&e->step))) return false;
+    return s->op == QGM_OP_MIX;
+}
+
 /* All but the memory. */
 static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, struct qgm_error *err)
 {
@@ -191,7 +208,9 @@ static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, st
     p->threads = (size_t)threads < e->blocks ? threads : (int)e->blocks;
     e->topology = config->topology;
     e->telemetry_wanted = config->telemetry;
-    struct qgm_exchange_size size = { clients, p->threads, e->algo->messages, p->padded, e->table->real };
+    struct qgm_exchange_size size = {
+        clients, p->threads, e->algo->messages, p->padded, e->table->real, offers_early(e)
+    };
     QGM_TRY(open_relay(e, err));
     QGM_TRY(open_faults(e, config, err));
     QGM_TRY(e->group->op->exchange(e->group, &e->exchange, &size, err));
@@ -344,6 +363,8 @@ static int apply_faults(struct qgm_engine *e, struct qgm_error *err)
 static int begin_step(struct qgm_engine *e, double lr, struct qgm_error *err)
 {
     struct qgm_step *s = &e->step;
+    assert(!e->begun || lr == s->lr);
+    if (e->begun) return 0;
     s->lr = lr;
     s->per_lr = lr != 0 ? 1 / lr : 0;
     s->exchanges = (s->t + 1) % e->local == 0;
@@ -353,7 +374,30 @@ static int begin_step(struct qgm_engine *e, double lr, struct qgm_error *err)
     if (e->relays) qgm_relay_step(&e->relay, e->pass.rows, e->pass.arrived);
     qgm_order_step(e);
     if (e->algo->prepare) e->algo->prepare(s);
+    e->stages = select_stages(e);
+    e->pass.slot = 0;
     return e->exchange->op->plan(e->exchange, e->pass.rows, err);
+}
+
+int qgm_engine_early(struct qgm_engine *e, double lr, struct qgm_error *err)
+{
+    if (!e->exchange->early) return 0;
+    QGM_TRY(begin_step(e, lr, err));
+    e->begun = true;
+    if (!e->step.exchanges || !offers_early(e)) return 0;
+    e->pass.stage = e->active;
+    e->pass.stages = e->stages;
+    e->pass.early = true;
+    run_segment(e);
+    e->pass.early = false;
+    return 0;
+}
+
+bool qgm_engine_sends_early(const struct qgm_engine *e) { return offers_early(e); }
+
+void qgm_engine_progress(struct qgm_engine *e, int thread)
+{
+    if (e->begun && thread < e->pass.threads) e->exchange->op->progress(e->exchange, thread);
 }
 
 static void sum_telemetry(const struct qgm_engine *e, struct qgm_telemetry *out)
@@ -373,8 +417,7 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
 {
     assert(!telemetry || e->telemetry_wanted);
     QGM_TRY(begin_step(e, lr, err));
-    int n = select_stages(e);
-    e->pass.slot = 0;
+    int n = e->stages;
     bool spends = e->algo->spends_gradient, elsewhere = e->group->ranks > 1;
     if (telemetry && spends && elsewhere) qgm_engine_observe(e, false, true);
     e->pass.telemetry = telemetry && !elsewhere ? e->telemetry : NULL;
@@ -398,5 +441,6 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
     if (telemetry && elsewhere) qgm_engine_observe(e, true, !spends);
     if (telemetry) sum_telemetry(e, telemetry);
     e->step.t++;
+    e->begun = false;
     return 0;
 }

@@ -63,6 +63,13 @@ double *qgm_engine_reference_grad(struct qgm_engine *engine, int client);
 /* One step of all clients at learning rate lr; in a group, by all its processes. telemetry may be NULL. At lr = 0 a
  * quotient by lr counts as 0: quasi- global and tracking buffers see no displacement in that step. */
 int qgm_engine_step(struct qgm_engine *engine, double lr, struct qgm_telemetry *telemetry, struct qgm_error *err);
+/* Optional, before the gradients of the next step are computed, which then has to have the same lr: where the algorithm
+ * admits it and messages travel between machines, they set off now. Until qgm_engine_step nothing but the gradients may
+ * be written. Collective. */
+int qgm_engine_early(struct qgm_engine *engine, double lr, struct qgm_error *err);
+bool qgm_engine_sends_early(const struct qgm_engine *engine); /* the algorithm admits it */
+/* In between, now and then, by OpenMP thread number `thread`: large messages move on inside such calls only. */
+void qgm_engine_progress(struct qgm_engine *engine, int thread);
 long qgm_engine_steps(const struct qgm_engine *engine); /* finished steps */
 size_t qgm_engine_dim(const struct qgm_engine *engine); /* floats a client, as asked for */
 int qgm_engine_clients(const struct qgm_engine *engine);

@@ -29,13 +29,15 @@ struct qgm_engine {
     struct qgm_stage active[QGM_MAX_STAGES];
     double knob[QGM_MAX_KNOBS];
     size_t blocks, bytes;
-    int local; /* gradient steps per exchange */
+    int local;  /* gradient steps per exchange */
+    int stages; /* in `active` */
     double *norm, *mass, *mass_next, *telemetry;
     double sent[QGM_BITS_DIALECTS]; /* vectors of dim elements, summed over clients */
     double counters[QGM_COUNTERS];  /* what a checkpoint keeps of step and sent */
     struct qgm_ticks *ticks;        /* [thread] */
     double pass_seconds;            /* of steps since the last profile; counted while pass.ticks is set */
     bool telemetry_wanted, relays;
+    bool begun; /* the next step, by qgm_engine_early */
     struct qgm_relay relay;
     struct qgm_faults *faults;     /* NULL: nothing goes wrong */
     const struct qgm_row *offered; /* rows of this step before faults */

@@ -35,7 +35,8 @@ struct qgm_exchange {
     const struct qgm_exchange_ops *op;
     int clients;      /* in all */
     int first, count; /* those that live here */
-    int depth;        /* panels a thread has in flight */
+    int depth;        /* panels a thread has in flight: at most QGM_MAX_DEPTH unless early */
+    bool early;       /* messages travel, and it pays to have all of them set off early: depth is for that */
     size_t panel;     /* elements: a multiple of QGM_BLOCK */
 };
 

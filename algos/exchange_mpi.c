@@ -190,11 +190,16 @@ static void finish(struct qgm_exchange *exchange, int thread, int flight)
 static void progress(struct qgm_exchange *exchange, int thread)
 {
     struct mpi *m = (struct mpi *)exchange;
+    int waiting = 0;
     for (int flight = 0; flight < m->base.depth; flight++) {
         struct travel *t = &m->travel[thread * m->base.depth + flight];
         int done = 0;
-        if (t->requests) MPI_Testall(t->requests, t->request, &done, MPI_STATUSES_IGNORE);
-        if (done) t->requests = 0;
+        if (!t->requests) continue;
+        MPI_Testall(t->requests, t->request, &done, MPI_STATUSES_IGNORE);
+        if (done)
+            t->requests = 0;
+        else if (++waiting == QGM_MAX_DEPTH)
+            return; /* each call moves all of them on */
     }
 }
 
@@ -217,6 +222,15 @@ static const struct qgm_exchange_ops exchange_ops = { .panels = panels,
                                                       .progress = progress,
                                                       .close = exchange_close };
 
+/* All panels of a thread's share, within 64 MiB for those of everyone in both sets. */
+static int early_depth(size_t panel, const struct qgm_exchange_size *s)
+{
+    size_t threads = (size_t)s->threads, panels = (s->dim + panel - 1) / panel, all = (panels + threads - 1) / threads;
+    size_t fit = ((size_t)64 << 20) / (threads * 2 * (size_t)s->messages * (size_t)s->clients * panel * s->real);
+    if (all > fit) all = fit;
+    return all < QGM_MAX_DEPTH ? QGM_MAX_DEPTH : (int)all;
+}
+
 /* How messages are cut up, the same in every process. Where all share memory an exchange costs little more than a look
  * at a counter, and panels are small enough for the rows of local clients to stay in the cache. Messages that travel
  * are larger, but short of the 64 KiB from where MPIs shake hands before they send over TCP, and several are under way
@@ -235,6 +249,8 @@ static void cut(struct qgm_exchange *base, const struct qgm_host *host, const st
     if (most > ((size_t)60 << 10) / s->real) most = ((size_t)60 << 10) / s->real;
     if (most > share / 4) most = share / 4;
     base->panel = most < QGM_BLOCK ? QGM_BLOCK : most / QGM_BLOCK * QGM_BLOCK;
+    base->early = s->early && !shared;
+    if (base->early) base->depth = early_depth(base->panel, s);
 }
 
 /* ---- Memory ---- */

@@ -14,6 +14,7 @@ struct qgm_exchange;
 struct qgm_exchange_size {
     int clients, threads, messages; /* messages: most that are in flight at once */
     size_t dim, real;               /* elements of a vector, bytes of one */
+    bool early;                     /* whole vectors may set off before there is anything to compute on them */
 };
 
 struct qgm_group;

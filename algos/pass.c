@@ -380,6 +380,13 @@ struct flight {
     size_t at, len;       /* of the vector */
     bool active, travels; /* travels: its messages are under way */
 };
+_Static_assert(sizeof(struct flight) <= QGM_FLIGHT_BYTES, "pass.h keeps too little room for a flight");
+
+static struct flight *flight_of(const struct qgm_pass *p, int thread, int flight)
+{
+    size_t at = (size_t)thread * (size_t)p->exchange->depth + (size_t)flight;
+    return (struct flight *)(void *)(p->flights + at * QGM_FLIGHT_BYTES);
+}
 
 static void take_off(struct flight *f, const struct qgm_pass *p, int thread, int flight, size_t at, size_t len)
 {
@@ -419,21 +426,23 @@ static void advance(struct flight *f)
     next_part(w, f->travels);
 }
 
-/* Panels in flight take turns: while the messages of one travel, the maps of another run. */
+/* Panels in flight take turns: while the messages of one travel, the maps of another run. Those that an early pass has
+ * set off are the first. */
 static void run_panels(const struct qgm_pass *p, int thread, size_t next, size_t end)
 {
-    struct flight flights[QGM_MAX_DEPTH] = { 0 };
+    for (int i = 0; i < p->exchange->depth; i++)
+        if (flight_of(p, thread, i)->active) next += flight_of(p, thread, i)->len;
     for (bool busy = true; busy;) {
         busy = false;
         for (int i = 0; i < p->exchange->depth; i++) {
-            struct flight *f = &flights[i];
+            struct flight *f = flight_of(p, thread, i);
             if (!f->active && next < end) {
                 take_off(f, p, thread, i, next, least(end - next, p->exchange->panel));
                 next += f->len;
             }
             if (!f->active) continue;
             advance(f);
-            busy = true;
+            busy = !p->early;
         }
     }
 }

@@ -32,6 +32,7 @@ struct qgm_order {
     int span;    /* most clients that are through the part before and wait for this one */
 };
 
+enum { QGM_FLIGHT_BYTES = 192 }; /* room for a struct flight: pass.c */
 struct qgm_pass {
     const struct qgm_algo *algo;
     const struct qgm_step *step;
@@ -58,6 +59,8 @@ struct qgm_pass {
     int slot;                      /* messages of the MIX stages before this segment */
     const struct qgm_order *order; /* [QGM_ORDERS]; NULL: clients live elsewhere too */
     double *telemetry;             /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
+    char *flights;                 /* [thread][flight][QGM_FLIGHT_BYTES]: where panels stand; zero: not under way */
+    bool early;                    /* as many panels as can be set off, and that is all for now */
     bool observe_first,
         observe_last; /* gradients before the first segment, where they are spent; the rest after the last */
 };

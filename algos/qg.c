@@ -106,6 +106,6 @@ QGM_FAMILY(qg) = {
       .momentum = true,
       .local_steps = true,
       .velocity = 1 + M,
-      .stage = { QGM_MAP(send_x), QGM_MIX(1), QGM_MAP(inertia) } },
+      .stage = { QGM_OFFER(send_x), QGM_MIX(1), QGM_MAP(inertia) } },
     { 0 },
 };

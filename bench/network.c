@@ -64,10 +64,13 @@ void qgm_network_close(struct qgm_network *n)
 }
 
 /* Messages of a client share its line both ways: each takes as long as the fuller of the two lines it uses. */
-void qgm_network_step(struct qgm_network *n, const struct qgm_row *rows, double bytes)
+void qgm_network_step(struct qgm_network *n, const struct qgm_row *rows, double bytes, bool early)
 {
     if (!n->clock) return;
-    for (int i = 0; i < n->clients; i++) n->clock[i] = n->ready[i] = n->clock[i] + n->compute[i];
+    for (int i = 0; i < n->clients; i++) {
+        n->ready[i] = n->clock[i] + (early ? 0 : n->compute[i]);
+        n->clock[i] += n->compute[i];
+    }
     double *out = memset(n->sends, 0, (size_t)n->clients * sizeof *n->sends);
     for (int i = 0; i < n->clients; i++)
         for (int k = 0; k < rows[i].n; k++) out[rows[i].from[k]] += rows[i].from[k] != i;

@@ -280,7 +280,8 @@ static void simulate(struct qgm_trainer *t, long step)
     double links = 0, sent = qgm_engine_bytes_sent(t->engine);
     for (long i = 0; i < t->options.clients; i++)
         for (int k = 0; k < rows[i].n; k++) links += rows[i].from[k] != i && rows[i].w[k] != 0;
-    qgm_network_step(&t->network, rows, links > 0 ? (sent - t->bytes_counted) * (double)t->options.clients / links : 0);
+    qgm_network_step(&t->network, rows, links > 0 ? (sent - t->bytes_counted) * (double)t->options.clients / links : 0,
+                     qgm_engine_sends_early(t->engine));
     t->bytes_counted = sent;
 }
 
@@ -316,12 +317,16 @@ int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, boo
 {
     int clients = (int)t->options.clients;
     long step = qgm_engine_steps(t->engine);
-    double begin = qgm_seconds();
+    double begin = qgm_seconds(), lr = qgm_schedule_lr(&t->schedule, step);
+    QGM_TRY(qgm_engine_early(t->engine, lr, err));
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
-    for (int i = t->first; i < t->first + t->local; i++) client_gradient(t, i, step, &t->workers[omp_get_thread_num()]);
+    for (int i = t->first; i < t->first + t->local; i++) {
+        client_gradient(t, i, step, &t->workers[omp_get_thread_num()]);
+        qgm_engine_progress(t->engine, omp_get_thread_num());
+    }
     double computed = qgm_seconds();
     tell_losses(t);
-    QGM_TRY(qgm_engine_step(t->engine, qgm_schedule_lr(&t->schedule, step), telemetry, err));
+    QGM_TRY(qgm_engine_step(t->engine, lr, telemetry, err));
     mix_buffers(t, step);
     double loss = learn_losses(t);
     simulate(t, step);

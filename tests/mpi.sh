@@ -52,6 +52,9 @@ cases='--algo dsgd --topology ring --steps 3
 --algo gt --topology torus --steps 8 --stale 0.4 --stale-steps 2 --drop 0.1 --crash 0.05 --crash-steps 2
 --algo dsgd:local=2 --topology random-matching --steps 8 --stale 0.5 --stale-steps 2
 --algo sgd-central --topology ring --steps 2
+--algo dpsgd --topology ring --steps 4
+--algo dmsgd --topology one-peer-exponential --steps 6 --drop 0.1 --crash 0.1 --crash-steps 2
+--algo qg-dsgdm-gut:local=2 --topology random-matching --steps 6 --stale 0.5 --stale-steps 2
 --algo qg-dsgdm --topology ring --model resnet8:norm=bn --clients 16 --steps 1 --batch 2'
 echo "$cases" >cases.txt
 mode=${3:-short}
