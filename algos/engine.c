@@ -429,6 +429,7 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
         e->pass.stages = end - begin;
         e->pass.observe_first = spends && begin == 0;
         e->pass.observe_last = end == n;
+        qgm_order_segment(e);
         run_segment(e);
         for (int s = begin; s < end; s++) e->pass.slot += e->active[s].op == QGM_OP_MIX ? e->active[s].arg : 0;
         if (barrier) finish_norm(e);

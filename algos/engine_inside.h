@@ -47,7 +47,9 @@ struct qgm_engine {
     struct qgm_order order[QGM_ORDERS]; /* of ordered_rows, in steps that exchange or not */
     const struct qgm_row *ordered_rows;
     bool ordered_exchanges;
-    int *places; /* order.c: scratch */
+    bool seated,
+        shares_seats; /* messages lie as `order` says; as some order said, not each client's in its own place */
+    int *places;      /* order.c: scratch */
 };
 
 /* Elements of `row` (0: x, 1: g, 2 ...: states) of a client that lives here. */
@@ -66,6 +68,7 @@ void qgm_late_piece(struct qgm_engine *e, int i, struct qgm_engine_piece *out);
 size_t qgm_order_bytes(const struct qgm_engine *e);
 void qgm_order_open(struct qgm_engine *e); /* from e->arena */
 void qgm_order_step(struct qgm_engine *e);
+void qgm_order_segment(struct qgm_engine *e); /* of e->pass.stage */
 size_t qgm_turn_bytes(const struct qgm_engine *e);
 void qgm_turn_open(struct qgm_engine *e); /* from e->arena */
 

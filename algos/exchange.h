@@ -17,8 +17,12 @@ enum { QGM_APART = 1024 };
 struct qgm_exchange;
 struct qgm_exchange_ops {
     /* Addresses of one message's panels, by client. Those of local clients are where to write; after `finish` those of
-     * all clients that any local client listens to are where to read. Valid until the exchange is closed. */
+     * all clients that any local client listens to are where to read. The table is valid until the exchange is
+     * closed. */
     char *const *(*panels)(struct qgm_exchange *exchange, int thread, int flight, int buffer, int message);
+    /* Clients take turns at places: from now on panels of buffer b, by client, are those at seat[b][client], all of
+     * them below `clients`; NULL: each has its own, as at the start. NULL: not here. */
+    void (*sit)(struct qgm_exchange *exchange, const int *const seat[2]);
     /* The set to write first on the next way through a segment; then they take turns, exchange by exchange. NULL: 0. */
     int (*first_buffer)(struct qgm_exchange *exchange, int thread, int flight);
     /* Once before each step, by one thread: who listens to whom. */

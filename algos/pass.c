@@ -257,7 +257,6 @@ struct wave {
     struct place part[QGM_MAX_STAGES + 1];
     int parts, clients;
     int done[QGM_MAX_STAGES + 1]; /* clients that are through, by part */
-    bool ordered;                 /* as p->order says; else part after part */
     size_t unit, end;             /* elements that go through all parts at once; of the thread's share */
     size_t at;                    /* of this unit */
     size_t lead;                  /* how many clients ahead to fetch, at most */
@@ -274,8 +273,8 @@ static void choose_unit(struct wave *v)
 {
     const struct qgm_pass *p = v->pass;
     bool sums = p->stage[p->stages - 1].op == QGM_OP_NORM;
-    size_t rows = (size_t)(2 + p->states), span = v->ordered ? 1 : (size_t)v->clients;
-    for (int q = 1; v->ordered && q < v->parts; q++) span += (size_t)p->order[q - 1].span;
+    size_t rows = (size_t)(2 + p->states), span = p->ordered ? 1 : (size_t)v->clients;
+    for (int q = 1; p->ordered && q < v->parts; q++) span += (size_t)p->order[q - 1].span;
     size_t each = span * (rows + (size_t)p->algo->messages * (size_t)(v->parts - 1)) * sizeof(real);
     for (v->unit = QGM_BLOCK; v->unit > QGM_BLOCK / 4 && each * v->unit > NEAR; v->unit /= 2) continue;
     if (sums || p->algo->fraction || each * v->unit > 4 * NEAR) v->unit = QGM_BLOCK;
@@ -287,28 +286,25 @@ static void choose_unit(struct wave *v)
 static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread)
 {
     struct place w;
-    *v = (struct wave){ .pass = p, .clients = p->exchange->count, .ordered = true };
+    *v = (struct wave){ .pass = p, .clients = p->exchange->count };
     first_part(&w, p, thread, 0);
     while (!bound_part(&w)) {
         v->part[v->parts++] = w;
-        v->ordered = v->ordered && w.end->op != QGM_OP_MEAN;
         next_part(&w, travels(&w));
     }
     v->part[v->parts++] = w;
-    /* Messages of a part lie where those of the one before the last did: who is far ahead must not write there. */
-    v->ordered = v->ordered && v->parts <= 1 + QGM_ORDERS;
     choose_unit(v);
 }
 
 /* Whose turn it is in a part, and how many clients must be through the part before. */
 static int whose(const struct wave *v, int q)
 {
-    return q && v->ordered ? v->pass->order[q - 1].client[v->done[q]] : v->done[q];
+    return q && v->pass->ordered ? v->pass->order[q - 1].client[v->done[q]] : v->done[q];
 }
 static bool ready(const struct wave *v, int q)
 {
     if (v->done[q] == v->clients) return false;
-    return q == 0 || v->done[q - 1] >= (v->ordered ? v->pass->order[q - 1].ready[v->done[q]] : v->clients);
+    return q == 0 || v->done[q - 1] >= (v->pass->ordered ? v->pass->order[q - 1].ready[v->done[q]] : v->clients);
 }
 
 /* Forced inline: GCC drops calls of a function that does nothing else. */

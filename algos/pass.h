@@ -29,6 +29,7 @@ enum { QGM_ORDERS = 2 }; /* behind the first exchange and the second */
 struct qgm_order {
     int *client; /* [place] */
     int *ready;  /* [place]: how many are to be through the part before */
+    int *seat;   /* [client]: where the messages that the part takes in lie, among those of all clients */
     int span;    /* most clients that are through the part before and wait for this one */
 };
 
@@ -58,6 +59,7 @@ struct qgm_pass {
     struct qgm_late late;
     int slot;                      /* messages of the MIX stages before this segment */
     const struct qgm_order *order; /* [QGM_ORDERS]; NULL: clients live elsewhere too */
+    bool ordered;                  /* this segment's parts go by it; else each waits for all of the one before */
     double *telemetry;             /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
     char *flights;                 /* [thread][flight][QGM_FLIGHT_BYTES]: where panels stand; zero: not under way */
     bool early;                    /* as many panels as can be set off, and that is all for now */

@@ -410,6 +410,41 @@ static void refusals_name_reason_and_remedy(void **state)
     }
 }
 
+/* Clients go through a step in an order of the graph's, and take turns at places for what they send: here is the same
+ * step one client after the other. local=2: every other step is without exchange. */
+static void order_and_places_do_not_show(void **state)
+{
+    (void)state;
+    enum { N = 36, DIM = 48 };
+    static const char *const graphs[] = { "ring",           "torus", "star", "exponential", "one-peer-exponential",
+                                          "random-matching" };
+    static float old[N][DIM], want[N][DIM];
+    for (size_t g = 0; g < QGM_COUNT(graphs); g++) {
+        struct qgm_topology *t = open_graph(graphs[g], N);
+        struct qgm_engine_config config = { .algo = "dpsgd:local=2", .topology = t, .dim = DIM, .force_pairing = true };
+        struct qgm_engine *e = open_engine(&config);
+        fill(e, true);
+        for (int s = 0; s < 8; s++) {
+            const struct qgm_row *rows = qgm_topology_rows(t, s);
+            fill(e, false);
+            for (int i = 0; i < N; i++) memcpy(old[i], qgm_engine_params(e, i), sizeof old[i]);
+            for (int i = 0; i < N; i++)
+                for (int k = 0; k < DIM; k++) {
+                    float sum = s % 2 ? (float)rows[i].w[0] * old[rows[i].from[0]][k] : old[i][k];
+                    for (int j = 1; s % 2 && j < rows[i].n; j++)
+                        sum = fmaf((float)rows[i].w[j], old[rows[i].from[j]][k], sum);
+                    want[i][k] = fmaf(-0.1f, qgm_engine_grad(e, i)[k], sum);
+                }
+            assert_int_equal(qgm_engine_step(e, 0.1, NULL, NULL), 0);
+            for (int i = 0; i < N; i++)
+                if (memcmp(want[i], qgm_engine_params(e, i), sizeof want[i]))
+                    fail_msg("%s, step %d: client %d has other bits", graphs[g], s, i);
+        }
+        qgm_engine_close(&e);
+        qgm_topology_close(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +452,7 @@ int main(void)
         cmocka_unit_test(telemetry_is_what_it_says),
         cmocka_unit_test(quasi_global_adam_holds_four_rows),
         cmocka_unit_test(average_and_digest),
+        cmocka_unit_test(order_and_places_do_not_show),
         cmocka_unit_test(bytes_as_sent_and_as_counted),
         cmocka_unit_test(largest_magnitudes_get_through),
         cmocka_unit_test(random_compression_is_fair),
