@@ -360,7 +360,7 @@ static int apply_faults(struct qgm_engine *e, struct qgm_error *err)
     return e->pass.rows ? 0 : qgm_fail(err, QGM_SYSTEM, "out of memory");
 }
 
-static int begin_step(struct qgm_engine *e, double lr, struct qgm_error *err)
+static int begin_step(struct qgm_engine *e, double lr, bool telemetry, struct qgm_error *err)
 {
     struct qgm_step *s = &e->step;
     assert(!e->begun || lr == s->lr);
@@ -372,7 +372,7 @@ static int begin_step(struct qgm_engine *e, double lr, struct qgm_error *err)
     if (e->faults) QGM_TRY(apply_faults(e, err));
     if (e->algo->push_sum) mix_mass(e);
     if (e->relays) qgm_relay_step(&e->relay, e->pass.rows, e->pass.arrived);
-    qgm_order_step(e);
+    qgm_order_step(e, telemetry);
     if (e->algo->prepare) e->algo->prepare(s);
     e->stages = select_stages(e);
     e->pass.slot = 0;
@@ -382,7 +382,7 @@ static int begin_step(struct qgm_engine *e, double lr, struct qgm_error *err)
 int qgm_engine_early(struct qgm_engine *e, double lr, struct qgm_error *err)
 {
     if (!e->exchange->early) return 0;
-    QGM_TRY(begin_step(e, lr, err));
+    QGM_TRY(begin_step(e, lr, e->telemetry_wanted, err)); /* whether this step is asked is not known yet */
     e->begun = true;
     if (!e->step.exchanges || !offers_early(e)) return 0;
     e->pass.stage = e->active;
@@ -416,7 +416,7 @@ static void sum_telemetry(const struct qgm_engine *e, struct qgm_telemetry *out)
 int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telemetry, struct qgm_error *err)
 {
     assert(!telemetry || e->telemetry_wanted);
-    QGM_TRY(begin_step(e, lr, err));
+    QGM_TRY(begin_step(e, lr, telemetry, err));
     int n = e->stages;
     bool spends = e->algo->spends_gradient, elsewhere = e->group->ranks > 1;
     if (telemetry && spends && elsewhere) qgm_engine_observe(e, false, true);

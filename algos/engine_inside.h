@@ -67,7 +67,7 @@ void qgm_late_piece(struct qgm_engine *e, int i, struct qgm_engine_piece *out);
 /* The order in which clients take part: order.c. */
 size_t qgm_order_bytes(const struct qgm_engine *e);
 void qgm_order_open(struct qgm_engine *e); /* from e->arena */
-void qgm_order_step(struct qgm_engine *e);
+void qgm_order_step(struct qgm_engine *e, bool telemetry);
 void qgm_order_segment(struct qgm_engine *e); /* of e->pass.stage */
 size_t qgm_turn_bytes(const struct qgm_engine *e);
 void qgm_turn_open(struct qgm_engine *e); /* from e->arena */

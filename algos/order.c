@@ -6,18 +6,17 @@ enum { ORDER_INTS = 3 * QGM_ORDERS + 3 }; /* and 1, of each client */
 
 size_t qgm_order_bytes(const struct qgm_engine *e)
 {
-    return e->group->ranks > 1 ? 0 : qgm_piece(ORDER_INTS * (size_t)e->exchange->clients + 1, sizeof(int));
+    return qgm_piece(ORDER_INTS * (size_t)e->exchange->clients + 1, sizeof(int));
 }
 
 void qgm_order_open(struct qgm_engine *e)
 {
-    if (e->group->ranks > 1) return;
     size_t clients = (size_t)e->exchange->clients;
     int *next = qgm_take(&e->arena, ORDER_INTS * clients + 1, sizeof(int));
     for (int q = 0; q < QGM_ORDERS; q++, next += 3 * clients)
         e->order[q] = (struct qgm_order){ .client = next, .ready = next + clients, .seat = next + 2 * clients };
     e->places = next;
-    e->pass.order = e->order;
+    if (e->group->ranks == 1) e->pass.order = e->order;
 }
 
 /* place: of each client in the part before; it becomes that in this part. need, count: scratch. */
@@ -69,13 +68,13 @@ static void seat(struct qgm_order *o, const struct qgm_row *rows, int clients, c
     }
 }
 
-void qgm_order_step(struct qgm_engine *e)
+void qgm_order_step(struct qgm_engine *e, bool telemetry)
 {
     const struct qgm_row *rows = e->step.exchanges || e->relays ? e->pass.rows : NULL;
     int clients = e->exchange->clients, *place = e->places;
     bool same = qgm_topology_period(e->topology) == 1 && !e->faults && e->ordered_rows == e->pass.rows &&
                 e->ordered_exchanges == e->step.exchanges;
-    if (same || !e->pass.order) return;
+    if (same || (!e->pass.order && !telemetry)) return;
     e->ordered_rows = e->pass.rows;
     e->ordered_exchanges = e->step.exchanges;
     for (int i = 0; i < clients; i++) place[i] = i;
@@ -98,6 +97,7 @@ void qgm_order_segment(struct qgm_engine *e)
     }
     /* Messages of a part lie where those of the one before the last did: who is far ahead must not write there. */
     p->ordered = !means && exchanges <= QGM_ORDERS;
+    p->finish = p->ordered && exchanges ? e->order[exchanges - 1].client : NULL;
     if (!p->order || !e->exchange->op->sit || (p->ordered ? e->seated : !e->shares_seats)) return;
     const int *seats[QGM_ORDERS] = { e->order[0].seat, e->order[1].seat };
     e->exchange->op->sit(e->exchange, p->ordered ? seats : NULL);

@@ -4,6 +4,7 @@
 #include "pass.h"
 #include "block.h"
 #include "mix.h"
+#include "observe.h"
 
 /* Where in the segment and in memory a piece of work stands. */
 struct place {
@@ -197,21 +198,6 @@ static void run_client(struct place *w, int local)
     spent(w, w->before ? QGM_PHASE_POST : QGM_PHASE_PRE);
 }
 
-/* ---- Telemetry ---- */
-
-/* Of len elements of all clients from index `at` on: the parameters, or the gradients and what goes with them, or both.
- */
-static void observe(const struct qgm_pass *p, size_t at, size_t len, size_t ahead, bool params, bool gradients)
-{
-    struct qgm_view view = { .step = p->client, .clients = p->exchange->count, .ahead = ahead };
-    if (params) view.x = row_of(p, 0, 0) + at;
-    if (gradients) view.g = row_of(p, 0, 1) + at;
-    if (gradients && p->algo->velocity) view.v = row_of(p, 0, 1 + p->algo->velocity) + at;
-    double *out = p->telemetry + at / QGM_BLOCK * 2 * QGM_SPREADS;
-    if (at % QGM_BLOCK == 0) QGM_ISA(qgm_pass_observe_clear)(&view, out);
-    QGM_ISA(qgm_pass_observe_add)(&view, len, out);
-}
-
 /* ---- The walk ---- */
 
 static bool is_exchange(enum qgm_op op) { return op == QGM_OP_MIX || op == QGM_OP_MEAN || op == QGM_OP_RELAY; }
@@ -261,6 +247,8 @@ struct wave {
     size_t at;                    /* of this unit */
     size_t lead;                  /* how many clients ahead to fetch, at most */
     size_t ahead;                 /* clients of this unit and the next ones that have been fetched */
+    size_t watched_lead;          /* the same between clients' telemetry; 0: nothing is fetched then */
+    struct qgm_sums *sums;        /* telemetry: of each strip of a unit */
 };
 
 /* The nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. */
@@ -281,6 +269,11 @@ static void choose_unit(struct wave *v)
     v->lead = NEAR / (rows * sizeof(real) * v->unit);
     if (v->lead < 2) v->lead = 2;
     if (v->lead > (size_t)v->clients) v->lead = (size_t)v->clients;
+    /* Telemetry of many clients leaves the memory idle now and then: the next ones are fetched then, and that takes
+     * room which maps must have left. Of few clients the same rows go on, and view.ahead is for that. */
+    if (!p->telemetry || v->clients <= 2 * QGM_WATCHED) return;
+    v->watched_lead = v->lead / 2;
+    v->lead = v->lead >= 8 ? v->lead / 4 : 2;
 }
 
 static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread)
@@ -321,13 +314,49 @@ VF_INLINE void fetch(const struct wave *v)
 
 /* While last parts run, which find their rows in the caches, as far ahead as there is room; while first parts run that
  * have nothing fetched for them, one client. */
-static void look_ahead(struct wave *v, bool last)
+static void look_ahead(struct wave *v, size_t most)
 {
     size_t now = (size_t)v->done[0] + (v->done[0] < v->clients);
     if (v->ahead < now) v->ahead = now;
-    if (v->ahead - now >= (last ? v->lead : 1)) return;
+    if (v->ahead - now >= most) return;
     fetch(v);
     v->ahead++;
+}
+
+/* Telemetry of the clients at places from ... to - 1, whose rows are at hand. */
+static void watch(struct wave *v, int from, int to, bool params, bool gradients)
+{
+    const struct qgm_pass *p = v->pass;
+    struct qgm_view view = { .step = p->client, .clients = v->clients, .order = params ? p->finish : NULL };
+    for (size_t at = v->at, end = least(v->end, v->at + v->unit); at < end; at += QGM_STRIP) {
+        double *out = p->telemetry + at / QGM_BLOCK * 2 * QGM_SPREADS;
+        if (params) view.x = row_of(p, 0, 0) + at;
+        view.ahead = !v->watched_lead && at + 2 * v->unit <= v->end ? v->unit : 0;
+        if (gradients) view.g = row_of(p, 0, 1) + at;
+        if (gradients && p->algo->velocity) view.v = row_of(p, 0, 1 + p->algo->velocity) + at;
+        if (from == 0 && at % QGM_BLOCK == 0) QGM_ISA(qgm_pass_observe_clear)(&view, out);
+        look_ahead(v, v->watched_lead);
+        QGM_ISA(qgm_pass_observe_some)
+        (&view, &v->sums[(at - v->at) / QGM_STRIP], from, to, least(end - at, QGM_STRIP), out);
+    }
+}
+
+/* Gradients that the step spends, before the next clients begin. */
+static void watch_first(struct wave *v)
+{
+    int done = v->done[0];
+    if (!v->pass->telemetry || !v->pass->observe_first || done % QGM_WATCHED) return;
+    watch(v, done, (int)least((size_t)done + QGM_WATCHED, (size_t)v->clients), false, true);
+    spent(&v->part[0], QGM_PHASE_TELEMETRY);
+}
+
+/* All the rest, when some clients are through. */
+static void watch_last(struct wave *v)
+{
+    int done = v->done[v->parts - 1];
+    if (!v->pass->telemetry || !v->pass->observe_last || (done % QGM_WATCHED && done < v->clients)) return;
+    watch(v, (done - 1) / QGM_WATCHED * QGM_WATCHED, done, true, !v->pass->algo->spends_gradient);
+    spent(&v->part[v->parts - 1], QGM_PHASE_TELEMETRY);
 }
 
 static void run_unit(struct wave *v)
@@ -344,9 +373,11 @@ static void run_unit(struct wave *v)
         struct place *w = &v->part[q];
         if (w->pass->ticks) w->since = ticks();
         if (v->done[q] == 0) receive_shared(w);
-        look_ahead(v, q == v->parts - 1);
+        if (q == 0) watch_first(v);
+        look_ahead(v, q == v->parts - 1 ? v->lead : 1);
         run_client(w, whose(v, q));
         v->done[q]++;
+        if (q == v->parts - 1) watch_last(v);
     }
     v->ahead = v->ahead > (size_t)v->clients ? v->ahead - (size_t)v->clients : 0;
 }
@@ -354,18 +385,11 @@ static void run_unit(struct wave *v)
 static void run_here(const struct qgm_pass *p, int thread, size_t begin, size_t end)
 {
     struct wave v;
+    struct qgm_sums sums[QGM_BLOCK / QGM_STRIP];
     plan_wave(&v, p, thread);
     v.end = end;
-    for (v.at = begin; v.at < end; v.at += v.unit) {
-        struct place *w = &v.part[v.parts - 1];
-        size_t len = least(end - v.at, v.unit), ahead = v.at + 2 * v.unit <= end ? v.unit : 0;
-        if (p->ticks) w->since = ticks();
-        if (p->telemetry && p->observe_first) observe(p, v.at, len, ahead, false, true);
-        spent(w, QGM_PHASE_TELEMETRY);
-        run_unit(&v);
-        if (p->telemetry && p->observe_last) observe(p, v.at, len, ahead, true, !p->algo->spends_gradient);
-        spent(w, QGM_PHASE_TELEMETRY);
-    }
+    v.sums = sums;
+    for (v.at = begin; v.at < end; v.at += v.unit) run_unit(&v);
 }
 
 /* ---- Clients elsewhere too: panel by panel ---- */

@@ -60,6 +60,7 @@ struct qgm_pass {
     int slot;                      /* messages of the MIX stages before this segment */
     const struct qgm_order *order; /* [QGM_ORDERS]; NULL: clients live elsewhere too */
     bool ordered;                  /* this segment's parts go by it; else each waits for all of the one before */
+    const int *finish;             /* [place]: in which order clients are through the segment; NULL: ascending */
     double *telemetry;             /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
     char *flights;                 /* [thread][flight][QGM_FLIGHT_BYTES]: where panels stand; zero: not under way */
     bool early;                    /* as many panels as can be set off, and that is all for now */
@@ -73,7 +74,8 @@ struct qgm_view {
     const void *x, *g, *v;
     size_t step; /* elements */
     int clients;
-    size_t ahead; /* elements from what is measured to what is needed next, in the same rows; 0: nothing is */
+    const int *order; /* [place]: in which order sums are made over clients; NULL: ascending */
+    size_t ahead;     /* elements from what is measured to what is needed next, in the same rows; 0: nothing is */
 };
 
 #ifdef QGM_SUFFIX
@@ -81,9 +83,6 @@ struct qgm_view {
 void QGM_ISA(qgm_pass_run)(const struct qgm_pass *pass, int thread);
 /* Telemetry of one block: sums over clients, [2 * QGM_SPREADS]; those of what is not measured stay as they are. */
 void QGM_ISA(qgm_pass_observe)(const struct qgm_view *view, size_t len, double *out);
-/* The same in parts: clear what is measured, then add pieces in their order. */
-void QGM_ISA(qgm_pass_observe_clear)(const struct qgm_view *view, double *out);
-void QGM_ISA(qgm_pass_observe_add)(const struct qgm_view *view, size_t len, double *out);
 #endif
 
 #endif

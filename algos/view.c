@@ -72,11 +72,12 @@ void qgm_engine_observe(struct qgm_engine *e, bool params, bool gradients)
     if (gradients) row[rows++] = 1;
     if (velocity) row[rows++] = 1 + velocity;
     const struct qgm_turn *t = &e->turn;
+    const int *order = params ? e->pass.finish : NULL; /* as in a pass: before a step they come as they are */
     for (int block = 0; block < t->rounds; block++) {
         take_turn(e, block, rows, row);
         size_t len = length(e, e->group->rank, block), bytes = len * e->table->real;
         const char *next = t->all;
-        struct qgm_view view = { .step = (size_t)rows * len, .clients = e->exchange->clients };
+        struct qgm_view view = { .step = (size_t)rows * len, .clients = e->exchange->clients, .order = order };
         if (params) view.x = next;
         if (gradients) view.g = next += params ? bytes : 0;
         if (velocity) view.v = next + bytes;

@@ -67,7 +67,7 @@ static void same_bits_everywhere(void **state)
     (void)state;
     static const int threads[] = { 1, 2, 3, 8 };
     for (const char *const *algo = qgm_algo_names(); *algo; algo++) {
-        struct qgm_topology *t = open_graph(graph_for(*algo), 5);
+        struct qgm_topology *t = open_graph(graph_for(*algo), 19); /* telemetry adds 16 at a time */
         struct outcome want = { 0 };
         bool first = true;
         for (const char *const *isa = qgm_isas_usable(); *isa; isa++)
@@ -117,8 +117,10 @@ static void telemetry_is_what_it_says(void **state)
 {
     (void)state;
     static const char *const algos[] = { "dsgdm", "qg-dadam", "qg-dadam:version=v1" }; /* these spend the gradient */
-    struct qgm_topology *t = open_graph("ring", 5);
-    for (size_t a = 0; a < QGM_COUNT(algos); a++) {
+    static const int clients[] = { 5, 16, 37 }; /* sums are made of 16 at a time */
+    for (size_t i = 0; i < QGM_COUNT(clients) * QGM_COUNT(algos); i++) {
+        size_t a = i % QGM_COUNT(algos);
+        struct qgm_topology *t = open_graph("ring", clients[i / QGM_COUNT(algos)]);
         struct qgm_engine_config config = {
             .algo = algos[a], .topology = t, .dim = 2500, .momentum = 0.5, .telemetry = true
         };
@@ -138,8 +140,8 @@ static void telemetry_is_what_it_says(void **state)
             if (s == 0 && a > 0) assert_true(isnan(m.cosine));            /* there was none before the step */
         }
         qgm_engine_close(&e);
+        qgm_topology_close(&t);
     }
-    qgm_topology_close(&t);
 }
 
 /* 16 clients of an encoder of 22.7 M parameters must fit in 6 GiB under any version: four rows each, and little else.

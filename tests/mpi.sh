@@ -34,6 +34,10 @@ untimed() {
         { for (i = 1; i <= NF; i++) if (keep[i]) printf "%s,", $i; print "" }' "$1"
 }
 
+telemetry() { # to the last digit
+    grep -oE '"(consensus_distance|mean_model_norm|gradient_dissimilarity_zeta2|mean_gradient_norm|momentum_gradient_cosine)":[^,}]*' "$1/run.jsonl"
+}
+
 # ---- Digests: 16 clients, a vector of several panels ----
 common="--dataset synthetic:n=480,test=40 --model mlp:hidden=24 --clients 16 --batch 8 --quiet"
 cases='--algo dsgd --topology ring --steps 3
@@ -96,6 +100,16 @@ for kind in $kinds; do
     untimed "alone-$kind/metrics.csv" >a.txt
     untimed "three-$kind/metrics.csv" >b.txt
     cmp -s a.txt b.txt && good || fail "$kind: metrics: $(diff a.txt b.txt | head -n 4)"
+    # Telemetry is summed in the order in which clients are through a step, some at a time: the same in processes.
+    for flags in "--algo gt --topology torus" "--algo qg-dsgdm-n --topology random-matching" "--algo qg-dadam --topology ring" "--algo sgd-central --topology ring"; do
+        many="--dataset synthetic:n=480,test=40 --model mlp:hidden=24 --clients 36 --batch 4 --steps 3 --eval-every 0.01 --quiet --force-pairing $flags"
+        rm -rf one many
+        "$bin/qgm-train" $many --threads 2 --out one >a.txt 2>stderr.txt
+        launch "$kind" 3 $many --threads 1 --out many >b.txt 2>stderr.txt
+        telemetry one >a.txt
+        telemetry many >b.txt
+        [ -s a.txt ] && cmp -s a.txt b.txt && good || fail "$kind: telemetry of 36 clients: $flags: $(diff a.txt b.txt | head -n 4)"
+    done
     for f in average client-0 client-4; do
         cmp -s "alone-$kind/$f.safetensors" "three-$kind/$f.safetensors" && good || fail "$kind: $f.safetensors"
     done

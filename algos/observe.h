@@ -1,0 +1,25 @@
+/* Telemetry inside a pass: sums over clients, some clients and some elements at a time. For files compiled per ISA.
+ * SPDX-License-Identifier: MIT */
+#ifndef QGM_OBSERVE_H
+#define QGM_OBSERVE_H
+#include "block.h"
+#include "pass.h"
+
+/* Part of the result. Sums are made for strips of so many elements and added in their order, however much of a block is
+ * at hand; so many clients are added at a time: few enough that their rows are still in the nearest caches, and enough
+ * that the sums between are not what takes the time. */
+enum { QGM_STRIP = QGM_BLOCK / 4, QGM_WATCHED = 16 };
+
+/* Where the sums of a strip stand: of x and of g by column, and of the products with v by lane. */
+struct qgm_sums {
+    real first[2][QGM_STRIP], sum[2][QGM_STRIP], squares[2][QGM_STRIP];
+    real both[4 * VF], own[4 * VF];
+} __attribute__((aligned(QGM_ALIGN)));
+
+/* Add a strip of the clients at places from ... to - 1 of view->order; the last of all add what comes of it to out. */
+void QGM_ISA(qgm_pass_observe_some)(const struct qgm_view *view, struct qgm_sums *sums, int from, int to, size_t len,
+                                    double *out);
+/* Clear what the view measures. */
+void QGM_ISA(qgm_pass_observe_clear)(const struct qgm_view *view, double *out);
+
+#endif
