@@ -101,12 +101,31 @@ static double sum_here(struct qgm_group *g, double value, int *processes)
     return sum;
 }
 
+/* In MPI_Finalize of MPICH 4.0 over UCX and TCP a process asks every other for a last answer, gets its own, and then
+ * waits for all to end without answering any more: those that ask later wait for ever. So all ask at the same time, and
+ * none answers in a call of MPI before that: half a second is longer than what keeps the others behind the barrier, be
+ * it a packet that has to be sent again. */
+static void leave_together(void)
+{
+#ifdef MPICH_VERSION
+    int here, ranks;
+    if (!host.rank_of) return; /* it never came to that */
+    MPI_Comm_size(machine, &here);
+    MPI_Comm_size(world, &ranks);
+    if (here == ranks) return; /* no TCP */
+    MPI_Barrier(world);
+    usleep(500000);
+#endif
+}
+
 /* Also when a program ends in the middle of its work, after --help for one. */
 static void leave(void)
 {
     int ended = 0;
     MPI_Finalized(&ended);
-    if (!ended) MPI_Finalize();
+    if (ended) return;
+    leave_together();
+    MPI_Finalize();
     qgm_watch_bye(&watch, false);
 }
 
