@@ -63,7 +63,7 @@ struct qgm_pass {
     const int *finish;             /* [place]: in which order clients are through the segment; NULL: ascending */
     double *telemetry;             /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
     char *flights;                 /* [thread][flight][QGM_FLIGHT_BYTES]: where panels stand; zero: not under way */
-    bool early;                    /* as many panels as can be set off, and that is all for now */
+    bool early;                    /* set off as many panels as can be; the rest waits for the step */
     bool observe_first,
         observe_last; /* gradients before the first segment, where they are spent; the rest after the last */
 };
