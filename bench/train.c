@@ -56,12 +56,13 @@ static int train(int argc, const char **argv, struct qgm_group *group, struct qg
 }
 
 /* One process speaks for all: what went wrong everywhere is said once. What went wrong in one of them alone, the others
- * would wait for in vain: it waits a moment for process 0 to say the same, then says it and ends them all. */
+ * would wait for in vain: it waits a moment for process 0 to say the same, then says it and ends them all. Flags are the
+ * same everywhere, so there the moment may be long: process 0 can be late on a busy machine. */
 static int leave(struct qgm_group *group, const struct qgm_error *err)
 {
     char name[64];
     snprintf(name, sizeof name, group->rank ? "%s: process %d" : "%s", program.name, group->rank);
-    if (group->rank) sleep(1);
+    if (group->rank) sleep(err->kind == QGM_USAGE ? 10 : 1);
     int code = qgm_complain(name, err);
     if (group->ranks > 1) group->op->abort(group, code);
     return code;

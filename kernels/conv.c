@@ -86,13 +86,14 @@ static void sweep_region(const struct sweep *s, struct span ys, struct span xs, 
                       (s->x.first + xs.from * s->x.step + xs.low) * pixel;
     float *out = s->out + ys.from * s->y.out + xs.from * s->x.out + column;
     int share = tile_share(along.length, tile_rows(nv));
+    struct qgm_cut cut = qgm_cut(t.k, QGM_CHAIN);
     for (int l = 0; l < last->length; l++)
         for (int o = 0; o < other->length; o++)
             for (int i = 0, rows; i < along.length; i += rows) {
                 rows = least(share, along.length - i);
                 t.a = in + l * last->in + o * other->in + i * along.in;
                 t.c = out + l * last->out + o * other->out + i * along.out;
-                QGM_ISA(qgm_tile)(BY_ROW, rows, nv, &t);
+                tile_cut(BY_ROW, rows, nv, &t, cut);
             }
 }
 

@@ -6,15 +6,15 @@
 #include <assert.h>
 #include <string.h>
 
-/* NR: the width of a panel of b. A block of b is KC x NC, 528 or 264 KB: deep, since c is read and written once
- * for each KC terms, and narrow enough to leave half of a usual second level to what passes through. Rows of a are
- * packed MB at a time and kept MC at a time. sizes.c knows KC, NC and MC. WIDE: vectors of c that one row alone keeps.
+/* NR: the width of a panel of b. A block of b is at most QGM_CHAIN x NC, 590 or 295 KB: deep, since c is read and
+ * written once for each chain, and narrow enough to leave half of a usual second level to what passes through. Rows of
+ * a are packed MB at a time and kept MC at a time. sizes.c knows NC and MC. WIDE: vectors of c that one row alone
+ * keeps.
  */
 enum { NV = TILE_NV, NR = VF * NV, MR = TILE_NV == 2 ? TILE_ROWS_2 : TILE_ROWS_1, WIDE = 4 * NV };
-enum { KC = 704, NC = 96 * NV, MB = 112 / MR * MR, MC = 2048, AHEAD = 16, ROWS_AHEAD = 2, B_AHEAD = 4 };
+enum { NC = 96 * NV, MB = 112 / MR * MR, MC = 2048, AHEAD = 16, ROWS_AHEAD = 2, B_AHEAD = 4 };
 
 static inline int least(int a, int b) { return a < b ? a : b; }
-static inline int most(int a, int b) { return a > b ? a : b; }
 static inline int whole(int n) { return (n + VF - 1) / VF * VF; }
 
 /* One block of the product: rows i.., columns j.., terms p.. . */
@@ -128,7 +128,7 @@ static void pack_a(const struct block *block, int i, int m, float *to)
         }
 }
 
-/* The tile's start and finish in the chain over all k. */
+/* The start and finish of a chain. */
 static struct tile begin_tile(const struct block *block)
 {
     const struct qgm_gemm *g = block->g;
@@ -137,9 +137,11 @@ static struct tile begin_tile(const struct block *block)
                           .segments = 1,
                           .repeats = 1,
                           .ldc = g->ldc,
-                          .start = !first || continues ? FROM_C
-                                   : g->bias           ? FROM_BIAS
-                                                       : FROM_ZERO,
+                          .start = !first      ? FROM_ZERO
+                                   : continues ? FROM_C
+                                   : g->bias   ? FROM_BIAS
+                                               : FROM_ZERO,
+                          .add_c = !first,
                           .add_bias = last && continues && g->bias,
                           .relu = last && g->relu };
 }
@@ -185,28 +187,36 @@ static void multiply_block(const struct block *block)
     }
 }
 
+/* Of one row, WIDE vectors from column j on, terms from .. to - 1. */
+static void multiply_wide(const struct qgm_gemm *g, int j, int from, int to)
+{
+    vf acc[WIDE];
+    bool continues = g->beta == 1, last = to == g->k;
+    const float *b = g->b + (ptrdiff_t)from * g->ldb + j;
+    const float *first = from ? NULL : continues ? g->c + j : g->bias ? g->bias + j : NULL;
+    UNROLL
+    for (int l = 0; l < WIDE; l++) acc[l] = first ? vf_load(first + l * VF) : vf_zero();
+    for (int p = from; p < to; p++, b += g->ldb) {
+        vf a = vf_set1(g->a[g->ta ? (ptrdiff_t)p * g->lda : p]);
+        UNROLL
+        for (int l = 0; l < WIDE; l++) acc[l] = vf_fma(a, vf_load(b + l * VF), acc[l]);
+    }
+    UNROLL
+    for (int l = 0; l < WIDE; l++) {
+        if (from) acc[l] = vf_add(vf_load(g->c + j + l * VF), acc[l]);
+        if (last && continues && g->bias) acc[l] = vf_add(acc[l], vf_load(g->bias + j + l * VF));
+        if (last && g->relu) acc[l] = vf_max(acc[l], vf_zero());
+        vf_store(g->c + j + l * VF, acc[l]);
+    }
+}
+
 /* One row: its chains are as many as columns, so that WIDE vectors of them hide the latency that a tile's would show.
  * Returns how many columns are done. */
-static int multiply_row(const struct qgm_gemm *g)
+static int multiply_row(const struct qgm_gemm *g, int terms)
 {
     int j = 0;
-    for (; j + WIDE * VF <= g->n; j += WIDE * VF) {
-        vf acc[WIDE];
-        const float *first = g->beta == 1 ? g->c + j : g->bias ? g->bias + j : NULL, *b = g->b + j;
-        UNROLL
-        for (int l = 0; l < WIDE; l++) acc[l] = first ? vf_load(first + l * VF) : vf_zero();
-        for (int p = 0; p < g->k; p++, b += g->ldb) {
-            vf a = vf_set1(g->a[g->ta ? (ptrdiff_t)p * g->lda : p]);
-            UNROLL
-            for (int l = 0; l < WIDE; l++) acc[l] = vf_fma(a, vf_load(b + l * VF), acc[l]);
-        }
-        UNROLL
-        for (int l = 0; l < WIDE; l++) {
-            if (g->beta == 1 && g->bias) acc[l] = vf_add(acc[l], vf_load(g->bias + j + l * VF));
-            if (g->relu) acc[l] = vf_max(acc[l], vf_zero());
-            vf_store(g->c + j + l * VF, acc[l]);
-        }
-    }
+    for (; j + WIDE * VF <= g->n; j += WIDE * VF)
+        for (int p = 0; p == 0 || p < g->k; p += terms) multiply_wide(g, j, p, least(p + terms, g->k));
     return j;
 }
 
@@ -215,12 +225,12 @@ void QGM_ISA(qgm_gemm)(const struct qgm_gemm *g, void *scratch)
 {
     assert(g->beta == 0 || g->beta == 1);
     struct qgm_gemm rest = *g;
+    int terms = qgm_cut(g->k, QGM_CHAIN).length;
     if (g->m == 1 && !g->tb) {
-        int done = multiply_row(g);
+        int done = multiply_row(g, terms);
         rest.n -= done, rest.b += done, rest.c += done;
         if (rest.bias) rest.bias += done;
     }
-    int parts = most(1, (g->k + KC - 1) / KC), terms = most(1, (g->k + parts - 1) / parts); /* even blocks */
     float *room_b = scratch, *room_a = room_b + (ptrdiff_t)terms * least((rest.n + NR - 1) / NR * NR, NC);
     struct block block = { .g = &rest, .a = packs_a(&rest) ? room_a : NULL, .b = room_b };
     for (block.i = 0; block.i < rest.m; block.i += MC) {

@@ -15,11 +15,26 @@
 extern "C" {
 #endif
 
+/* A chain of n terms errs as the square root of n does, so long sums are cut: terms that lie in `rows` rows of `terms`
+ * each go through chains of `join` whole rows or, where one row is too long, of `length` of its terms, as even as can
+ * be. The first chain starts where the sum does, each later one from 0, and is added to what was there. */
+enum { QGM_CHAIN = 768 };
+struct qgm_cut {
+    int join, length; /* both >= 1 */
+};
+static inline struct qgm_cut qgm_cut(int terms, int most)
+{
+    if (terms < 1) terms = 1;
+    int parts = (terms + most - 1) / most;
+    return (struct qgm_cut){ parts > 1 ? 1 : most / terms, (terms + parts - 1) / parts };
+}
+
 /* c = op(a) op(b) + beta c [+ bias] [then relu].  c is m x n, op(a) m x k, op(b) k x n; op transposes when ta / tb is
  * set, so a is k x m in memory when ta. Leading dimensions are row strides in floats. beta is 0 (c need not be
  * initialised) or 1. bias: n floats added to every row, or NULL.
- * Order: each c[i][j] is one chain of fma over p = 0..k-1 that starts from c[i][j] (beta 1), else bias[j], else 0
- * (beta 1 with a bias: bias is added last). So the result does not depend on tile sizes. */
+ * Order: each c[i][j] is a chain of fma over p = 0..k-1 that starts from c[i][j] (beta 1), else bias[j], else 0
+ * (beta 1 with a bias: bias is added last); more than QGM_CHAIN terms are cut. So the result does not
+ * depend on tile sizes. */
 struct qgm_gemm {
     int m, n, k;
     bool ta, tb;
@@ -38,8 +53,9 @@ size_t qgm_gemm_scratch(const struct qgm_gemm *g); /* bytes, the same for every 
 /* A batch of n images of h x w x ci, convolved with co filters of kh x kw: x is n,h,w,ci; y is n,oh,ow,co with
  * oh = (h + 2 pad - kh) / stride + 1; weights are kh,kw,ci,co (PyTorch's co,ci,kh,kw with axes moved).
  * forward:          y = x * w + bias, then max(0, .) when relu. bias: co floats, or NULL.
- *   Order: one fma chain over (ky, kx, ci) ascending from bias[co] or 0; taps in the padding are skipped.
- * backward_data:    dx = gradient with respect to x. Order: one chain over (oy, ox, co) ascending from 0.
+ *   Order: an fma chain over (ky, kx, ci) ascending from bias[co] or 0; taps in the padding are skipped. It is cut to
+ *   QGM_CHAIN terms: rows are those of the kernel inside the image, terms the (kx, ci) inside it.
+ * backward_data:    dx = gradient with respect to x. Order: as forward's, over (oy, ox, co) ascending from 0.
  * Where qgm_conv_winograd(), these two go through winograd.h, which has their order (bias or 0 is added last). There a
  * NaN or infinity reaches the whole tile of 4 x 4 outputs that reads it, as NaN. Error: against a chain's, twice in the
  * mean; at most (ci + 22) 2^-24 times the same sums over absolute values, which are some 40 times those of a chain.

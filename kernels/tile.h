@@ -12,6 +12,7 @@
  * per ISA fill its registers and no more (tests/loops.sh reads the inner loops). SPDX-License-Identifier: MIT */
 #ifndef QGM_TILE_H
 #define QGM_TILE_H
+#include "kernels.h"
 #include "simd.h"
 #include <stdbool.h>
 
@@ -78,6 +79,26 @@ static inline void tile_transpose(const float *from, ptrdiff_t stride, int rows,
 /* rows <= tile_rows(nv), 0 does nothing. */
 void QGM_ISA(qgm_tile)(enum tile_shape shape, int rows, int nv, const struct tile *t);
 static inline int tile_rows(int nv) { return nv == 1 ? TILE_ROWS_1 : TILE_ROWS_2; }
+
+/* The same, its sums cut as kernels.h says; repeats 1. */
+static inline void tile_cut(enum tile_shape shape, int rows, int nv, const struct tile *t, struct qgm_cut cut)
+{
+    if (t->segments <= cut.join && t->k <= cut.length) {
+        QGM_ISA(qgm_tile)(shape, rows, nv, t);
+        return;
+    }
+    struct tile piece = *t;
+    for (int s = 0; s < t->segments; s += cut.join)
+        for (int p = 0; p < t->k; p += cut.length) {
+            piece.segments = s + cut.join < t->segments ? cut.join : t->segments - s;
+            piece.k = p + cut.length < t->k ? cut.length : t->k - p;
+            piece.a = t->a + s * t->a_next + p * (shape == BY_ROW ? 1 : t->step);
+            piece.b = t->b + s * t->b_next + p * t->ldb;
+            piece.relu = t->relu && s + cut.join >= t->segments && p + cut.length >= t->k;
+            QGM_ISA(qgm_tile)(shape, rows, nv, &piece);
+            piece.start = FROM_ZERO, piece.add_c = true;
+        }
+}
 
 /* How many of `rows` to take next, so that the tiles come out even: 16 rows in tiles of at most 14 are 8 and 8. */
 static inline int tile_share(int rows, int most)

@@ -82,6 +82,7 @@ static void transform_group(const struct call *s, int from, int to)
 /* The products of columns from .. from + cols - 1 of the group, all points, for a block of tiles. */
 static void multiply(const struct call *s, int group, int from, int cols, int tiles)
 {
+    struct qgm_cut cut = qgm_cut(s->c.ci, WINOGRAD_CHAIN);
     for (int point = 0; point < POINTS; point++) {
         struct tile t = { .k = s->c.ci, .segments = 1, .repeats = 1, .row = s->p.ldv, .ldc = s->p.ldm };
         const float *v = s->v + point * s->p.v, *u = s->u + point * s->p.u;
@@ -93,7 +94,7 @@ static void multiply(const struct call *s, int group, int from, int cols, int ti
             for (int i = 0, rows; i < tiles; i += rows) {
                 rows = least(share, tiles - i);
                 t.a = v + i * s->p.ldv, t.c = m + i * s->p.ldm + j;
-                QGM_ISA(qgm_tile)(BY_ROW, rows, nv, &t);
+                tile_cut(BY_ROW, rows, nv, &t, cut);
             }
         }
     }

@@ -122,6 +122,7 @@ static void layers(void **state)
         { 1, 2, 2, 96, 128, 3, 3, 1, 1 },  { 1, 30, 30, 3, 64, 7, 7, 2, 3 },  { 1, 9, 9, 64, 48, 1, 1, 1, 0 },
         { 0, 8, 8, 16, 16, 3, 3, 1, 1 },   { 2, 1, 1, 17, 33, 1, 1, 1, 0 },   { 1, 6, 6, 40, 100, 3, 3, 1, 1 },
         { 2, 4, 3, 129, 130, 3, 3, 1, 1 }, { 1, 5, 4, 131, 152, 3, 3, 2, 1 }, { 2, 3, 2, 128, 128, 1, 1, 2, 0 },
+        { 1, 3, 4, 300, 19, 3, 3, 2, 1 },  { 1, 2, 2, 33, 290, 3, 3, 1, 1 },  { 1, 2, 1, 800, 17, 1, 1, 1, 0 },
     };
     struct qgm_random r = qgm_random(2, QGM_RANDOM_TEST, 0, 2);
     for (size_t i = 0; i < QGM_COUNT(shapes); i += (size_t)(4 / check_few(4))) check_shape(&r, &shapes[i], 0);
@@ -131,7 +132,7 @@ static void layers(void **state)
 static void winograd(void **state)
 {
     (void)state;
-    static const int channels[] = { 15, 16, 17, 33, 47, 48, 49, 64, 65, 80, 96, 97 };
+    static const int channels[] = { 15, 16, 17, 33, 47, 48, 49, 64, 65, 80, 96, 97, 129 };
     struct qgm_random r = qgm_random(2, QGM_RANDOM_TEST, 0, 3);
     int taken = 0;
     for (int i = 0; i < check_few(100); i++) {

@@ -20,6 +20,36 @@ static void add(struct check_value *v, struct check_value a)
     v->size += a.size;
 }
 
+/* A sum in chains of at most `most` terms, by kernels.h: of terms in rows, whole rows together or parts of one. */
+struct sum {
+    struct check_value v; /* its chain: of what is under way */
+    float before;         /* the chains that ended */
+    bool cut;
+    int terms, most, done; /* of a row; terms of the chain under way */
+};
+static struct sum begin_sum(float a, int terms, int most) { return (struct sum){ start(a), 0, false, terms, most, 0 }; }
+
+static void rest(struct sum *s)
+{
+    s->before = s->cut ? s->before + s->v.chain : s->v.chain;
+    s->cut = true, s->v.chain = 0, s->done = 0;
+}
+
+/* Before term t of a row. */
+static void before_term(struct sum *s, int t)
+{
+    int parts = (s->terms + s->most - 1) / s->most, part = (s->terms + parts - 1) / parts;
+    bool full = parts == 1 ? t == 0 && s->done + s->terms > s->most : t % part == 0;
+    if (s->done > 0 && full) rest(s);
+    s->done++;
+}
+
+static struct check_value end_sum(struct sum *s)
+{
+    if (s->cut) s->v.chain = s->before + s->v.chain;
+    return s->v;
+}
+
 static void rectify(struct check_value *v)
 {
     v->chain = v->chain > 0 ? v->chain : 0;
@@ -31,10 +61,14 @@ void ref_gemm(const struct qgm_gemm *g, const float *c0, struct check_value *out
     for (int i = 0; i < g->m; i++)
         for (int j = 0; j < g->n; j++, out++) {
             bool continues = g->beta == 1;
-            *out = start(continues ? c0[(size_t)i * g->ldc + j] : g->bias ? g->bias[j] : 0);
-            for (int p = 0; p < g->k; p++)
-                add_product(out, g->a[g->ta ? (size_t)p * g->lda + i : (size_t)i * g->lda + p],
+            float first = continues ? c0[(size_t)i * g->ldc + j] : g->bias ? g->bias[j] : 0;
+            struct sum sum = begin_sum(first, g->k, QGM_CHAIN);
+            for (int p = 0; p < g->k; p++) {
+                before_term(&sum, p);
+                add_product(&sum.v, g->a[g->ta ? (size_t)p * g->lda + i : (size_t)i * g->lda + p],
                             g->b[g->tb ? (size_t)j * g->ldb + p : (size_t)p * g->ldb + j]);
+            }
+            *out = end_sum(&sum);
             if (continues && g->bias) add(out, start(g->bias[j]));
             if (g->relu) rectify(out);
         }
@@ -51,6 +85,17 @@ static const float *under(const struct qgm_conv *c, const float *x, int n, int o
 static float weight(const struct qgm_conv *c, const float *w, int ky, int kx, int i, int o)
 {
     return w[((size_t)(ky * c->kw + kx) * c->ci + i) * c->co + o];
+}
+
+/* Columns of the kernel that lie in the image for output ox. */
+static int inside(const struct qgm_conv *c, int ox)
+{
+    int count = 0;
+    for (int kx = 0; kx < c->kw; kx++) {
+        int ix = ox * c->stride + kx - c->pad;
+        count += ix >= 0 && ix < c->w;
+    }
+    return count;
 }
 
 /* Winograd's F(4 x 4, 3 x 3) as kernels/winograd.h orders it. Each number beside its matrix entry's absolute value
@@ -159,9 +204,15 @@ static void winograd_outputs(const struct qgm_conv *c, const struct number *d, c
                              bool relu, bool finite, int oy, int ox, struct check_value *y)
 {
     struct number m[36] = { 0 };
-    for (int k = 0; k < c->ci; k++, d += 36, u += 36)
-        for (int i = 0; i < 36; i++)
-            m[i] = (struct number){ fmaf(d[i].value, u[i].value, m[i].value), m[i].size + d[i].size * u[i].size };
+    for (int i = 0; i < 36; i++) {
+        struct sum sum = begin_sum(0, c->ci, 64);
+        for (int k = 0; k < c->ci; k++) {
+            before_term(&sum, k);
+            sum.v.chain = fmaf(d[36 * k + i].value, u[36 * k + i].value, sum.v.chain);
+            m[i].size += d[36 * k + i].size * u[36 * k + i].size;
+        }
+        m[i].value = end_sum(&sum).chain;
+    }
     both_axes(axis_outputs, m, 6);
     for (int i = 0; i < 16; i++) {
         if (oy + i / 4 >= qgm_conv_oh(c) || ox + i % 4 >= qgm_conv_ow(c)) continue;
@@ -201,16 +252,26 @@ void ref_conv_forward(const struct qgm_conv *c, const float *x, const float *w, 
         for (int oy = 0; oy < qgm_conv_oh(c); oy++)
             for (int ox = 0; ox < qgm_conv_ow(c); ox++)
                 for (int o = 0; o < c->co; o++, y++) {
-                    *y = start(bias ? bias[o] : 0);
+                    struct sum sum = begin_sum(bias ? bias[o] : 0, inside(c, ox) * c->ci, QGM_CHAIN);
                     for (int ky = 0; ky < c->kh; ky++)
-                        for (int kx = 0; kx < c->kw; kx++) {
+                        for (int kx = 0, term = 0; kx < c->kw; kx++) {
                             const float *pixel = under(c, x, n, oy, ox, ky, kx);
-                            for (int i = 0; pixel && i < c->ci; i++)
-                                add_product(y, pixel[i], weight(c, w, ky, kx, i, o));
+                            for (int i = 0; pixel && i < c->ci; i++) {
+                                before_term(&sum, term++);
+                                add_product(&sum.v, pixel[i], weight(c, w, ky, kx, i, o));
+                            }
                         }
+                    *y = end_sum(&sum);
                     if (relu) rectify(y);
                 }
     if (qgm_conv_winograd(c)) ref_winograd(c, x, w, bias, relu, first);
+}
+
+/* On one axis, the output whose tap k is input i, or -1. */
+static int output(const struct qgm_conv *c, int i, int k, int outputs)
+{
+    int t = i + c->pad - k;
+    return t >= 0 && t % c->stride == 0 && t / c->stride < outputs ? t / c->stride : -1;
 }
 
 void ref_conv_backward_data(const struct qgm_conv *c, const float *dy, const float *w, struct check_value *dx)
@@ -221,14 +282,20 @@ void ref_conv_backward_data(const struct qgm_conv *c, const float *dy, const flo
         for (int iy = 0; iy < c->h; iy++)
             for (int ix = 0; ix < c->w; ix++)
                 for (int i = 0; i < c->ci; i++, dx++) {
-                    *dx = start(0);
+                    int columns = 0;
+                    for (int kx = 0; kx < c->kw; kx++) columns += output(c, ix, kx, ow) >= 0;
+                    struct sum sum = begin_sum(0, columns * c->co, QGM_CHAIN);
                     for (int ky = c->kh - 1; ky >= 0; ky--) /* oy and ox ascend */
-                        for (int kx = c->kw - 1; kx >= 0; kx--) {
-                            int ty = iy + c->pad - ky, tx = ix + c->pad - kx, oy = ty / c->stride, ox = tx / c->stride;
-                            if (ty < 0 || tx < 0 || ty % c->stride || tx % c->stride || oy >= oh || ox >= ow) continue;
+                        for (int kx = c->kw - 1, term = 0; kx >= 0; kx--) {
+                            int oy = output(c, iy, ky, oh), ox = output(c, ix, kx, ow);
+                            if (oy < 0 || ox < 0) continue;
                             const float *pixel = dy + (((size_t)n * oh + oy) * ow + ox) * c->co;
-                            for (int o = 0; o < c->co; o++) add_product(dx, pixel[o], weight(c, w, ky, kx, i, o));
+                            for (int o = 0; o < c->co; o++) {
+                                before_term(&sum, term++);
+                                add_product(&sum.v, pixel[o], weight(c, w, ky, kx, i, o));
+                            }
                         }
+                    *dx = end_sum(&sum);
                 }
     if (!qgm_conv_winograd(c)) return;
     /* dx is dy convolved with the weights turned round, channels exchanged. */
