@@ -269,11 +269,9 @@ static void choose_unit(struct wave *v)
     v->lead = NEAR / (rows * sizeof(real) * v->unit);
     if (v->lead < 2) v->lead = 2;
     if (v->lead > (size_t)v->clients) v->lead = (size_t)v->clients;
-    /* Telemetry of many clients leaves the memory idle now and then: the next ones are fetched then, and that takes
-     * room which maps must have left. Of few clients the same rows go on, and view.ahead is for that. */
-    if (!p->telemetry || v->clients <= 2 * QGM_WATCHED) return;
-    v->watched_lead = v->lead / 2;
-    v->lead = v->lead >= 8 ? v->lead / 4 : 2;
+    /* Telemetry of many clients leaves the memory idle now and then: the next ones are fetched then. Of few clients the
+     * same rows go on, and view.ahead is for that. */
+    if (p->telemetry && v->clients > 2 * QGM_WATCHED) v->watched_lead = v->lead;
 }
 
 static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread)
@@ -308,7 +306,7 @@ VF_INLINE void fetch(const struct wave *v)
     size_t bytes = least(v->end - at, v->unit) * sizeof(real);
     for (int row = 0; row < 2 + v->pass->states; row++) {
         const char *from = (const char *)(row_of(v->pass, (int)local, row) + at);
-        for (size_t k = 0; k < bytes; k += QGM_ALIGN) __builtin_prefetch(from + k);
+        for (size_t k = 0; k < bytes; k += QGM_ALIGN) __builtin_prefetch(from + k, 0, QGM_SECOND_LEVEL);
     }
 }
 
