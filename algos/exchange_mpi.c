@@ -7,19 +7,12 @@
  * SPDX-License-Identifier: MIT */
 #include "exchange_mpi.h"
 #include "algo.h"
+#include "standing_mpi.h"
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct route { /* a client's panels, to or from a process elsewhere */
-    int client, process;
-};
-/* What this process sends to other machines and receives, clients ascending. */
-struct routes {
-    struct route *send, *receive;
-    int sends, receives;
-};
 /* Messages of one panel that are under way; on cache lines of its own. */
 struct travel {
     MPI_Request *request;
@@ -39,16 +32,18 @@ struct mpi {
     int threads, messages;
     size_t real;
     struct qgm_arena arena;
-    MPI_Win window;         /* MPI_WIN_NULL: this process shares memory with no other */
-    char **segment;         /* [host rank]: signals [thread][flight], then panels [set][message][its client] */
-    char **panel;           /* [set][message][client], set = [thread][flight][buffer] */
-    struct travel *travel;  /* [thread][flight] */
-    MPI_Comm *comm;         /* [thread] */
-    int *owner;             /* [client]: the process it lives in */
-    char *wanted;           /* [local client][process], and [client]: while planning */
-    char *linked;           /* [2][host rank]: do we exchange with it now; did we in the exchange before */
-    int *partner, partners; /* those of either kind */
-    long planned_at;        /* exchanges begun when the last plan was made */
+    MPI_Win window;                /* MPI_WIN_NULL: this process shares memory with no other */
+    char **segment;                /* [host rank]: signals [thread][flight], then panels [set][message][its client] */
+    char **panel;                  /* [set][message][client], set = [thread][flight][buffer] */
+    struct travel *travel;         /* [thread][flight] */
+    MPI_Comm *comm;                /* [thread] */
+    int *owner;                    /* [client]: the process it lives in */
+    char *wanted;                  /* [local client][process], and [client]: while planning */
+    char *linked;                  /* [2][host rank]: do we exchange with it now; did we in the exchange before */
+    int *partner, partners;        /* those of either kind */
+    long planned_at;               /* exchanges begun when the last plan was made */
+    struct qgm_standing *standing; /* NULL: exchanges do not stand */
+    bool stands;                   /* those of this step do */
     struct routes neighbours, everyone;
 };
 
@@ -129,6 +124,7 @@ static int plan(struct qgm_exchange *exchange, const struct qgm_row *rows, struc
         }
     list_routes(m, &m->neighbours);
     if (m->window != MPI_WIN_NULL) list_partners(m);
+    m->stands = m->standing && qgm_standing_plan(m->standing, rows, m->base.clients);
     return 0;
 }
 
@@ -151,6 +147,13 @@ static void begin(struct qgm_exchange *exchange, int thread, int flight, int buf
         atomic_store_explicit(signal_of(m, m->host->rank_of[m->group->rank], thread, flight), t->begun,
                               memory_order_release);
     t->requests = 0;
+    if (m->stands && !everyone) {
+        struct qgm_standing_panel panel = { thread, flight, buffer, messages, bytes };
+        char *const *places[QGM_MAX_MESSAGES];
+        for (int k = 0; k < messages; k++) places[k] = panels(exchange, thread, flight, buffer, k);
+        t->request[t->requests++] = qgm_standing_start(m->standing, &panel, r, places);
+        return;
+    }
     for (int k = 0; k < messages; k++)
         for (int i = 0; i < r->receives; i++)
             MPI_Irecv(panels(exchange, thread, flight, buffer, k)[r->receive[i].client], bytes, MPI_BYTE,
@@ -207,6 +210,7 @@ static void exchange_close(struct qgm_exchange **exchange)
 {
     struct mpi *m = (struct mpi *)*exchange;
     if (!m) return;
+    qgm_standing_close(&m->standing);
     for (int t = 0; m->comm && t < m->threads; t++) MPI_Comm_free(&m->comm[t]);
     if (m->window != MPI_WIN_NULL) MPI_Win_free(&m->window);
     qgm_arena_close(&m->arena);
@@ -386,7 +390,8 @@ int qgm_exchange_mpi(struct qgm_group *g, struct qgm_exchange **exchange, const 
     take_memory(m, routes);
     for (int t = 0; t < s->threads; t++) MPI_Comm_dup(MPI_COMM_WORLD, &m->comm[t]);
     if (alone) m->segment[0] = qgm_take(&m->arena, segment_bytes(m), 1);
-    if (!alone && open_segments(m, err) < 0) {
+    if ((!alone && open_segments(m, err) < 0) ||
+        (m->host->size < g->ranks && qgm_standing_open(&m->standing, m->comm, s->threads, m->base.depth, err) < 0)) {
         exchange_close(&opened);
         return -1;
     }

@@ -46,7 +46,8 @@ struct qgm_group {
 
 /* The group this process was started into: by mpirun, mpiexec or srun (the plug-in qgm-mpi-NAME.so is loaded then, and
  * only then), or this process alone. $QGM_MPI: openmpi, mpich or another plug-in's name, or off. $QGM_MPI_SHARE:
- * how many processes of a machine share memory, instead of all; others send each other messages. */
+ * how many processes of a machine share memory, instead of all; others send each other messages. $QGM_MPI_STANDING=1:
+ * they do so by persistent neighbourhood collectives where the graph stays as it is (standing_mpi.h). */
 int qgm_group_open(struct qgm_group **group, struct qgm_error *err);
 struct qgm_group *qgm_group_alone(void);
 /* How a plug-in is entered. */

@@ -3,6 +3,7 @@
 #include "exchange_mpi.h"
 #include "watch.h"
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static MPI_Comm world;   /* of calls that are no messages between clients */
@@ -12,9 +13,18 @@ static struct qgm_watch watch = { .line = -1 };
 
 enum { CHUNK = 1 << 30 }; /* bytes: counts of MPI are ints */
 
+/* MPICH's launcher may hear of the end before it reads what was said last, which is then lost: until it has read it. */
+static void let_read(int fd)
+{
+    int unread;
+    for (int i = 0; i < 100 && ioctl(fd, FIONREAD, &unread) == 0 && unread > 0; i++) usleep(10000);
+}
+
 static void stop(struct qgm_group *g, int code)
 {
     (void)g;
+    let_read(STDOUT_FILENO);
+    let_read(STDERR_FILENO);
     qgm_watch_bye(&watch, true);
     MPI_Abort(MPI_COMM_WORLD, code);
 }

@@ -87,7 +87,30 @@ while read -r flags; do
         done
     done
 done <cases.txt
-unset QGM_MPI_SHARE
+# Exchanges that stand: static graphs, one that comes back, one that never does, sends before the gradients.
+export QGM_MPI_SHARE=1 QGM_MPI_STANDING=1
+while read -r n threads flags; do
+    # shellcheck disable=SC2086
+    for kind in $kinds; do
+        [ $kind = openmpi ] || continue
+        want=$("$bin/qgm-train" $common $flags --threads 2 2>stderr.txt)
+        got=$(launch "$kind" $n $common $flags --threads $threads 2>stderr.txt)
+        [ -n "$want" ] && [ "$got" = "$want" ] && good || fail "$kind, $n processes, standing: $flags: $got, alone $want"
+    done
+done <<'RUNS'
+3 1 --algo gt --topology torus --steps 5
+2 2 --algo qg-dsgdm-n --topology ring --steps 6 --drop 0.02
+4 1 --algo sgp --topology one-peer-exponential --steps 4
+3 1 --algo dpsgd --topology ring --steps 5
+4 1 --algo qg-dsgdm-gut:local=2 --topology ring --steps 7
+RUNS
+case $kinds in *mpich*)
+    launch mpich 2 $common --algo dsgd --topology ring --steps 2 >b.txt 2>stderr.txt
+    grep -qE '^digest|no persistent neighbourhood collectives that work' b.txt stderr.txt && good || fail "mpich: standing exchanges" ;;
+esac
+QGM_MPI_STANDING=yes launch "${kinds##* }" 2 $common --algo dsgd --topology ring --steps 2 >b.txt 2>stderr.txt
+grep -q 'QGM_MPI_STANDING=yes: expected 0 or 1' stderr.txt && good || fail "QGM_MPI_STANDING=yes was accepted"
+unset QGM_MPI_SHARE QGM_MPI_STANDING
 
 for kind in $kinds; do
     # ---- Records: the same lines, except times ----
