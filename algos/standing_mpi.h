@@ -1,8 +1,8 @@
 /* Exchanges that stand: on a graph that stays as it is, a panel goes from step to step between the same addresses, and
  * MPI need be told only once. Persistent neighbourhood collectives (MPI 4.0, or Open MPI's extension of 4.1), one edge
  * of the process graph for each panel that travels, so that panels stay as short as `cut` in exchange_mpi.c wants them.
- * Not the default: between two hosts at 1 Gbit/s, 1 ms apart, 4 MiB take as long as by messages (34.7 ms), and as much of
- * it hides behind computation (61 and 62 %, medians of four runs each). SPDX-License-Identifier: MIT */
+ * Not the default: between two hosts at 1 Gbit/s, 1 ms apart, 4 MiB take as long as by messages (34.7 ms), and as much
+ * of it hides behind computation (61 and 62 %, medians of four runs each). SPDX-License-Identifier: MIT */
 #ifndef QGM_STANDING_MPI_H
 #define QGM_STANDING_MPI_H
 #include "exchange_mpi.h"
