@@ -17,7 +17,7 @@ struct some {
  * cancels, since the d_i are no larger than what they measure. Equal vectors give exactly 0. Of v, the state that plays
  * the part of a momentum, unless it is NULL: <v_i, g_i> and || v_i ||^2. What is ahead is fetched meanwhile: arithmetic
  * alone would leave the memory idle. */
-VF_INLINE void add_column(struct some *s, const real *g, const real *v, size_t ahead, size_t k, int wide)
+VF_INLINE void add_column(struct some *s, const real *g, const real *v, size_t k, int wide)
 {
     const struct qgm_view *view = s->view;
     real *firsts = s->sums->first[s->kind] + k, *sums = s->sums->sum[s->kind] + k;
@@ -32,10 +32,6 @@ VF_INLINE void add_column(struct some *s, const real *g, const real *v, size_t a
     for (int i = s->from; i < s->to; i++) {
         size_t at = (size_t)(view->order ? view->order[i] : i) * view->step + k;
         vf gi[4];
-        if (ahead) {
-            UNROLL
-            for (int a = 0; a < wide; a++) __builtin_prefetch(g + at + ahead + a * VF, 0, QGM_SECOND_LEVEL);
-        }
         UNROLL
         for (int a = 0; a < wide; a++) {
             gi[a] = vf_load(g + at + a * VF);
@@ -70,7 +66,7 @@ VF_INLINE void add_column(struct some *s, const real *g, const real *v, size_t a
 static double of_four(const vf v[4]) { return (double)vf_sum(vf_add(vf_add(v[0], v[1]), vf_add(v[2], v[3]))); }
 
 /* Forced inline: with v and without are two loops. */
-VF_INLINE void add_rows(struct some *s, const real *g, const real *v, size_t ahead, size_t len, double *out)
+VF_INLINE void add_rows(struct some *s, const real *g, const real *v, size_t len, double *out)
 {
     size_t k = 0;
     s->apart = s->together = vf_zero();
@@ -78,8 +74,11 @@ VF_INLINE void add_rows(struct some *s, const real *g, const real *v, size_t ahe
         s->both[a] = s->from ? vf_load(s->sums->both + a * VF) : vf_zero();
         s->own[a] = s->from ? vf_load(s->sums->own + a * VF) : vf_zero();
     }
-    for (; k + 4 * VF <= len; k += 4 * VF) add_column(s, g, v, ahead, k, 4);
-    for (; k < len; k += VF) add_column(s, g, v, ahead, k, 1);
+    for (; k + 4 * VF <= len; k += 4 * VF) {
+        add_column(s, g, v, k, 4);
+        if (s->view->meanwhile) s->view->meanwhile(s->view->user);
+    }
+    for (; k < len; k += VF) add_column(s, g, v, k, 1);
     if (s->to < s->view->clients) {
         for (int a = 0; v && a < 4; a++) {
             vf_store(s->sums->both + a * VF, s->both[a]);
@@ -99,10 +98,10 @@ void QGM_ISA(qgm_pass_observe_some)(const struct qgm_view *view, struct qgm_sums
                                     double *out)
 {
     struct some s = { .view = view, .sums = sums, .from = from, .to = to };
-    if (view->x) add_rows(&s, view->x, NULL, 0, len, out);
+    if (view->x) add_rows(&s, view->x, NULL, len, out);
     s.kind = 1;
-    if (view->g && view->v) add_rows(&s, view->g, view->v, view->ahead, len, out);
-    if (view->g && !view->v) add_rows(&s, view->g, NULL, view->ahead, len, out);
+    if (view->g && view->v) add_rows(&s, view->g, view->v, len, out);
+    if (view->g && !view->v) add_rows(&s, view->g, NULL, len, out);
 }
 
 void QGM_ISA(qgm_pass_observe_clear)(const struct qgm_view *view, double *out)

@@ -17,7 +17,9 @@ struct place {
     int thread, flight, buffer; /* buffer: where this part's messages go; the other one holds what arrived */
     size_t at, in_panel, len;   /* index in the vector and in the panel, elements */
     uint64_t since;             /* time of the last stamp */
+    struct wave *wave;          /* whose rows to fetch meanwhile; NULL: nobody's */
 };
+static void look_ahead(struct wave *v);
 
 static real *row_of(const struct qgm_pass *p, int local, int row) /* row: 0 x, 1 g, 2... states */
 {
@@ -182,8 +184,11 @@ static void run_client(struct place *w, int local)
         b.own = p->own[local];
         b.share = 1.0 / ex->clients;
     }
+    look_ahead(w->wave);
     if (w->before) {
+        look_ahead(w->wave);
         receive(w, local, b.client, &b);
+        look_ahead(w->wave);
         spent(w, QGM_PHASE_MIX);
     }
     if (p->down && p->down[b.client]) return;
@@ -195,6 +200,7 @@ static void run_client(struct place *w, int local)
                 square(b.state[s->arg], w->len);
     if (w->relays) publish(w, local, b.out[0]);
     if (w->sends_late) send_late(w, local, b.client, b.out);
+    look_ahead(w->wave);
     spent(w, w->before ? QGM_PHASE_POST : QGM_PHASE_PRE);
 }
 
@@ -245,18 +251,20 @@ struct wave {
     int done[QGM_MAX_STAGES + 1]; /* clients that are through, by part */
     size_t unit, end;             /* elements that go through all parts at once; of the thread's share */
     size_t at;                    /* of this unit */
-    size_t lead;                  /* how many clients ahead to fetch, at most */
-    size_t ahead;                 /* clients of this unit and the next ones that have been fetched */
-    size_t watched_lead;          /* the same between clients' telemetry; 0: nothing is fetched then */
+    size_t lead;                  /* how far ahead to fetch, at most: pieces of clients */
+    size_t ahead;                 /* pieces of this unit and the next ones that have been fetched */
     struct qgm_sums *sums;        /* telemetry: of each strip of a unit */
 };
 
-/* The nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. */
-enum { NEAR = 512 << 10 };
+/* The nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. PIECES: what is to
+ * be read next is asked for in so many parts of a client's rows, each a few dozen lines, between the maps and the
+ * mixing: a core waits with its work when it has asked for more lines at once than it can keep account of. */
+enum { NEAR = 512 << 10, PIECES = 4 };
 
 /* As much of each row at a time as leaves what is between the first part and the last in the nearest caches: memory
- * likes long pieces of a row. Where that cannot be, long pieces are worth more than what a cache further away would
- * keep. Where results depend on blocks it is a block: sums of NORM, compression. */
+ * likes long pieces of a row, overlap with the maps short ones. Where short pieces would not stay in the caches either,
+ * long ones are worth more than what a cache further away would keep. Where results depend on blocks it is a block:
+ * sums of NORM, compression. */
 static void choose_unit(struct wave *v)
 {
     const struct qgm_pass *p = v->pass;
@@ -264,14 +272,12 @@ static void choose_unit(struct wave *v)
     size_t rows = (size_t)(2 + p->states), span = p->ordered ? 1 : (size_t)v->clients;
     for (int q = 1; p->ordered && q < v->parts; q++) span += (size_t)p->order[q - 1].span;
     size_t each = span * (rows + (size_t)p->algo->messages * (size_t)(v->parts - 1)) * sizeof(real);
-    for (v->unit = QGM_BLOCK; v->unit > QGM_BLOCK / 4 && each * v->unit > NEAR; v->unit /= 2) continue;
+    for (v->unit = QGM_BLOCK / 2; v->unit > QGM_BLOCK / 4 && each * v->unit > NEAR; v->unit /= 2) continue;
     if (sums || p->algo->fraction || each * v->unit > 4 * NEAR) v->unit = QGM_BLOCK;
     v->lead = NEAR / (rows * sizeof(real) * v->unit);
     if (v->lead < 2) v->lead = 2;
     if (v->lead > (size_t)v->clients) v->lead = (size_t)v->clients;
-    /* Telemetry of many clients leaves the memory idle now and then: the next ones are fetched then. Of few clients the
-     * same rows go on, and view.ahead is for that. */
-    if (p->telemetry && v->clients > 2 * QGM_WATCHED) v->watched_lead = v->lead;
+    v->lead *= PIECES;
 }
 
 static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread)
@@ -301,39 +307,41 @@ static bool ready(const struct wave *v, int q)
 /* Forced inline: GCC drops calls of a function that does nothing else. */
 VF_INLINE void fetch(const struct wave *v)
 {
-    size_t unit = v->ahead / (size_t)v->clients, local = v->ahead % (size_t)v->clients, at = v->at + unit * v->unit;
+    size_t clients = (size_t)v->clients, client = v->ahead / PIECES, piece = v->unit / PIECES;
+    size_t at = v->at + client / clients * v->unit + v->ahead % PIECES * piece;
     if (at >= v->end) return;
-    size_t bytes = least(v->end - at, v->unit) * sizeof(real);
+    size_t bytes = least(v->end - at, piece) * sizeof(real);
     for (int row = 0; row < 2 + v->pass->states; row++) {
-        const char *from = (const char *)(row_of(v->pass, (int)local, row) + at);
+        const char *from = (const char *)(row_of(v->pass, (int)(client % clients), row) + at);
         for (size_t k = 0; k < bytes; k += QGM_ALIGN) __builtin_prefetch(from + k, 0, QGM_SECOND_LEVEL);
     }
 }
 
-/* While last parts run, which find their rows in the caches, as far ahead as there is room; while first parts run that
- * have nothing fetched for them, one client. */
-static void look_ahead(struct wave *v, size_t most)
+/* One piece, if there is room: of the clients after those whose first part has begun. */
+static void look_ahead(struct wave *v)
 {
-    size_t now = (size_t)v->done[0] + (v->done[0] < v->clients);
+    if (!v) return;
+    size_t now = ((size_t)v->done[0] + (v->done[0] < v->clients)) * PIECES;
     if (v->ahead < now) v->ahead = now;
-    if (v->ahead - now >= most) return;
+    if (v->ahead - now >= v->lead) return;
     fetch(v);
     v->ahead++;
 }
+
+static void fetch_meanwhile(void *wave) { look_ahead(wave); }
 
 /* Telemetry of the clients at places from ... to - 1, whose rows are at hand. */
 static void watch(struct wave *v, int from, int to, bool params, bool gradients)
 {
     const struct qgm_pass *p = v->pass;
     struct qgm_view view = { .step = p->client, .clients = v->clients, .order = params ? p->finish : NULL };
+    view.meanwhile = fetch_meanwhile, view.user = v;
     for (size_t at = v->at, end = least(v->end, v->at + v->unit); at < end; at += QGM_STRIP) {
         double *out = p->telemetry + at / QGM_BLOCK * 2 * QGM_SPREADS;
         if (params) view.x = row_of(p, 0, 0) + at;
-        view.ahead = !v->watched_lead && at + 2 * v->unit <= v->end ? v->unit : 0;
         if (gradients) view.g = row_of(p, 0, 1) + at;
         if (gradients && p->algo->velocity) view.v = row_of(p, 0, 1 + p->algo->velocity) + at;
         if (from == 0 && at % QGM_BLOCK == 0) QGM_ISA(qgm_pass_observe_clear)(&view, out);
-        look_ahead(v, v->watched_lead);
         QGM_ISA(qgm_pass_observe_some)
         (&view, &v->sums[(at - v->at) / QGM_STRIP], from, to, least(end - at, QGM_STRIP), out);
     }
@@ -361,6 +369,7 @@ static void run_unit(struct wave *v)
 {
     for (int q = 0; q < v->parts; q++) {
         v->done[q] = 0;
+        v->part[q].wave = v;
         v->part[q].at = v->at;
         v->part[q].len = least(v->end - v->at, v->unit);
     }
@@ -372,12 +381,12 @@ static void run_unit(struct wave *v)
         if (w->pass->ticks) w->since = ticks();
         if (v->done[q] == 0) receive_shared(w);
         if (q == 0) watch_first(v);
-        look_ahead(v, q == v->parts - 1 ? v->lead : 1);
         run_client(w, whose(v, q));
         v->done[q]++;
         if (q == v->parts - 1) watch_last(v);
     }
-    v->ahead = v->ahead > (size_t)v->clients ? v->ahead - (size_t)v->clients : 0;
+    size_t whole = (size_t)v->clients * PIECES;
+    v->ahead = v->ahead > whole ? v->ahead - whole : 0;
 }
 
 static void run_here(const struct qgm_pass *p, int thread, size_t begin, size_t end)

@@ -74,8 +74,9 @@ struct qgm_view {
     const void *x, *g, *v;
     size_t step; /* elements */
     int clients;
-    const int *order; /* [place]: in which order sums are made over clients; NULL: ascending */
-    size_t ahead;     /* elements from what is measured to what is needed next, in the same rows; 0: nothing is */
+    const int *order;              /* [place]: in which order sums are made over clients; NULL: ascending */
+    void (*meanwhile)(void *user); /* NULL, or called every now and then */
+    void *user;
 };
 
 #ifdef QGM_SUFFIX
