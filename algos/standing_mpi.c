@@ -30,7 +30,6 @@ struct kept {
 };
 struct qgm_standing {
     int threads, depth;
-    bool stands;
     uint64_t rows; /* digest of those of the last step */
     const MPI_Comm *comm;
     MPI_Comm *graph;    /* [thread][messages]: MPI_COMM_NULL until it is first used */
@@ -86,10 +85,10 @@ bool qgm_standing_plan(struct qgm_standing *s, const struct qgm_row *rows, int c
         XXH3_64bits_update(&state, rows[i].from, (size_t)rows[i].n * sizeof *rows[i].from);
     }
     uint64_t now = XXH3_64bits_digest(&state);
-    s->stands = now == s->rows;
-    if (!s->stands) forget(s);
+    bool stands = now == s->rows;
+    if (!stands) forget(s);
     s->rows = now;
-    return s->stands;
+    return stands;
 }
 
 static MPI_Comm graph_of(struct qgm_standing *s, const struct kept *k, int sends, int receives)

@@ -145,7 +145,8 @@ static int bench_size(struct bench *b, const struct qgm_row *rows, struct line *
 {
     struct qgm_exchange_size size = { b->group->ranks, 1, 1, b->dim, sizeof(float) };
     QGM_TRY(b->group->op->exchange(b->group, &b->exchange, &size, err));
-    for (int step = 0; step < 2; step++) QGM_TRY(b->exchange->op->plan(b->exchange, rows, err)); /* a graph that stays */
+    for (int step = 0; step < 2; step++) /* a graph that stays */
+        QGM_TRY(b->exchange->op->plan(b->exchange, rows, err));
     float *mine = (float *)(void *)b->exchange->op->panels(b->exchange, 0, 0, 0, 0)[b->exchange->first];
     for (size_t k = 0; k < b->exchange->panel; k++) mine[k] = (float)k;
     double exchange = measure(b, true, false);
@@ -214,7 +215,7 @@ int main(int argc, const char **argv)
             "processes, bytes sent a second, what it adds to a computation of equal length, and the share of it that "
             "hides\n"
             "behind that. Processes of one machine share memory and copy nothing: nan, for there is nothing to hide;\n"
-            "QGM_MPI_SHARE=1 makes them send messages.",
+            "QGM_MPI_SHARE=1 makes them send messages, QGM_MPI_STANDING=1 by persistent neighbourhood collectives.",
         .examples = "  mpirun -n 2 qgm-bench-exchange\n  srun -n 8 qgm-bench-exchange --csv > exchange.csv\n",
         .own = own_flags,
         .set = set_own,

@@ -56,8 +56,8 @@ static int train(int argc, const char **argv, struct qgm_group *group, struct qg
 }
 
 /* One process speaks for all: what went wrong everywhere is said once. What went wrong in one of them alone, the others
- * would wait for in vain: it waits a moment for process 0 to say the same, then says it and ends them all. Flags are the
- * same everywhere, so there the moment may be long: process 0 can be late on a busy machine. */
+ * would wait for in vain: it waits a moment for process 0 to say the same, then says it and ends them all. Flags are
+ * the same everywhere, so there the moment may be long: process 0 can be late on a busy machine. */
 static int leave(struct qgm_group *group, const struct qgm_error *err)
 {
     char name[64];

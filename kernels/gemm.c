@@ -8,9 +8,7 @@
 
 /* NR: the width of a panel of b. A block of b is at most QGM_CHAIN x NC, 590 or 295 KB: deep, since c is read and
  * written once for each chain, and narrow enough to leave half of a usual second level to what passes through. Rows of
- * a are packed MB at a time and kept MC at a time. sizes.c knows NC and MC. WIDE: vectors of c that one row alone
- * keeps.
- */
+ * a are packed MB at a time and kept MC at a time; sizes.c knows NC and MC. WIDE: vectors of c that one row keeps. */
 enum { NV = TILE_NV, NR = VF * NV, MR = TILE_NV == 2 ? TILE_ROWS_2 : TILE_ROWS_1, WIDE = 4 * NV };
 enum { NC = 96 * NV, MB = 112 / MR * MR, MC = 2048, AHEAD = 16, ROWS_AHEAD = 2, B_AHEAD = 4 };
 

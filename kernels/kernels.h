@@ -33,8 +33,8 @@ static inline struct qgm_cut qgm_cut(int terms, int most)
  * set, so a is k x m in memory when ta. Leading dimensions are row strides in floats. beta is 0 (c need not be
  * initialised) or 1. bias: n floats added to every row, or NULL.
  * Order: each c[i][j] is a chain of fma over p = 0..k-1 that starts from c[i][j] (beta 1), else bias[j], else 0
- * (beta 1 with a bias: bias is added last); more than QGM_CHAIN terms are cut. So the result does not
- * depend on tile sizes. */
+ * (beta 1 with a bias: bias is added last); more than QGM_CHAIN terms are cut. So the result does not depend on
+ * tile sizes. */
 struct qgm_gemm {
     int m, n, k;
     bool ta, tb;

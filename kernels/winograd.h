@@ -15,7 +15,7 @@
  *
  * Two axes: the vertical one first, then the horizontal one. Between the transforms each of the 36 products is a chain
  * of fma over the input channels, ascending from 0 and cut (qgm_cut) to WINOGRAD_CHAIN terms: cuts cost 4 % of the time
- * of 512 channels and save a third of the error. SPDX-License-Identifier: MIT */
+ * of 512 channels and save a tenth of the error of ResNet-18's gradients. SPDX-License-Identifier: MIT */
 #ifndef QGM_WINOGRAD_H
 #define QGM_WINOGRAD_H
 #include "kernels.h"
