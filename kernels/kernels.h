@@ -157,7 +157,8 @@ struct qgm_layernorm {
  * add:           y = a + b. In place allowed.
  * softmax_xent:  returns the sum over rows of the cross-entropy between softmax(logits) and the labels in 0..classes-1,
  *                the target being (1 - smoothing) on the label and smoothing / classes everywhere; when dlogits is not
- *                NULL, dlogits = scale * (softmax - target). In place on logits allowed.
+ *                NULL, dlogits = scale * (softmax - target). In place on logits allowed. Order of sums: 16
+ *                lanes, element 16 i + l in lane l, in chains of 1024 classes that are added up.
  *
  * Functions
  * exp, log, tanh, sigmoid, erf: y = f(x), in place allowed, at most 2 ulp from the real value. NaN gives NaN, log of a

@@ -31,6 +31,25 @@ static float largest(const float *x, int n)
     return best;
 }
 
+/* Sums over a row, lane by lane, in chains of CHAIN classes: a vocabulary's would lose three bits in one. */
+enum { CHAIN = 1024 };
+static void add_row(const float *x, int n, vf most, vf *sum, vf *sum_z)
+{
+    *sum = *sum_z = vf_zero();
+    for (int begin = 0; begin < n; begin += CHAIN) {
+        int end = least(n, begin + CHAIN);
+        vf part = vf_zero(), part_z = vf_zero();
+        for (int c = begin; c < end; c += VF) {
+            int cols = least(VF, end - c);
+            vf z = vf_sub(vf_load_n(x + c, cols), most);
+            part = vf_add(part, vf_select(first(cols), vf_exp(z), vf_zero()));
+            part_z = vf_add(part_z, vf_select(first(cols), z, vf_zero()));
+        }
+        *sum = vf_add(*sum, part);
+        *sum_z = vf_add(*sum_z, part_z);
+    }
+}
+
 double QGM_ISA(qgm_softmax_xent)(const float *logits, const int32_t *labels, int rows, int classes, float smoothing,
                                  float scale, float *dlogits)
 {
@@ -40,13 +59,8 @@ double QGM_ISA(qgm_softmax_xent)(const float *logits, const int32_t *labels, int
         const float *x = logits + (size_t)r * classes;
         assert(labels[r] >= 0 && labels[r] < classes);
         float top = largest(x, classes), z_label = x[labels[r]] - top;
-        vf most = vf_set1(top), sum = vf_zero(), sum_z = vf_zero();
-        for (int c = 0; c < classes; c += VF) {
-            int cols = least(VF, classes - c);
-            vf z = vf_sub(vf_load_n(x + c, cols), most);
-            sum = vf_add(sum, vf_select(first(cols), vf_exp(z), vf_zero()));
-            sum_z = vf_add(sum_z, vf_select(first(cols), z, vf_zero()));
-        }
+        vf most = vf_set1(top), sum, sum_z;
+        add_row(x, classes, most, &sum, &sum_z);
         float s = vf_sum(sum);
         double log_s = s > 0 ? qgm_log((double)s) : (double)s; /* a NaN stays one */
         loss += log_s - (double)(1 - smoothing) * (double)z_label;
