@@ -123,14 +123,14 @@ static void time_row(struct gbench_state *state, void *arg)
         return;
     }
     keep_weights(true);
-    double start = qgm_seconds();
+    double start = qgm_cpu_seconds();
     double rounds = 0;
     for (; gbench_next(state); rounds++) c->run(c, row->table, b.in, b.out, b.scratch);
-    double seconds = (qgm_seconds() - start) / rounds;
+    double seconds = (qgm_cpu_seconds() - start) / rounds;
     gbench_rate(state, "flops_per_s", c->flops);
     gbench_rate(state, "bytes_per_s", c->bytes);
     double compute = row->peak > 0 ? c->flops / seconds / row->peak : 0;
-    double memory = c->bytes > CACHED ? c->bytes / seconds / bandwidth : 0;
+    double memory = c->bytes > CACHED && bandwidth > 0 ? c->bytes / seconds / bandwidth : 0;
     if (compute > 0 || memory > 0) gbench_value(state, "roof", compute > memory ? compute : memory);
     close_buffers(&b);
 }

@@ -1,14 +1,13 @@
 /* Roofs: the best of a few short runs, since every disturbance only slows down. SPDX-License-Identifier: MIT */
 #include "roof.h"
-#include <stddef.h>
-#include <stdlib.h>
+#include "triad.h"
 #include <string.h>
 #include <time.h>
 
-enum { TRIES = 9, ROUNDS = 100000 };
+enum { TRIES = 9, ROUNDS = 100000, TRIAD_FLOATS = 32 << 20 };
 static volatile float sink;
 
-double qgm_seconds(void)
+double qgm_cpu_seconds(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -66,31 +65,22 @@ double qgm_roof_flops(const char *isa)
     double best = 0;
     for (size_t p = 0; peaks[p].isa; p++)
         for (int i = 0; strcmp(peaks[p].isa, isa) == 0 && i < TRIES; i++) {
-            double start = qgm_seconds(), flops = peaks[p].run(), rate = flops / (qgm_seconds() - start);
+            double start = qgm_cpu_seconds(), flops = peaks[p].run(), rate = flops / (qgm_cpu_seconds() - start);
             best = rate > best ? rate : best;
         }
     return best;
 }
 
-static void triad(float *a, const float *b, const float *c, size_t n)
-{
-    for (size_t i = 0; i < n; i++) a[i] = b[i] + 0.5f * c[i];
-}
-
 double qgm_roof_bandwidth(void)
 {
-    size_t n = (size_t)32 << 20;
-    float *x = malloc(3 * n * sizeof *x);
-    if (!x) return 0;
-    for (size_t i = 0; i < 3 * n; i++) x[i] = 1;
+    struct qgm_triad triad = { 0 };
+    struct qgm_error err;
     double best = 0;
+    if (qgm_triad_open(&triad, TRIAD_FLOATS, 1, &err) < 0) return 0;
     for (int i = 0; i < TRIES; i++) {
-        double start = qgm_seconds();
-        triad(x, x + n, x + 2 * n, n);
-        double rate = 12.0 * (double)n / (qgm_seconds() - start);
+        double rate = qgm_triad_rate(&triad, 1, qgm_cpu_seconds);
         best = rate > best ? rate : best;
     }
-    sink = x[n / 2];
-    free(x);
+    qgm_triad_close(&triad);
     return best;
 }

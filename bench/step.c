@@ -6,6 +6,7 @@
 #include "flags.h"
 #include "kernels.h"
 #include "progress.h"
+#include "triad.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,45 +113,13 @@ static const char intro[] =
     "Times one step of each algorithm and prints CSV: bytes are the compulsory traffic the algorithm declares (each\n"
     "vector it must read or write, once); share is that traffic per second over the triad a = b + s c, measured "
     "between\n"
-    "the same steps with the same threads (12 bytes an element; a model that fits a cache goes above 1). unfused, "
-    "beside\n"
-    "qg-dsgdm-n, is the same step as a chain of plain passes over memory, one operation each; telemetry is what "
-    "asking\n"
-    "for metrics adds to a step (training asks at evaluations only). An algorithm that refuses the graph is timed on "
-    "the\n"
-    "nearest that it admits, which its row names: lazy, a tree, a lazy ring.";
-
-/* ---- The roof ---- */
-
-struct triad {
-    struct qgm_arena arena; /* as the engine's: on huge pages where there are any */
-    float *a, *b, *c;
-};
-static double triad_once(const struct triad *t, int threads)
-{
-    double begin = qgm_seconds();
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (size_t i = 0; i < TRIAD_FLOATS; i += 4096)
-        for (size_t k = i; k < i + 4096; k++) t->a[k] = t->b[k] + 3.0f * t->c[k];
-    return 12.0 * TRIAD_FLOATS / (qgm_seconds() - begin);
-}
-
-static int triad_open(struct triad *t, int threads, struct qgm_error *err)
-{
-    if (qgm_arena_open(&t->arena, 3 * qgm_piece(TRIAD_FLOATS, sizeof(float)), err) < 0)
-        return qgm_fail_in(err, "the triad");
-    t->a = qgm_take(&t->arena, TRIAD_FLOATS, sizeof(float));
-    t->b = qgm_take(&t->arena, TRIAD_FLOATS, sizeof(float));
-    t->c = qgm_take(&t->arena, TRIAD_FLOATS, sizeof(float));
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (size_t i = 0; i < TRIAD_FLOATS; i += 4096)
-        for (size_t k = i; k < i + 4096; k++) {
-            t->a[k] = 0;
-            t->b[k] = 1;
-            t->c[k] = 2;
-        }
-    return 0;
-}
+    "the same steps with the same threads (12 bytes an element; the faster of storing through the caches and past "
+    "them;\n"
+    "a model that fits a cache goes above 1). unfused, beside qg-dsgdm-n, is the same step as a chain of plain passes\n"
+    "over memory, one operation each; telemetry is what asking for metrics adds to a step (training asks at "
+    "evaluations\n"
+    "only). An algorithm that refuses the graph is timed on the nearest that it admits, which its row names: lazy, a\n"
+    "tree, a lazy ring.";
 
 /* ---- One row ---- */
 
@@ -189,8 +158,8 @@ static int time_steps(struct qgm_engine *e, int inner, bool telemetry, double *s
 }
 
 /* chain: NULL for algorithms that it does not carry out. */
-static int measure(const struct bench *b, struct qgm_engine *e, const struct qgm_chain *chain, const struct triad *roof,
-                   const char *prefix, double bytes, struct qgm_error *err)
+static int measure(const struct bench *b, struct qgm_engine *e, const struct qgm_chain *chain,
+                   const struct qgm_triad *roof, const char *prefix, double bytes, struct qgm_error *err)
 {
     static double step[MAX_REPEATS], watched[MAX_REPEATS], plain[MAX_REPEATS], share[MAX_REPEATS], triad[MAX_REPEATS];
     int inner = 1, threads = (int)b->threads;
@@ -198,7 +167,7 @@ static int measure(const struct bench *b, struct qgm_engine *e, const struct qgm
     QGM_TRY(time_steps(e, 1, false, &step[0], err));
     if (step[0] < 0.01) inner = (int)(0.01 / step[0]) + 1;
     for (long r = 0; r < b->repeats; r++) {
-        triad[r] = triad_once(roof, threads);
+        triad[r] = qgm_triad_rate(roof, threads, qgm_seconds);
         QGM_TRY(time_steps(e, inner, false, &step[r], err));
         QGM_TRY(time_steps(e, inner, true, &watched[r], err));
         plain[r] = chain ? qgm_chain_step(chain, threads) : NAN;
@@ -253,7 +222,7 @@ static int find_kin(const struct bench *b, const char *graph, struct qgm_engine_
 }
 
 static int bench_engine(const struct bench *b, const struct qgm_engine_config *config, bool lazy,
-                        const struct triad *roof, struct qgm_error *err)
+                        const struct qgm_triad *roof, struct qgm_error *err)
 {
     struct qgm_engine *e;
     const char *algo = config->algo;
@@ -273,7 +242,7 @@ static int bench_engine(const struct bench *b, const struct qgm_engine_config *c
 }
 
 static int bench_algo(const struct bench *b, const char *algo, const char *graph, struct qgm_topology *t, size_t dim,
-                      const struct triad *roof, struct qgm_error *err)
+                      const struct qgm_triad *roof, struct qgm_error *err)
 {
     struct qgm_engine_config config = { .algo = algo,
                                         .topology = t,
@@ -289,7 +258,7 @@ static int bench_algo(const struct bench *b, const char *algo, const char *graph
     return result;
 }
 
-static int bench_graph(const struct bench *b, const char *graph, size_t dim, const struct triad *roof,
+static int bench_graph(const struct bench *b, const char *graph, size_t dim, const struct qgm_triad *roof,
                        struct qgm_error *err)
 {
     struct qgm_topology *t;
@@ -324,9 +293,9 @@ static int size_of(const char *text, size_t *floats, struct qgm_error *err)
 
 static int bench_all(struct bench *b, struct qgm_error *err)
 {
-    struct triad roof = { 0 };
+    struct qgm_triad roof = { 0 };
     char sizes[sizeof b->sizes], graphs[sizeof b->graphs], *size, *graph, *more_sizes = sizes;
-    int result = triad_open(&roof, (int)b->threads, err);
+    int result = qgm_triad_open(&roof, TRIAD_FLOATS, (int)b->threads, err);
     printf("algorithm,graph,clients,parameters,threads,isa,step_s,bytes,bandwidth_gb_s,triad_gb_s,share,unfused_qg_s,"
            "telemetry_share\n");
     snprintf(sizes, sizeof sizes, "%s", b->sizes);
@@ -338,7 +307,7 @@ static int bench_all(struct bench *b, struct qgm_error *err)
         for (char *more = graphs; result == 0 && (graph = strsep(&more, " "));)
             if (*graph) result = bench_graph(b, graph, dim, &roof, err);
     }
-    qgm_arena_close(&roof.arena);
+    qgm_triad_close(&roof);
     return result;
 }
 

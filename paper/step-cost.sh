@@ -1,8 +1,8 @@
 #!/bin/sh
 # What a step costs: every algorithm, graph and size against the memory bandwidth of the same minute
 #   usage: ./paper/run step-cost [--scale smoke|laptop|paper] [--out DIR] [--dry-run]
-# share: compulsory traffic of a step over what the triad a = b + s c moves, measured between the same steps. At VGG-11's
-# size nothing fits a cache; LeNet's 16 clients do. Wants an otherwise idle machine, 12 GB of memory.
+# share: compulsory traffic of a step over what the triad a = b + s c moves (bench/triad.h), measured between the same
+# steps. At VGG-11's size nothing fits a cache; LeNet's 16 clients do. Wants an otherwise idle machine, 12 GB of memory.
 # SPDX-License-Identifier: MIT
 set -eu
 cd "$(dirname "$0")/.."
