@@ -48,7 +48,7 @@ VF_INLINE void add_column(struct some *s, const real *g, const real *v, size_t k
             s->own[a] = vf_fma(m, m, s->own[a]);
         }
     }
-    vf count = vf_of((double)view->clients);
+    vf share = vf_of(1.0 / (double)view->clients);
     UNROLL
     for (int a = 0; a < wide; a++) {
         if (s->to < view->clients) {
@@ -57,7 +57,7 @@ VF_INLINE void add_column(struct some *s, const real *g, const real *v, size_t k
             vf_store(squared + a * VF, squares[a]);
             continue;
         }
-        vf offset = vf_div(sum[a], count), centre = vf_add(first[a], offset);
+        vf offset = vf_mul(sum[a], share), centre = vf_add(first[a], offset);
         s->apart = vf_add(s->apart, vf_max(vf_fnma(sum[a], offset, squares[a]), vf_zero()));
         s->together = vf_fma(centre, centre, s->together);
     }
@@ -97,7 +97,8 @@ VF_INLINE void add_rows(struct some *s, const real *g, const real *v, size_t len
 void QGM_ISA(qgm_pass_observe_some)(const struct qgm_view *view, struct qgm_sums *sums, int from, int to, size_t len,
                                     double *out)
 {
-    struct some s = { .view = view, .sums = sums, .from = from, .to = to };
+    struct some s; /* add_rows sets the sums: clearing them here too takes as long as a few clients */
+    s.view = view, s.sums = sums, s.kind = 0, s.from = from, s.to = to;
     if (view->x) add_rows(&s, view->x, NULL, len, out);
     s.kind = 1;
     if (view->g && view->v) add_rows(&s, view->g, view->v, len, out);

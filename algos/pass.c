@@ -253,6 +253,7 @@ struct wave {
     size_t at;                    /* of this unit */
     size_t lead;                  /* how far ahead to fetch, at most: pieces of clients */
     size_t ahead;                 /* pieces of this unit and the next ones that have been fetched */
+    size_t calls, due;            /* of look_ahead in a unit; what it has yet to fetch, in pieces / calls */
     struct qgm_sums *sums;        /* telemetry: of each strip of a unit */
 };
 
@@ -280,6 +281,16 @@ static void choose_unit(struct wave *v)
     v->lead *= PIECES;
 }
 
+/* Of look_ahead in a unit: by run_client, and by telemetry for each few columns. */
+static void count_calls(struct wave *v)
+{
+    const struct qgm_pass *p = v->pass;
+    size_t columns = v->unit / (4 * VF) * (((size_t)v->clients + QGM_WATCHED - 1) / QGM_WATCHED);
+    v->calls = (size_t)v->clients * (2 + 4 * (size_t)(v->parts - 1));
+    if (p->telemetry && p->observe_first) v->calls += columns;
+    if (p->telemetry && p->observe_last) v->calls += p->algo->spends_gradient ? columns : 2 * columns;
+}
+
 static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread)
 {
     struct place w;
@@ -291,6 +302,7 @@ static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread)
     }
     v->part[v->parts++] = w;
     choose_unit(v);
+    count_calls(v);
 }
 
 /* Whose turn it is in a part, and how many clients must be through the part before. */
@@ -317,15 +329,22 @@ VF_INLINE void fetch(const struct wave *v)
     }
 }
 
-/* One piece, if there is room: of the clients after those whose first part has begun. */
+/* What is due of the clients after those whose first part has begun: in a unit as many pieces as it has, spread evenly
+ * over all that it does, telemetry included. A core that asks for more at once waits for it there and then, and while
+ * it does what asks for nothing the memory waits for it. */
 static void look_ahead(struct wave *v)
 {
     if (!v) return;
     size_t now = ((size_t)v->done[0] + (v->done[0] < v->clients)) * PIECES;
     if (v->ahead < now) v->ahead = now;
-    if (v->ahead - now >= v->lead) return;
-    fetch(v);
-    v->ahead++;
+    v->due += (size_t)v->clients * PIECES;
+    bool behind = v->ahead - now < v->lead / 2;
+    for (; v->due >= v->calls || behind; behind = false) {
+        v->due = v->due < v->calls ? 0 : v->due - v->calls;
+        if (v->ahead - now >= 2 * v->lead) continue;
+        fetch(v);
+        v->ahead++;
+    }
 }
 
 static void fetch_meanwhile(void *wave) { look_ahead(wave); }
