@@ -45,9 +45,14 @@ struct qgm_stage {
     int arg;
     void (*map)(const struct qgm_step *, struct qgm_block *);
     bool (*when)(const struct qgm_step *); /* NULL: always. Looks at the step only, so that all clients agree */
-    bool early; /* reads no gradient and changes nothing but messages. Where that holds for all maps before the first
-                   exchange, messages to other machines set off before the gradients are computed */
+    bool early;    /* reads no gradient and changes nothing but messages. Where that holds for all maps before the first
+                      exchange, messages to other machines set off before the gradients are computed */
+    unsigned rows; /* of a map: what it touches, of QGM_X, QGM_G and QGM_STATE(i); 0: all. Decides what is fetched
+                      ahead, and nothing else: worth telling where a map leaves alone what memory is slow to bring */
 };
+#define QGM_X        1u
+#define QGM_G        2u
+#define QGM_STATE(i) (4u << (i))
 
 /* What an algorithm asks of the mixing matrix; the engine refuses a wrong pairing with the reason and a remedy. */
 enum qgm_needs {
@@ -91,6 +96,10 @@ struct qgm_algo {
 #define QGM_MAP(f)                                                                                                     \
     {                                                                                                                  \
         .op = QGM_OP_MAP, .map = (f)                                                                                   \
+    }
+#define QGM_MAP_OF(f, touched) /* a map that touches no more than this */                                              \
+    {                                                                                                                  \
+        .op = QGM_OP_MAP, .map = (f), .rows = (touched)                                                                \
     }
 #define QGM_OFFER(f) /* a map that is early */                                                                         \
     {                                                                                                                  \

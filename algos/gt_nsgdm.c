@@ -46,6 +46,7 @@ QGM_FAMILY(gt_nsgdm) = {
       .momentum = true,
       .local_steps = true,
       .velocity = 1 + Y,
-      .stage = { QGM_MAP(track), QGM_MIX(1), QGM_MAP(keep), QGM_NORM(Y), QGM_MAP(half), QGM_MIX(1), QGM_MAP(take) } },
+      .stage = { QGM_MAP(track), QGM_MIX(1), QGM_MAP(keep), QGM_NORM(Y), QGM_MAP_OF(half, QGM_X | QGM_STATE(Y)),
+                 QGM_MIX(1), QGM_MAP_OF(take, QGM_X) } },
     { 0 },
 };

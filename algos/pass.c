@@ -251,7 +251,8 @@ struct wave {
     int done[QGM_MAX_STAGES + 1]; /* clients that are through, by part */
     size_t unit, end;             /* elements that go through all parts at once; of the thread's share */
     size_t at;                    /* of this unit */
-    size_t lead;                  /* how far ahead to fetch, at most: pieces of clients */
+    unsigned rows;                /* that the segment touches: as in struct qgm_stage */
+    size_t lead;                  /* how far ahead to fetch: pieces of clients */
     size_t ahead;                 /* pieces of this unit and the next ones that have been fetched */
     size_t calls, due;            /* of look_ahead in a unit; what it has yet to fetch, in pieces / calls */
     struct qgm_sums *sums;        /* telemetry: of each strip of a unit */
@@ -270,7 +271,7 @@ static void choose_unit(struct wave *v)
 {
     const struct qgm_pass *p = v->pass;
     bool sums = p->stage[p->stages - 1].op == QGM_OP_NORM;
-    size_t rows = (size_t)(2 + p->states), span = p->ordered ? 1 : (size_t)v->clients;
+    size_t rows = (size_t)__builtin_popcount(v->rows), span = p->ordered ? 1 : (size_t)v->clients;
     for (int q = 1; p->ordered && q < v->parts; q++) span += (size_t)p->order[q - 1].span;
     size_t each = span * (rows + (size_t)p->algo->messages * (size_t)(v->parts - 1)) * sizeof(real);
     for (v->unit = QGM_BLOCK / 2; v->unit > QGM_BLOCK / 4 && each * v->unit > NEAR; v->unit /= 2) continue;
@@ -279,6 +280,18 @@ static void choose_unit(struct wave *v)
     if (v->lead < 2) v->lead = 2;
     if (v->lead > (size_t)v->clients) v->lead = (size_t)v->clients;
     v->lead *= PIECES;
+}
+
+static unsigned touched_rows(const struct qgm_pass *p)
+{
+    unsigned all = (QGM_STATE(p->states)) - 1, rows = 0;
+    for (const struct qgm_stage *s = p->stage; s < p->stage + p->stages; s++) {
+        if (s->op == QGM_OP_NORM) rows |= QGM_STATE(s->arg);
+        if (s->op == QGM_OP_MAP) rows |= s->rows ? s->rows : all;
+    }
+    if (p->telemetry && p->observe_last) rows |= QGM_X | QGM_G;
+    if (p->algo->spends_gradient && rows & QGM_STATE(p->states)) rows |= QGM_G;
+    return rows & all;
 }
 
 /* Of look_ahead in a unit: by run_client, and by telemetry for each few columns. */
@@ -301,6 +314,7 @@ static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread)
         next_part(&w, travels(&w));
     }
     v->part[v->parts++] = w;
+    v->rows = touched_rows(p);
     choose_unit(v);
     count_calls(v);
 }
@@ -317,16 +331,24 @@ static bool ready(const struct wave *v, int q)
 }
 
 /* Forced inline: GCC drops calls of a function that does nothing else. */
+VF_INLINE void fetch_row(const real *from, size_t len)
+{
+    for (size_t k = 0; k < len * sizeof(real); k += QGM_ALIGN)
+        __builtin_prefetch((const char *)from + k, 0, QGM_SECOND_LEVEL);
+}
+
 VF_INLINE void fetch(const struct wave *v)
 {
+    const struct qgm_pass *p = v->pass;
     size_t clients = (size_t)v->clients, client = v->ahead / PIECES, piece = v->unit / PIECES;
     size_t at = v->at + client / clients * v->unit + v->ahead % PIECES * piece;
     if (at >= v->end) return;
-    size_t bytes = least(v->end - at, piece) * sizeof(real);
-    for (int row = 0; row < 2 + v->pass->states; row++) {
-        const char *from = (const char *)(row_of(v->pass, (int)(client % clients), row) + at);
-        for (size_t k = 0; k < bytes; k += QGM_ALIGN) __builtin_prefetch(from + k, 0, QGM_SECOND_LEVEL);
-    }
+    int local = (int)(client % clients);
+    size_t len = least(v->end - at, piece);
+    for (int row = 0; row < 2 + p->states; row++)
+        if (v->rows >> row & 1) fetch_row(row_of(p, local, row) + at, len);
+    for (size_t e = 0; p->edges && e < 2 * (p->first_edge[local + 1] - p->first_edge[local]); e++)
+        fetch_row(edge_row(p, local, e / 2, e % 2) + at, len);
 }
 
 /* What is due of the clients after those whose first part has begun: in a unit as many pieces as it has, spread evenly

@@ -77,6 +77,6 @@ QGM_FAMILY(qg_adam) = {
                  QGM_MIX(1),
                  QGM_MAP(move),
                  QGM_NORM(D),
-                 QGM_MAP(follow) } },
+                 QGM_MAP_OF(follow, QGM_STATE(V) | QGM_STATE(D)) } }, /* but for v2 also M */
     { 0 },
 };

@@ -59,8 +59,12 @@ static void slow_step(const struct qgm_step *s, struct qgm_block *b)
     .knob = { { "tau", "steps between averages", 12, 1, 1e6, true },                                                   \
               { "beta", "slow momentum", 0.7, 0, 0.999999 },                                                           \
               { "alpha", "slow learning rate", 1, 0, 100 } },                                                          \
-    .stage = { QGM_MAP_WHEN(begin, first), QGM_MAP(fast_step),           QGM_MIX(1), QGM_MAP(take),                    \
-               QGM_MEAN_WHEN(1, slow),     QGM_MAP_WHEN(slow_step, slow) }
+    .stage = { QGM_MAP_WHEN(begin, first),                                                                             \
+               QGM_MAP_OF(fast_step, QGM_X | QGM_G | QGM_STATE(B)),                                                    \
+               QGM_MIX(1),                                                                                             \
+               QGM_MAP_OF(take, QGM_X),                                                                                \
+               QGM_MEAN_WHEN(1, slow),                                                                                 \
+               QGM_MAP_WHEN(slow_step, slow) }
 QGM_FAMILY(slowmo) = {
     { .name = "slowmo", .about = "slow momentum over heavy-ball DSGD; an all-reduce every tau steps", COMMON },
     { .name = "slowmo-n",
