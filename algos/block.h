@@ -18,9 +18,11 @@ struct qgm_block {
     real *state[QGM_MAX_STATES]; /* where gradients are spent, the one behind the last is g */
     real *out[QGM_MAX_MESSAGES];
     const real *in[QGM_MAX_MESSAGES];
-    double norm;            /* result of the last NORM stage */
-    double mass, mass_next; /* push-sum: this client's weight before and after this step's mixing */
-    double own, share;      /* RELAY: x' = own x + share in[0]; own is what has not arrived yet, share is 1/n */
+    double norm;                   /* result of the last NORM stage */
+    double mass, mass_next;        /* push-sum: this client's weight before and after this step's mixing */
+    double own, share;             /* RELAY: x' = own x + share in[0]; own is what has not arrived yet, share is 1/n */
+    void (*meanwhile)(void *user); /* NULL, or to be called now and then by what computes for long: memory is waiting */
+    void *user;
 };
 
 /* One statement over all vectors of a block: EACH(b, k) vf_store(b->x + k, ...); */

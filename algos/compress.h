@@ -54,11 +54,17 @@ __attribute__((unused)) static double compress_fraction(const struct qgm_step *s
     }
 }
 
+static inline void compress_pause_(const struct qgm_block *b)
+{
+    if (b->meanwhile) b->meanwhile(b->user);
+}
+
 /* ---- The k largest magnitudes ----
- * A threshold that exactly k reach picks them, whichever it is. Halving and interpolating in turn finds one after some
- * five counts on the usual distributions. Where there is none, or it is hidden, bits of non-negative floats order as
- * the floats do, so that halving an interval of bits ends at the k-th magnitude after at most as many counts as there
- * are bits. NaN counts as large: divergence must show. */
+ * A threshold that exactly k reach picks them, whichever it is. The first guess is where it would be if magnitudes were
+ * distributed as those of normal numbers; interpolating, and halving every third time, finds one after five to eight
+ * counts on the usual distributions. Where there is none, or it is hidden, bits of non-negative floats order as the
+ * floats do, so that halving an interval of bits ends at the k-th magnitude after at most as many counts as there are
+ * bits. NaN counts as large: divergence must show. */
 
 #ifdef QGM_DOUBLE
 typedef uint64_t compress_bits;
@@ -85,11 +91,29 @@ static inline size_t compress_reach_(const real *z, size_t len, real threshold)
     return (size_t)vf_sum(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])));
 }
 
-static inline vf compress_largest_(const real *z, size_t len)
+/* The largest magnitude, and the sum of all: not finite where there is NaN or infinity. */
+static inline void compress_survey_(const real *z, size_t len, real *most, real *total)
 {
-    vf most = vf_zero();
-    for (size_t k = 0; k < len; k += VF) most = vf_max(vf_abs(vf_load(z + k)), most);
-    return most;
+    vf largest = vf_zero(), sum[2] = { vf_zero(), vf_zero() };
+    for (size_t k = 0; k < len; k += VF) {
+        vf size = vf_abs(vf_load(z + k));
+        largest = vf_max(size, largest);
+        sum[k / VF % 2] = vf_add(sum[k / VF % 2], size);
+    }
+    real lane[VF];
+    vf_store(lane, largest);
+    *most = 0;
+    for (int i = 0; i < VF; i++) *most = lane[i] > *most ? lane[i] : *most;
+    *total = vf_sum(vf_add(sum[0], sum[1]));
+}
+
+/* For the k largest of len normal numbers, the threshold over their mean magnitude, near enough for a first guess: 1.9
+ * for a tenth (exactly 2.06), 3.5 (3.23) for a hundredth, 4.9 (4.12) for a thousandth. */
+static inline real compress_guess_(size_t len, size_t k)
+{
+    double folds = 0, part = (double)len / (double)k;
+    for (; part > 2; part /= 2) folds++;
+    return (real)(0.35 + 0.47 * (folds + part - 1));
 }
 
 /* Zero what is below the threshold. */
@@ -108,24 +132,26 @@ static inline compress_bits compress_next_(compress_bits low, compress_bits high
                                            int round)
 {
     real a = compress_real_(low), b = compress_real_(high);
-    real part = round % 2 ? (real)(above - k) / (real)(above - below) : (real)0.5;
+    real part = round % 3 == 2 ? (real)0.5 : (real)(above - k) / (real)(above - below);
     compress_bits guess = compress_magnitude_(a + (b - a) * part);
     return round < COMPRESS_GUESSES && guess > low && guess < high ? guess : low + (high - low) / 2;
 }
 
-static inline void compress_topk_(real *z, size_t len, size_t k)
+static inline void compress_topk_(const struct qgm_block *b, real *z, size_t k)
 {
-    real lane[VF], most = 0;
-    vf_store(lane, compress_largest_(z, len));
-    for (int i = 0; i < VF; i++) most = lane[i] > most ? lane[i] : most;
+    size_t len = b->len;
+    real most, total;
+    compress_survey_(z, len, &most, &total);
     /* At least k reach `low`, fewer than k reach `high`; if not, there is nothing to choose among NaN and infinities.
      */
     compress_bits low = 0, high = compress_magnitude_(most) + 1;
-    size_t above = len, below = compress_reach_(z, len, compress_real_(high));
+    size_t above = len, below = total - total == 0 ? 0 : compress_reach_(z, len, compress_real_(high));
     if (below >= k) return;
+    compress_bits middle = compress_magnitude_(total / (real)b->used * compress_guess_(len, k));
+    if (middle <= low || middle >= high) middle = low + (high - low) / 2;
     for (int round = 0; high - low > 1; round++) {
-        compress_bits middle = compress_next_(low, high, above, below, k, round);
         size_t count = compress_reach_(z, len, compress_real_(middle));
+        compress_pause_(b);
         if (count == k) {
             compress_drop_(z, len, compress_real_(middle));
             return;
@@ -134,6 +160,7 @@ static inline void compress_topk_(real *z, size_t len, size_t k)
             low = middle, above = count;
         else
             high = middle, below = count;
+        middle = compress_next_(low, high, above, below, k, round);
     }
     size_t ties = k - below; /* at the k-th magnitude: the lower indices stay */
     for (size_t i = 0; i < len; i++) {
@@ -194,7 +221,7 @@ __attribute__((unused)) static void compress(const struct qgm_step *s, const str
     struct qgm_random r = qgm_random(s->seed, QGM_RANDOM_COMPRESS, stream, purpose_step);
     switch ((int)s->knob[COMPRESSOR]) {
     case COMPRESS_TOPK:
-        compress_topk_(z, b->len, compress_kept_(s, b->used));
+        compress_topk_(b, z, compress_kept_(s, b->used));
         break;
     case COMPRESS_RANDK:
         compress_randk_(z, b->used, compress_kept_(s, b->used), &r);

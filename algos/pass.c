@@ -20,6 +20,7 @@ struct place {
     struct wave *wave;          /* whose rows to fetch meanwhile; NULL: nobody's */
 };
 static void look_ahead(struct wave *v);
+static void fetch_meanwhile(void *wave);
 
 static real *row_of(const struct qgm_pass *p, int local, int row) /* row: 0 x, 1 g, 2... states */
 {
@@ -176,6 +177,7 @@ static void run_client(struct place *w, int local)
     for (int m = 0; m < p->algo->messages; m++)
         b.out[m] = (real *)ex->op->panels(p->exchange, w->thread, w->flight, w->buffer, m)[b.client] + w->in_panel;
     b.norm = p->norm[local];
+    if (w->wave) b.meanwhile = fetch_meanwhile, b.user = w->wave;
     if (p->mass) {
         b.mass = p->mass[b.client];
         b.mass_next = p->mass_next[b.client];
@@ -261,7 +263,7 @@ struct wave {
 /* The nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. PIECES: what is to
  * be read next is asked for in so many parts of a client's rows, each a few dozen lines, between the maps and the
  * mixing: a core waits with its work when it has asked for more lines at once than it can keep account of. */
-enum { NEAR = 512 << 10, PIECES = 4 };
+enum { NEAR = 512 << 10, PIECES = 4, COMPRESS_CALLS = 6 };
 
 /* As much of each row at a time as leaves what is between the first part and the last in the nearest caches: memory
  * likes long pieces of a row, overlap with the maps short ones. Where short pieces would not stay in the caches either,
@@ -294,12 +296,14 @@ static unsigned touched_rows(const struct qgm_pass *p)
     return rows & all;
 }
 
-/* Of look_ahead in a unit: by run_client, and by telemetry for each few columns. */
+/* Of look_ahead in a unit: by run_client, by compression about COMPRESS_CALLS a message, and by telemetry for each few
+ * columns. */
 static void count_calls(struct wave *v)
 {
     const struct qgm_pass *p = v->pass;
     size_t columns = v->unit / (4 * VF) * (((size_t)v->clients + QGM_WATCHED - 1) / QGM_WATCHED);
     v->calls = (size_t)v->clients * (2 + 4 * (size_t)(v->parts - 1));
+    if (p->algo->fraction) v->calls += (size_t)v->clients * (size_t)p->algo->messages * COMPRESS_CALLS;
     if (p->telemetry && p->observe_first) v->calls += columns;
     if (p->telemetry && p->observe_last) v->calls += p->algo->spends_gradient ? columns : 2 * columns;
 }
