@@ -344,10 +344,10 @@ VF_INLINE void fetch_row(const real *from, size_t len)
 VF_INLINE void fetch(const struct wave *v)
 {
     const struct qgm_pass *p = v->pass;
-    size_t clients = (size_t)v->clients, client = v->ahead / PIECES, piece = v->unit / PIECES;
-    size_t at = v->at + client / clients * v->unit + v->ahead % PIECES * piece;
+    size_t piece = v->unit / PIECES, at = v->at + v->ahead % PIECES * piece;
+    int local = (int)(v->ahead / PIECES);
+    for (; local >= v->clients; local -= v->clients) at += v->unit;
     if (at >= v->end) return;
-    int local = (int)(client % clients);
     size_t len = least(v->end - at, piece);
     for (int row = 0; row < 2 + p->states; row++)
         if (v->rows >> row & 1) fetch_row(row_of(p, local, row) + at, len);
