@@ -5,6 +5,7 @@
 #include "block.h"
 #include "mix.h"
 #include "observe.h"
+#include "relay.h"
 
 /* Where in the segment and in memory a piece of work stands. */
 struct place {
@@ -52,50 +53,6 @@ static void spent(struct place *w, enum qgm_phase phase)
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* ---- Relaying on a tree (Vogels et al. 2021): i sends to j what it has and what came to it from elsewhere ----
- * Client i publishes T_i = out_i + sum over neighbours of what came last. What j is meant to get is T_i less what i had
- * from j, which j knows, for j sent it: so a message to each neighbour is one message to all. */
-
-static real *edge_row(const struct qgm_pass *p, int local, size_t neighbour, int sent)
-{
-    return (real *)p->edges + (2 * (p->first_edge[local] - p->first_edge[0] + neighbour) + (size_t)sent) * p->stride;
-}
-
-/* out <- T */
-static void publish(const struct place *w, int local, real *out)
-{
-    const struct qgm_pass *p = w->pass;
-    size_t neighbours = p->first_edge[local + 1] - p->first_edge[local];
-    for (size_t e = 0; e < neighbours; e++) {
-        const real *came = edge_row(p, local, e, 0) + w->at;
-        for (size_t k = 0; k < w->len; k += VF) vf_store(out + k, vf_add(vf_load(out + k), vf_load(came + k)));
-    }
-}
-
-/* in <- sum over neighbours of T_j - (what went to j); remember it, and what goes to j now */
-static void collect(const struct place *w, int local, int client, char *const *panel, real *in)
-{
-    const struct qgm_pass *p = w->pass;
-    const struct qgm_row *row = &p->rows[client];
-    const real *mine = (const real *)panel[client] + w->in_panel;
-    const bool *arrived = p->arrived ? p->arrived + 2 * p->first_edge[local] : NULL;
-    for (size_t k = 0; k < w->len; k += VF) vf_store(in + k, vf_zero());
-    size_t e = 0;
-    for (int j = 0; j < row->n; j++) {
-        if (row->from[j] == client) continue;
-        const real *theirs = (const real *)panel[row->from[j]] + w->in_panel;
-        real *came = edge_row(p, local, e, 0) + w->at, *went = edge_row(p, local, e, 1) + w->at;
-        bool comes = arrived ? arrived[2 * e] : true, goes = arrived ? arrived[2 * e + 1] : true;
-        e++;
-        for (size_t k = 0; k < w->len; k += VF) {
-            vf now = comes ? vf_sub(vf_load(theirs + k), vf_load(went + k)) : vf_zero();
-            vf_store(went + k, goes ? vf_sub(vf_load(mine + k), vf_load(came + k)) : vf_zero());
-            vf_store(came + k, now);
-            vf_store(in + k, vf_add(vf_load(in + k), now));
-        }
-    }
-}
-
 static real *in_buffer(const struct place *w, int message)
 {
     return (real *)w->pass->in + (size_t)w->thread * w->pass->in_step + (size_t)message * QGM_BLOCK;
@@ -132,7 +89,8 @@ static void receive(const struct place *w, int local, int client, struct qgm_blo
         int buffer = w->stayed ? w->buffer : !w->buffer;
         char *const *from = p->exchange->op->panels(p->exchange, w->thread, w->flight, buffer, m);
         b->in[m] = in_buffer(w, m);
-        if (w->before->op == QGM_OP_RELAY) collect(w, local, client, from, in_buffer(w, m));
+        if (w->before->op == QGM_OP_RELAY)
+            relay_collect(p, local, client, from, w->in_panel, in_buffer(w, m), w->at, w->len);
         if (w->before->op != QGM_OP_MIX) continue;
         if (p->step->exchanges && p->late.sent && p->late.age[client])
             mix_late(in_buffer(w, m), from, &p->rows[client], client,
@@ -200,7 +158,7 @@ static void run_client(struct place *w, int local)
         else /* NORM, the last of a segment */
             p->partial[(size_t)local * ((p->padded + QGM_BLOCK - 1) / QGM_BLOCK) + w->at / QGM_BLOCK] =
                 square(b.state[s->arg], w->len);
-    if (w->relays) publish(w, local, b.out[0]);
+    if (w->relays) relay_publish(p, local, b.out[0], w->at, w->len);
     if (w->sends_late) send_late(w, local, b.client, b.out);
     look_ahead(w->wave);
     spent(w, w->before ? QGM_PHASE_POST : QGM_PHASE_PRE);
@@ -253,7 +211,7 @@ struct wave {
     int done[QGM_MAX_STAGES + 1]; /* clients that are through, by part */
     size_t unit, end;             /* elements that go through all parts at once; of the thread's share */
     size_t at;                    /* of this unit */
-    unsigned rows;                /* that the segment touches: as in struct qgm_stage */
+    unsigned rows;                /* that the segment touches: touched_rows */
     size_t lead;                  /* how far ahead to fetch: pieces of clients */
     size_t ahead;                 /* pieces of this unit and the next ones that have been fetched */
     size_t calls, due;            /* of look_ahead in a unit; what it has yet to fetch, in pieces / calls */
@@ -284,14 +242,16 @@ static void choose_unit(struct wave *v)
     v->lead *= PIECES;
 }
 
+/* Rows that the segment's maps touch, as in struct qgm_stage, and those that telemetry reads. */
 static unsigned touched_rows(const struct qgm_pass *p)
 {
-    unsigned all = (QGM_STATE(p->states)) - 1, rows = 0;
+    unsigned all = QGM_STATE(p->states) - 1, rows = 0;
     for (const struct qgm_stage *s = p->stage; s < p->stage + p->stages; s++) {
         if (s->op == QGM_OP_NORM) rows |= QGM_STATE(s->arg);
         if (s->op == QGM_OP_MAP) rows |= s->rows ? s->rows : all;
     }
-    if (p->telemetry && p->observe_last) rows |= QGM_X | QGM_G;
+    if (p->telemetry && p->observe_last)
+        rows |= QGM_X | QGM_G | (p->algo->velocity ? QGM_STATE(p->algo->velocity - 1) : 0);
     if (p->algo->spends_gradient && rows & QGM_STATE(p->states)) rows |= QGM_G;
     return rows & all;
 }
@@ -351,8 +311,8 @@ VF_INLINE void fetch(const struct wave *v)
     size_t len = least(v->end - at, piece);
     for (int row = 0; row < 2 + p->states; row++)
         if (v->rows >> row & 1) fetch_row(row_of(p, local, row) + at, len);
-    for (size_t e = 0; p->edges && e < 2 * (p->first_edge[local + 1] - p->first_edge[local]); e++)
-        fetch_row(edge_row(p, local, e / 2, e % 2) + at, len);
+    for (size_t link = 0; p->edges && link < relay_links(p, local); link++)
+        for (int sent = 0; sent < 2; sent++) fetch_row(relay_row(p, local, link, sent) + at, len);
 }
 
 /* What is due of the clients after those whose first part has begun: in a unit as many pieces as it has, spread evenly
