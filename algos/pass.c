@@ -231,7 +231,8 @@ static void choose_unit(struct wave *v)
 {
     const struct qgm_pass *p = v->pass;
     bool sums = p->stage[p->stages - 1].op == QGM_OP_NORM;
-    size_t rows = (size_t)__builtin_popcount(v->rows), span = p->ordered ? 1 : (size_t)v->clients;
+    size_t rows = 0, span = p->ordered ? 1 : (size_t)v->clients;
+    for (unsigned left = v->rows; left; left &= left - 1) rows++;
     for (int q = 1; p->ordered && q < v->parts; q++) span += (size_t)p->order[q - 1].span;
     size_t each = span * (rows + (size_t)p->algo->messages * (size_t)(v->parts - 1)) * sizeof(real);
     for (v->unit = QGM_BLOCK / 2; v->unit > QGM_BLOCK / 4 && each * v->unit > NEAR; v->unit /= 2) continue;

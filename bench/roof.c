@@ -78,7 +78,7 @@ double qgm_roof_bandwidth(void)
     double best = 0;
     if (qgm_triad_open(&triad, TRIAD_FLOATS, 1, &err) < 0) return 0;
     for (int i = 0; i < TRIES; i++) {
-        double rate = qgm_triad_rate(&triad, 1, qgm_cpu_seconds);
+        double rate = qgm_triad_rate(&triad, 1, false, qgm_cpu_seconds);
         best = rate > best ? rate : best;
     }
     qgm_triad_close(&triad);

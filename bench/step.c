@@ -167,7 +167,7 @@ static int measure(const struct bench *b, struct qgm_engine *e, const struct qgm
     QGM_TRY(time_steps(e, 1, false, &step[0], err));
     if (step[0] < 0.01) inner = (int)(0.01 / step[0]) + 1;
     for (long r = 0; r < b->repeats; r++) {
-        triad[r] = qgm_triad_rate(roof, threads, qgm_seconds);
+        triad[r] = qgm_triad_rate(roof, threads, true, qgm_seconds);
         QGM_TRY(time_steps(e, inner, false, &step[r], err));
         QGM_TRY(time_steps(e, inner, true, &watched[r], err));
         plain[r] = chain ? qgm_chain_step(chain, threads) : NAN;

@@ -79,10 +79,10 @@ int qgm_triad_open(struct qgm_triad *t, size_t floats, int threads, struct qgm_e
 
 void qgm_triad_close(struct qgm_triad *t) { qgm_arena_close(&t->arena); }
 
-double qgm_triad_rate(const struct qgm_triad *t, int threads, double (*seconds)(void))
+double qgm_triad_rate(const struct qgm_triad *t, int threads, bool past_too, double (*seconds)(void))
 {
     double least = 0;
-    for (int past = 0; past < 2; past++) {
+    for (int past = 0; past <= past_too; past++) {
         double begin = seconds();
         run(t, threads, best(past));
         double spent = seconds() - begin;

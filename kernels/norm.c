@@ -13,6 +13,37 @@ void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const 
  * hide the latency of an addition. */
 enum { CHUNK = 128, CHAINS = 4 };
 
+/* Where the values of a call lie. FAR: no second-level cache keeps them, and a walk down a column, which skips the
+ * lines of the others, is a pattern no prefetcher follows: as each value is read, the one a chunk further on is asked
+ * for. PAST: besides, results go past the caches, without reading what lay there. */
+enum { CLOSE, FAR, PAST };
+enum { FAR_VALUES = 1 << 20 };
+
+static int distance(size_t values) { return values >= FAR_VALUES ? FAR : CLOSE; }
+static int distance_to(const struct qgm_norm *t, const float *to)
+{
+    size_t values = t->rows * (size_t)t->c;
+    return t->c % VF == 0 && vf_can_stream(to, values) ? PAST : distance(values);
+}
+
+/* Read p[i], or write it; `next`: how far away the next chunk is. */
+VF_INLINE vf get(const float *p, size_t i, int n, int where, ptrdiff_t next)
+{
+    if (where != CLOSE) __builtin_prefetch(p + (ptrdiff_t)i + next, 0, 2);
+    return vf_get(p + i, n);
+}
+VF_INLINE void put(float *p, size_t i, vf a, int n, int where, ptrdiff_t next)
+{
+    if (where == PAST) {
+        vf_stream(p + i, a);
+        return;
+    }
+    if (where == FAR) __builtin_prefetch(p + (ptrdiff_t)i + next, 1, 2);
+    vf_put(p + i, a, n);
+}
+VF_INLINE ptrdiff_t following(int c) { return (ptrdiff_t)CHUNK * c; }
+VF_INLINE ptrdiff_t preceding(int c) { return -(ptrdiff_t)CHUNK * c; }
+
 VF_INLINE vf positive(vf y, vf dy) { return vf_select(vf_gt(y, vf_zero()), dy, vf_zero()); }
 
 /* The four chains of one column of vectors, added to the double sums. */
@@ -23,7 +54,7 @@ VF_INLINE void add_chains(const vf *chain, double *sum, int n)
     for (int l = 0; l < n; l++) sum[l] += (double)lanes[l];
 }
 
-VF_INLINE void moments(const float *x, size_t rows, int c, vf origin, int n, double *sums)
+VF_INLINE void moments(const float *x, size_t rows, int c, vf origin, int n, int where, double *sums)
 {
     vf sum[CHAINS], square[CHAINS];
     UNROLL
@@ -31,7 +62,7 @@ VF_INLINE void moments(const float *x, size_t rows, int c, vf origin, int n, dou
     size_t r = 0;
     for (; r + CHAINS <= rows; r += CHAINS) UNROLL
     for (int k = 0; k < CHAINS; k++) {
-        vf d = vf_sub(vf_get(x + (r + (size_t)k) * (size_t)c, n), origin);
+        vf d = vf_sub(get(x, (r + (size_t)k) * (size_t)c, n, where, following(c)), origin);
         sum[k] = vf_add(sum[k], d);
         square[k] = vf_fma(d, d, square[k]);
     }
@@ -44,40 +75,46 @@ VF_INLINE void moments(const float *x, size_t rows, int c, vf origin, int n, dou
     add_chains(square, sums + c, n);
 }
 
+VF_INLINE void moments_columns(const float *x, const float *at, size_t rows, int c, int where, double *sums)
+{
+    int j = 0;
+    for (; j + VF <= c; j += VF) moments(at + j, rows, c, vf_load(x + j), VF, where, sums + j);
+    if (j < c) moments(at + j, rows, c, vf_load_n(x + j, c - j), c - j, where, sums + j);
+}
+
 void QGM_ISA(qgm_norm_moments)(const float *x, size_t rows, int c, double *sums)
 {
     for (int j = 0; j < 2 * c; j++) sums[j] = 0;
     for (size_t first = 0; first < rows; first += CHUNK) {
         size_t count = rows - first < CHUNK ? rows - first : CHUNK;
         const float *at = x + first * (size_t)c;
-        int j = 0;
-        for (; j + VF <= c; j += VF) moments(at + j, count, c, vf_load(x + j), VF, sums + j);
-        if (j < c) moments(at + j, count, c, vf_load_n(x + j, c - j), c - j, sums + j);
+        if (distance(rows * (size_t)c) == CLOSE)
+            moments_columns(x, at, count, c, CLOSE, sums);
+        else
+            moments_columns(x, at, count, c, FAR, sums);
     }
 }
 
 VF_INLINE void forward(const struct qgm_norm *t, int j, const float *x, const float *residual, float *y, int n,
-                       bool swish, bool add, bool relu, bool stream)
+                       bool swish, bool add, bool relu, int where)
 {
+    ptrdiff_t next = preceding(t->c);
     vf mean = vf_get(t->mean + j, n), scale = vf_get(t->scale + j, n), shift = vf_get(t->shift + j, n);
     for (size_t i = (size_t)j, end = i + t->rows * (size_t)t->c; i < end; i += (size_t)t->c) {
-        vf v = vf_get(x + i, n), f = swish ? vf_mul(v, vf_sigmoid(v)) : vf_sub(v, mean);
+        vf v = get(x, i, n, where, next), f = swish ? vf_mul(v, vf_sigmoid(v)) : vf_sub(v, mean);
         vf z = vf_fma(f, scale, shift);
-        if (add) z = vf_add(z, vf_get(residual + i, n));
+        if (add) z = vf_add(z, get(residual, i, n, where, next));
         if (relu) z = vf_max(z, vf_zero());
-        if (stream)
-            vf_stream(y + i, z);
-        else
-            vf_put(y + i, z, n);
+        put(y, i, z, n, where, next);
     }
 }
 
 VF_INLINE void forward_columns(const struct qgm_norm *t, const float *x, const float *residual, float *y, bool swish,
-                               bool add, bool relu, bool stream)
+                               bool add, bool relu, int where)
 {
     int j = 0;
-    for (; j + VF <= t->c; j += VF) forward(t, j, x, residual, y, VF, swish, add, relu, stream);
-    if (j < t->c) forward(t, j, x, residual, y, t->c - j, swish, add, relu, false);
+    for (; j + VF <= t->c; j += VF) forward(t, j, x, residual, y, VF, swish, add, relu, where);
+    if (j < t->c) forward(t, j, x, residual, y, t->c - j, swish, add, relu, where == CLOSE ? CLOSE : FAR);
 }
 
 /* Rows in chunks that stay in L1 while their columns are walked. */
@@ -92,70 +129,64 @@ static struct qgm_norm chunk_of(const struct qgm_norm *t, size_t first)
  * left the last in the cache. */
 static size_t chunks_of(const struct qgm_norm *t) { return (t->rows + CHUNK - 1) / CHUNK; }
 
-/* Results that no cache would keep go past them, without reading what lay there. */
-static bool streams(const struct qgm_norm *t, const float *to)
-{
-    return t->c % VF == 0 && vf_can_stream(to, t->rows * (size_t)t->c);
-}
-
-VF_INLINE void forward_chunk(const struct qgm_norm *t, const float *x, const float *residual, float *y, bool stream)
+VF_INLINE void forward_chunk(const struct qgm_norm *t, const float *x, const float *residual, float *y, int where)
 {
     switch (4 * t->swish + 2 * (residual != NULL) + t->relu) {
     case 0:
-        forward_columns(t, x, residual, y, false, false, false, stream);
+        forward_columns(t, x, residual, y, false, false, false, where);
         break;
     case 1:
-        forward_columns(t, x, residual, y, false, false, true, stream);
+        forward_columns(t, x, residual, y, false, false, true, where);
         break;
     case 2:
-        forward_columns(t, x, residual, y, false, true, false, stream);
+        forward_columns(t, x, residual, y, false, true, false, where);
         break;
     case 3:
-        forward_columns(t, x, residual, y, false, true, true, stream);
+        forward_columns(t, x, residual, y, false, true, true, where);
         break;
     case 4:
-        forward_columns(t, x, residual, y, true, false, false, stream);
+        forward_columns(t, x, residual, y, true, false, false, where);
         break;
     case 5:
-        forward_columns(t, x, residual, y, true, false, true, stream);
+        forward_columns(t, x, residual, y, true, false, true, where);
         break;
     case 6:
-        forward_columns(t, x, residual, y, true, true, false, stream);
+        forward_columns(t, x, residual, y, true, true, false, where);
         break;
     case 7:
-        forward_columns(t, x, residual, y, true, true, true, stream);
+        forward_columns(t, x, residual, y, true, true, true, where);
         break;
     }
 }
 
 void QGM_ISA(qgm_norm_forward)(const struct qgm_norm *t, const float *x, const float *residual, float *y)
 {
-    bool stream = streams(t, y);
+    int where = distance_to(t, y);
     for (size_t left = chunks_of(t); left--;) {
         struct qgm_norm part = chunk_of(t, left * CHUNK);
         size_t at = left * CHUNK * (size_t)t->c;
         const float *res = residual ? residual + at : NULL;
-        if (stream)
-            forward_chunk(&part, x + at, res, y + at, true);
-        else
-            forward_chunk(&part, x + at, res, y + at, false);
+        if (where == CLOSE) forward_chunk(&part, x + at, res, y + at, CLOSE);
+        if (where == FAR) forward_chunk(&part, x + at, res, y + at, FAR);
+        if (where == PAST) forward_chunk(&part, x + at, res, y + at, PAST);
     }
-    if (stream) vf_stream_end();
+    if (where == PAST) vf_stream_end();
 }
 
 /* f = x s and f' = s + x s (1 - s), s = sigmoid(x): one exponential for both. */
 VF_INLINE void sums_step(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx, size_t i,
-                         vf mean, int n, bool swish, vf *sum, vf *product)
+                         vf mean, int n, bool swish, int where, vf *sum, vf *product)
 {
-    vf v = vf_get(x + i, n), dz = vf_get(dy + i, n), f;
+    ptrdiff_t next = following(t->c);
+    vf v = get(x, i, n, where, next), dz = get(dy, i, n, where, next), f;
     if (t->relu) {
-        dz = positive(vf_get(y + i, n), dz);
+        dz = positive(get(y, i, n, where, next), dz);
         vf_put(dy + i, dz, n);
     }
     if (swish) {
         vf s = vf_sigmoid(v);
         f = vf_mul(v, s);
-        vf_put(dx + i, vf_mul(dz, vf_fma(f, vf_sub(vf_set1(1), s), s)), n);
+        put(dx, i, vf_mul(dz, vf_fma(f, vf_sub(vf_set1(1), s), s)), n, where, next);
     } else {
         f = vf_sub(v, mean);
     }
@@ -164,7 +195,7 @@ VF_INLINE void sums_step(const struct qgm_norm *t, const float *x, const float *
 }
 
 VF_INLINE void sums_column(const struct qgm_norm *t, int j, const float *x, const float *y, float *dy, float *dx, int n,
-                           bool swish, double *sums)
+                           bool swish, int where, double *sums)
 {
     vf sum[CHAINS], product[CHAINS], mean = vf_get(t->mean + j, n);
     UNROLL
@@ -172,18 +203,19 @@ VF_INLINE void sums_column(const struct qgm_norm *t, int j, const float *x, cons
     size_t r = 0, c = (size_t)t->c, i = (size_t)j;
     for (; r + CHAINS <= t->rows; r += CHAINS, i += CHAINS * c) UNROLL
     for (int k = 0; k < CHAINS; k++)
-        sums_step(t, x, y, dy, dx, i + (size_t)k * c, mean, n, swish, &sum[k], &product[k]);
-    for (int k = 0; r < t->rows; r++, k++, i += c) sums_step(t, x, y, dy, dx, i, mean, n, swish, &sum[k], &product[k]);
+        sums_step(t, x, y, dy, dx, i + (size_t)k * c, mean, n, swish, where, &sum[k], &product[k]);
+    for (int k = 0; r < t->rows; r++, k++, i += c)
+        sums_step(t, x, y, dy, dx, i, mean, n, swish, where, &sum[k], &product[k]);
     add_chains(sum, sums + j, n);
     add_chains(product, sums + t->c + j, n);
 }
 
 VF_INLINE void sums_columns(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx, bool swish,
-                            double *sums)
+                            int where, double *sums)
 {
     int j = 0;
-    for (; j + VF <= t->c; j += VF) sums_column(t, j, x, y, dy, dx, VF, swish, sums);
-    if (j < t->c) sums_column(t, j, x, y, dy, dx, t->c - j, swish, sums);
+    for (; j + VF <= t->c; j += VF) sums_column(t, j, x, y, dy, dx, VF, swish, where, sums);
+    if (j < t->c) sums_column(t, j, x, y, dy, dx, t->c - j, swish, where, sums);
 }
 
 void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx,
@@ -194,37 +226,38 @@ void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const floa
         struct qgm_norm part = chunk_of(t, first);
         size_t at = first * (size_t)t->c;
         const float *out = t->relu ? y + at : NULL;
-        if (t->swish)
-            sums_columns(&part, x + at, out, dy + at, dx + at, true, sums);
-        else
-            sums_columns(&part, x + at, out, dy + at, NULL, false, sums);
+        bool near = distance(t->rows * (size_t)t->c) == CLOSE;
+        if (t->swish && near) sums_columns(&part, x + at, out, dy + at, dx + at, true, CLOSE, sums);
+        if (t->swish && !near) sums_columns(&part, x + at, out, dy + at, dx + at, true, FAR, sums);
+        if (!t->swish && near) sums_columns(&part, x + at, out, dy + at, NULL, false, CLOSE, sums);
+        if (!t->swish && !near) sums_columns(&part, x + at, out, dy + at, NULL, false, FAR, sums);
     }
 }
 
-VF_INLINE void backward(const struct qgm_norm *t, int j, const float *x, const float *g, float *dx, int n, bool stream)
+VF_INLINE void backward(const struct qgm_norm *t, int j, const float *x, const float *g, float *dx, int n, int where)
 {
+    ptrdiff_t next = preceding(t->c);
     vf mean = vf_get(t->mean + j, n), scale = vf_get(t->scale + j, n), slope = vf_get(t->slope + j, n);
     vf offset = vf_get(t->offset + j, n);
     for (size_t i = (size_t)j, end = i + t->rows * (size_t)t->c; i < end; i += (size_t)t->c) {
-        vf d = vf_fma(slope, vf_sub(vf_get(x + i, n), mean), vf_fma(scale, vf_get(g + i, n), offset));
-        if (stream)
-            vf_stream(dx + i, d);
-        else
-            vf_put(dx + i, d, n);
+        vf v = vf_sub(get(x, i, n, where, next), mean);
+        vf d = vf_fma(slope, v, vf_fma(scale, get(g, i, n, where, next), offset));
+        put(dx, i, d, n, where, next);
     }
 }
 
 void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const float *g, float *dx)
 {
-    bool stream = streams(t, dx);
+    int where = distance_to(t, dx);
     for (size_t left = chunks_of(t); left--;) {
         size_t first = left * CHUNK;
         struct qgm_norm part = chunk_of(t, first);
         size_t at = first * (size_t)t->c;
         int j = 0;
-        for (; stream && j < t->c; j += VF) backward(&part, j, x + at, g + at, dx + at, VF, true);
-        for (; j + VF <= t->c; j += VF) backward(&part, j, x + at, g + at, dx + at, VF, false);
-        if (j < t->c) backward(&part, j, x + at, g + at, dx + at, t->c - j, false);
+        for (; where == PAST && j < t->c; j += VF) backward(&part, j, x + at, g + at, dx + at, VF, PAST);
+        for (; where == FAR && j + VF <= t->c; j += VF) backward(&part, j, x + at, g + at, dx + at, VF, FAR);
+        for (; j + VF <= t->c; j += VF) backward(&part, j, x + at, g + at, dx + at, VF, CLOSE);
+        if (j < t->c) backward(&part, j, x + at, g + at, dx + at, t->c - j, CLOSE);
     }
-    if (stream) vf_stream_end();
+    if (where == PAST) vf_stream_end();
 }
