@@ -29,7 +29,7 @@ VF_INLINE void sum_columns(const float *dy, size_t rows, int cols, int wide, int
     for (size_t r = 0; r < rows; r++, dy += cols) {
         UNROLL
         for (int k = 0; k < wide; k++) {
-            __builtin_prefetch(dy + ROWS_AHEAD * (size_t)cols + k * VF);
+            __builtin_prefetch(dy + ROWS_AHEAD * (size_t)cols + k * VF, 0, 2);
             sum[k] = vf_add(sum[k], vf_get(dy + k * VF, n));
         }
     }
