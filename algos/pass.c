@@ -251,8 +251,9 @@ static unsigned touched_rows(const struct qgm_pass *p)
         if (s->op == QGM_OP_NORM) rows |= QGM_STATE(s->arg);
         if (s->op == QGM_OP_MAP) rows |= s->rows ? s->rows : all;
     }
-    if (p->telemetry && p->observe_last)
-        rows |= QGM_X | QGM_G | (p->algo->velocity ? QGM_STATE(p->algo->velocity - 1) : 0);
+    if (p->telemetry && p->observe_last) rows |= QGM_X;
+    if (p->telemetry && p->observe_last && !p->algo->spends_gradient)
+        rows |= QGM_G | (p->algo->velocity ? QGM_STATE(p->algo->velocity - 1) : 0);
     if (p->algo->spends_gradient && rows & QGM_STATE(p->states)) rows |= QGM_G;
     return rows & all;
 }
