@@ -212,7 +212,7 @@ struct wave {
     size_t unit, end;             /* elements that go through all parts at once; of the thread's share */
     size_t at;                    /* of this unit */
     unsigned rows;                /* that the segment touches: touched_rows */
-    size_t lead;                  /* how far ahead to fetch: pieces of clients */
+    size_t lead;                  /* how far ahead to fetch, from half of it to twice: pieces of clients */
     size_t ahead;                 /* pieces of this unit and the next ones that have been fetched */
     size_t calls, due;            /* of look_ahead in a unit; what it has yet to fetch, in pieces / calls */
     struct qgm_sums *sums;        /* telemetry: of each strip of a unit */
@@ -258,8 +258,8 @@ static unsigned touched_rows(const struct qgm_pass *p)
     return rows & all;
 }
 
-/* Of look_ahead in a unit: by run_client, by compression about COMPRESS_CALLS a message, and by telemetry for each few
- * columns. */
+/* Of look_ahead in a unit: by run_client, by the search for the k largest about COMPRESS_CALLS a message, and by
+ * telemetry for each few columns. Where other compressors make fewer, look_ahead catches up when it falls behind. */
 static void count_calls(struct wave *v)
 {
     const struct qgm_pass *p = v->pass;
