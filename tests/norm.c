@@ -180,7 +180,7 @@ static void moments_do_not_cancel(void **state)
 static void large_results_are_those_of_their_parts(void **state)
 {
     (void)state;
-    enum { C = 64, HALF = 65541, COUNT = 2 * HALF * C };
+    enum { C = 64, HALF = 65541, LITTLE = 8000, COUNT = 2 * HALF * C };
     struct qgm_random r = qgm_random(1, QGM_RANDOM_TEST, 53, 0);
     const float *x = check_floats(&r, COUNT), *vector = check_floats(&r, 5 * C);
     float *whole = check_end(COUNT, sizeof *whole), *parts = check_end(COUNT, sizeof *parts);
@@ -200,7 +200,44 @@ static void large_results_are_those_of_their_parts(void **state)
             k->norm_backward(&half, x, x, parts);
             k->norm_backward(&half, x + COUNT / 2, x + COUNT / 2, parts + COUNT / 2);
             check_bits(k->isa, whole, parts, COUNT);
+            memset(parts, 0, COUNT * sizeof *parts);
+            for (size_t row = 0; row < 2 * HALF; row += LITTLE) { /* near at hand: nothing is asked for ahead */
+                struct qgm_norm little = both;
+                size_t at = row * C;
+                little.rows = 2 * HALF - row < LITTLE ? 2 * HALF - row : LITTLE;
+                k->norm_backward(&little, x + at, x + at, parts + at);
+            }
+            check_bits(k->isa, whole, parts, COUNT);
         }
+    }
+    check_free();
+}
+
+/* So many values are asked for ahead of their turn: the sums of a walk as long as that, against plain ones in double.
+ */
+static void far_sums_are_what_they_say(void **state)
+{
+    (void)state;
+    enum { C = 72, ROWS = 14600, COUNT = ROWS * C };
+    struct qgm_random r = qgm_random(1, QGM_RANDOM_TEST, 54, 0);
+    const float *x = check_floats(&r, COUNT), *y = check_floats(&r, COUNT), *slopes = check_floats(&r, COUNT);
+    const float *mean = check_floats(&r, C);
+    float *dy = check_end(COUNT, sizeof *dy);
+    double want[4 * C] = { 0 }, got[4 * C];
+    for (int i = 0; i < COUNT; i++) {
+        int j = i % C;
+        double d = (double)x[i] - (double)x[j], dz = y[i] > 0 ? (double)slopes[i] : 0;
+        want[j] += d, want[C + j] += d * d;
+        want[2 * C + j] += dz, want[3 * C + j] += dz * ((double)x[i] - (double)mean[j]);
+    }
+    struct qgm_norm t = { .rows = ROWS, .c = C, .relu = true, .mean = mean };
+    CHECK_EACH_ISA(k)
+    {
+        memcpy(dy, slopes, COUNT * sizeof *dy);
+        k->norm_moments(x, ROWS, C, got);
+        k->norm_sums(&t, x, y, dy, NULL, got + 2 * C);
+        for (int j = 0; j < 4 * C; j++) assert_true(fabs(got[j] - want[j]) < 1e-6 * ROWS);
+        for (int i = 0; i < COUNT; i++) assert_true(dy[i] == (y[i] > 0 ? slopes[i] : 0));
     }
     check_free();
 }
@@ -211,6 +248,7 @@ int main(void)
         cmocka_unit_test(norms_are_what_they_say_on_every_isa),
         cmocka_unit_test(norms_work_in_place),
         cmocka_unit_test(large_results_are_those_of_their_parts),
+        cmocka_unit_test(far_sums_are_what_they_say),
         cmocka_unit_test(moments_do_not_cancel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
