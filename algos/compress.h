@@ -61,10 +61,11 @@ static inline void compress_pause_(const struct qgm_block *b)
 
 /* ---- The k largest magnitudes ----
  * A threshold that exactly k reach picks them, whichever it is. The first guess is where it would be if magnitudes were
- * distributed as those of normal numbers; interpolating, and halving every third time, finds one after five to eight
- * counts on the usual distributions. Where there is none, or it is hidden, bits of non-negative floats order as the
- * floats do, so that halving an interval of bits ends at the k-th magnitude after at most as many counts as there are
- * bits. NaN counts as large: divergence must show. */
+ * distributed as those of normal numbers. Those that reach a guess, when they are enough, are set aside, and the search
+ * goes on among them alone, a tenth of the block or so: interpolating, and halving every third time, finds a threshold
+ * after three to five more counts on the usual distributions. Where there is none, or it is hidden, bits of
+ * non-negative floats order as the floats do, so that halving an interval of bits ends at the k-th magnitude after at
+ * most as many counts as there are bits. NaN counts as large: divergence must show. */
 
 #ifdef QGM_DOUBLE
 typedef uint64_t compress_bits;
@@ -78,42 +79,57 @@ union compress_pun {
 static inline real compress_real_(compress_bits bits) { return (union compress_pun){ .bits = bits }.value; }
 static inline compress_bits compress_magnitude_(real z) { return (union compress_pun){ .value = z }.bits << 1 >> 1; }
 
-/* How many of len (a multiple of 16) are not below the threshold in magnitude. Four sums: one alone would wait for
- * itself. */
-static inline size_t compress_reach_(const real *z, size_t len, real threshold)
+/* How many of len magnitudes (a multiple of 16) are not below the threshold. */
+static inline size_t compress_reach_(const real *size, size_t len, real threshold)
 {
-    vf t = vf_set1(threshold), one = vf_set1(1), sum[4] = { vf_zero(), vf_zero(), vf_zero(), vf_zero() };
-    size_t k = 0;
-    for (; k + 4 * VF <= len; k += 4 * VF) UNROLL
-    for (int i = 0; i < 4; i++)
-        sum[i] = vf_add(sum[i], vf_select(vf_gt(t, vf_abs(vf_load(z + k + (size_t)i * VF))), vf_zero(), one));
-    for (; k < len; k += VF) sum[0] = vf_add(sum[0], vf_select(vf_gt(t, vf_abs(vf_load(z + k))), vf_zero(), one));
-    return (size_t)vf_sum(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])));
+    vf t = vf_set1(threshold);
+    size_t count = len;
+    for (size_t k = 0; k < len; k += VF) count -= (size_t)vf_count(vf_gt(t, vf_load(size + k)));
+    return count;
 }
 
-/* The largest magnitude, and the sum of all: not finite where there is NaN or infinity. */
+/* Set them aside, zeros up to a multiple of 16 behind them: how many there are. */
+static inline size_t compress_gather_(const real *z, size_t len, real threshold, real *size)
+{
+    vf t = vf_set1(threshold);
+    size_t count = 0;
+    for (size_t k = 0; k < len; k += VF) {
+        vf v = vf_abs(vf_load(z + k));
+        count += (size_t)vf_pack_unless(size + count, v, vf_gt(t, v));
+    }
+    vf_store(size + count, vf_zero());
+    return count;
+}
+
+/* The largest magnitude, and the sum of all: not finite where there is NaN or infinity. Four of each: one alone would
+ * wait for itself. */
 static inline void compress_survey_(const real *z, size_t len, real *most, real *total)
 {
-    vf largest = vf_zero(), sum[2] = { vf_zero(), vf_zero() };
-    for (size_t k = 0; k < len; k += VF) {
-        vf size = vf_abs(vf_load(z + k));
-        largest = vf_max(size, largest);
-        sum[k / VF % 2] = vf_add(sum[k / VF % 2], size);
+    vf largest[4] = { vf_zero(), vf_zero(), vf_zero(), vf_zero() },
+       sum[4] = { vf_zero(), vf_zero(), vf_zero(), vf_zero() };
+    size_t k = 0;
+    for (; k + 4 * VF <= len; k += 4 * VF) UNROLL
+    for (int i = 0; i < 4; i++) {
+        vf size = vf_abs(vf_load(z + k + (size_t)i * VF));
+        largest[i] = vf_max(size, largest[i]);
+        sum[i] = vf_add(sum[i], size);
     }
-    real lane[VF];
-    vf_store(lane, largest);
-    *most = 0;
-    for (int i = 0; i < VF; i++) *most = lane[i] > *most ? lane[i] : *most;
-    *total = vf_sum(vf_add(sum[0], sum[1]));
+    for (; k < len; k += VF) {
+        vf size = vf_abs(vf_load(z + k));
+        largest[0] = vf_max(size, largest[0]);
+        sum[0] = vf_add(sum[0], size);
+    }
+    *most = vf_most(vf_max(vf_max(largest[0], largest[1]), vf_max(largest[2], largest[3])));
+    *total = vf_sum(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])));
 }
 
-/* For the k largest of len normal numbers, the threshold over their mean magnitude, near enough for a first guess: 1.9
- * for a tenth (exactly 2.06), 3.5 (3.23) for a hundredth, 4.9 (4.12) for a thousandth. */
+/* For the k largest of len normal numbers, the threshold over their mean magnitude, near enough for a first guess, and
+ * rather too low: 1.9 for a tenth (exactly 2.06), 3.5 (3.23) for a hundredth, 4.9 (4.12) for a thousandth. */
 static inline real compress_guess_(size_t len, size_t k)
 {
     double folds = 0, part = (double)len / (double)k;
     for (; part > 2; part /= 2) folds++;
-    return (real)(0.35 + 0.47 * (folds + part - 1));
+    return (real)(0.25 + 0.46 * (folds + part - 1));
 }
 
 /* Zero what is below the threshold. */
@@ -126,51 +142,70 @@ static inline void compress_drop_(real *z, size_t len, real threshold)
     }
 }
 
-enum { COMPRESS_GUESSES = 12 };
-/* Where to look next between two thresholds, the lower of which `above` reach, the higher `below`. */
-static inline compress_bits compress_next_(compress_bits low, compress_bits high, size_t above, size_t below, size_t k,
-                                           int round)
+/* Zero what is below `size`, and all of that size but the first so many. */
+static inline void compress_drop_ties_(real *z, size_t len, compress_bits size, size_t ties)
 {
-    real a = compress_real_(low), b = compress_real_(high);
-    real part = round % 3 == 2 ? (real)0.5 : (real)(above - k) / (real)(above - below);
-    compress_bits guess = compress_magnitude_(a + (b - a) * part);
-    return round < COMPRESS_GUESSES && guess > low && guess < high ? guess : low + (high - low) / 2;
-}
-
-static inline void compress_topk_(const struct qgm_block *b, real *z, size_t k)
-{
-    size_t len = b->len;
-    real most, total;
-    compress_survey_(z, len, &most, &total);
-    /* At least k reach `low`, fewer than k reach `high`; if not, there is nothing to choose among NaN and infinities.
-     */
-    compress_bits low = 0, high = compress_magnitude_(most) + 1;
-    size_t above = len, below = total - total == 0 ? 0 : compress_reach_(z, len, compress_real_(high));
-    if (below >= k) return;
-    compress_bits middle = compress_magnitude_(total / (real)b->used * compress_guess_(len, k));
-    if (middle <= low || middle >= high) middle = low + (high - low) / 2;
-    for (int round = 0; high - low > 1; round++) {
-        size_t count = compress_reach_(z, len, compress_real_(middle));
-        compress_pause_(b);
-        if (count == k) {
-            compress_drop_(z, len, compress_real_(middle));
-            return;
-        }
-        if (count > k)
-            low = middle, above = count;
-        else
-            high = middle, below = count;
-        middle = compress_next_(low, high, above, below, k, round);
-    }
-    size_t ties = k - below; /* at the k-th magnitude: the lower indices stay */
     for (size_t i = 0; i < len; i++) {
-        compress_bits size = compress_magnitude_(z[i]);
-        if (size > low) continue;
-        if (size == low && ties)
+        compress_bits mine = compress_magnitude_(z[i]);
+        if (mine > size) continue;
+        if (mine == size && ties)
             ties--;
         else
             z[i] = 0;
     }
+}
+
+/* Bits of two thresholds, the lower of which `above` reach, at least k, and the higher `below`, fewer than k; and the
+ * last one that was tried, with how many reach it. */
+struct compress_search {
+    compress_bits low, high;
+    size_t above, below;
+    real last;
+    size_t reached;
+};
+
+/* Where to look next, having tried `middle`, which `count` reach. On the line through the last two that were tried, if
+ * it leads between the two nearest; after the first try so much higher as costs a few of many normal numbers. At last,
+ * and every fourth time, in the middle. */
+enum { COMPRESS_GUESSES = 16 };
+static inline compress_bits compress_next_(struct compress_search *at, real middle, size_t count, size_t k, int round)
+{
+    real step = (real)count - (real)k, fallen = (real)at->reached - (real)count;
+    step *= round ? (middle - at->last) / fallen : middle * (real)0.57 / (real)(count + k);
+    at->last = middle, at->reached = count;
+    compress_bits guess = middle + step > 0 ? compress_magnitude_(middle + step) : 0;
+    bool lost = round % 4 == 3 || round >= COMPRESS_GUESSES || !(guess > at->low && guess < at->high);
+    return lost ? at->low + (at->high - at->low) / 2 : guess;
+}
+
+static inline void compress_topk_(const struct qgm_block *b, real *z, size_t k)
+{
+    size_t len = b->len, few = 0; /* few: of size, a multiple of 16; 0: none is set aside yet */
+    real most, total, size[QGM_BLOCK + VF];
+    compress_survey_(z, len, &most, &total);
+    compress_pause_(b);
+    struct compress_search at = { 0, compress_magnitude_(most) + 1, len, 0, 0, 0 };
+    /* NaN and infinities among them: where more than k reach `high`, there is nothing to choose. */
+    if (total - total != 0 && (at.below = compress_gather_(z, len, compress_real_(at.high), size)) >= k) return;
+    compress_bits middle = compress_magnitude_(total / (real)b->used * compress_guess_(len, k));
+    if (middle <= at.low || middle >= at.high) middle = at.low + (at.high - at.low) / 2;
+    for (int round = 0; at.high - at.low > 1; round++) {
+        real threshold = compress_real_(middle);
+        bool all = few == 0;
+        size_t count = all ? compress_gather_(z, len, threshold, size) : compress_reach_(size, few, threshold);
+        compress_pause_(b);
+        if (count == k) {
+            compress_drop_(z, len, threshold);
+            return;
+        }
+        if (count > k)
+            at.low = middle, at.above = count;
+        else
+            at.high = middle, at.below = count;
+        if (all && count > k) few = (count + VF - 1) / VF * VF;
+        middle = compress_next_(&at, threshold, count, k, round);
+    }
+    compress_drop_ties_(z, len, at.low, k - at.below);
 }
 
 /* k of len coordinates, every choice as likely (Floyd's algorithm): a draw for each that is kept. */

@@ -212,16 +212,17 @@ struct wave {
     size_t unit, end;             /* elements that go through all parts at once; of the thread's share */
     size_t at;                    /* of this unit */
     unsigned rows;                /* that the segment touches: touched_rows */
+    size_t pieces;                /* of a client's rows in a unit */
     size_t lead;                  /* how far ahead to fetch, from half of it to twice: pieces of clients */
     size_t ahead;                 /* pieces of this unit and the next ones that have been fetched */
     size_t calls, due;            /* of look_ahead in a unit; what it has yet to fetch, in pieces / calls */
     struct qgm_sums *sums;        /* telemetry: of each strip of a unit */
 };
 
-/* The nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. PIECES: what is to
- * be read next is asked for in so many parts of a client's rows, each a few dozen lines, between the maps and the
- * mixing: a core waits with its work when it has asked for more lines at once than it can keep account of. */
-enum { NEAR = 512 << 10, PIECES = 4, COMPRESS_CALLS = 6 };
+/* The nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. PIECE: what is to
+ * be read next is asked for in pieces of so many elements of a client's rows, each a few dozen lines, between the maps
+ * and the mixing: a core waits with its work when it has asked for more lines at once than it can keep account of. */
+enum { NEAR = 512 << 10, PIECE = 128, COMPRESS_CALLS = 7 };
 
 /* As much of each row at a time as leaves what is between the first part and the last in the nearest caches: memory
  * likes long pieces of a row, overlap with the maps short ones. Where short pieces would not stay in the caches either,
@@ -240,7 +241,8 @@ static void choose_unit(struct wave *v)
     v->lead = NEAR / (rows * sizeof(real) * v->unit);
     if (v->lead < 2) v->lead = 2;
     if (v->lead > (size_t)v->clients) v->lead = (size_t)v->clients;
-    v->lead *= PIECES;
+    v->pieces = v->unit < 4 * PIECE ? 4 : v->unit / PIECE;
+    v->lead *= v->pieces;
 }
 
 /* Rows that the segment's maps touch, as in struct qgm_stage, and those that telemetry reads. */
@@ -306,8 +308,8 @@ VF_INLINE void fetch_row(const real *from, size_t len)
 VF_INLINE void fetch(const struct wave *v)
 {
     const struct qgm_pass *p = v->pass;
-    size_t piece = v->unit / PIECES, at = v->at + v->ahead % PIECES * piece;
-    int local = (int)(v->ahead / PIECES);
+    size_t piece = v->unit / v->pieces, at = v->at + v->ahead % v->pieces * piece;
+    int local = (int)(v->ahead / v->pieces);
     for (; local >= v->clients; local -= v->clients) at += v->unit;
     if (at >= v->end) return;
     size_t len = least(v->end - at, piece);
@@ -323,9 +325,9 @@ VF_INLINE void fetch(const struct wave *v)
 static void look_ahead(struct wave *v)
 {
     if (!v) return;
-    size_t now = ((size_t)v->done[0] + (v->done[0] < v->clients)) * PIECES;
+    size_t now = ((size_t)v->done[0] + (v->done[0] < v->clients)) * v->pieces;
     if (v->ahead < now) v->ahead = now;
-    v->due += (size_t)v->clients * PIECES;
+    v->due += (size_t)v->clients * v->pieces;
     bool behind = v->ahead - now < v->lead / 2;
     for (; v->due >= v->calls || behind; behind = false) {
         v->due = v->due < v->calls ? 0 : v->due - v->calls;
@@ -392,7 +394,7 @@ static void run_unit(struct wave *v)
         v->done[q]++;
         if (q == v->parts - 1) watch_last(v);
     }
-    size_t whole = (size_t)v->clients * PIECES;
+    size_t whole = (size_t)v->clients * v->pieces;
     v->ahead = v->ahead > whole ? v->ahead - whole : 0;
 }
 

@@ -72,6 +72,31 @@ VF_INLINE vf vf_select(vm m, vf a, vf b)
 {
     return (vf){ _mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi) };
 }
+VF_INLINE int vf_count(vm m)
+{
+    return _mm_popcnt_u32((unsigned)(_mm256_movemask_ps(m.lo) << 8 | _mm256_movemask_ps(m.hi)));
+}
+/* Which lanes are set in each byte, the lowest first, a byte each. */
+#define VF_LANE_(m, i) (uint64_t)((m) >> (i)&1) * (i) << 8 * __builtin_popcount((m) & ((1 << (i)) - 1))
+#define VF_LANES_(m)                                                                                                   \
+    (VF_LANE_(m, 1) | VF_LANE_(m, 2) | VF_LANE_(m, 3) | VF_LANE_(m, 4) | VF_LANE_(m, 5) | VF_LANE_(m, 6) |             \
+     VF_LANE_(m, 7))
+#define VF_LANES4_(m)  VF_LANES_(m), VF_LANES_((m) + 1), VF_LANES_((m) + 2), VF_LANES_((m) + 3)
+#define VF_LANES16_(m) VF_LANES4_(m), VF_LANES4_((m) + 4), VF_LANES4_((m) + 8), VF_LANES4_((m) + 12)
+#define VF_LANES64_(m) VF_LANES16_(m), VF_LANES16_((m) + 16), VF_LANES16_((m) + 32), VF_LANES16_((m) + 48)
+static const uint64_t vf_lanes_[256]
+    __attribute__((unused)) = { VF_LANES64_(0), VF_LANES64_(64), VF_LANES64_(128), VF_LANES64_(192) };
+VF_INLINE int vf_pack_(float *p, __m256 a, int m)
+{
+    __m256i lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(vf_lanes_ + m)));
+    _mm256_storeu_ps(p, _mm256_permutevar8x32_ps(a, lanes));
+    return _mm_popcnt_u32((unsigned)m);
+}
+VF_INLINE int vf_pack_unless(float *p, vf a, vm m)
+{
+    int n = vf_pack_(p, a.lo, _mm256_movemask_ps(m.lo) ^ 255);
+    return n + vf_pack_(p + n, a.hi, _mm256_movemask_ps(m.hi) ^ 255);
+}
 VF_INLINE vf vf_round(vf a)
 {
     return (vf){ _mm256_round_ps(a.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),

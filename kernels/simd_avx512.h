@@ -25,6 +25,13 @@ VF_INLINE vf vf_neg(vf a) { return _mm512_xor_ps(_mm512_set1_ps(-0.0f), a); }
 VF_INLINE vm vf_gt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 VF_INLINE vm vf_ge(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
 VF_INLINE vf vf_select(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
+VF_INLINE int vf_count(vm m) { return _mm_popcnt_u32(m); }
+VF_INLINE int vf_pack_unless(float *p, vf a, vm m)
+{
+    __mmask16 kept = _knot_mask16(m);
+    _mm512_storeu_ps(p, _mm512_maskz_compress_ps(kept, a)); /* compressing into memory takes far longer on Zen 4 */
+    return vf_count(kept);
+}
 VF_INLINE vf vf_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 VF_INLINE float vf_sum(vf a)

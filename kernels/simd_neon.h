@@ -49,6 +49,45 @@ VF_INLINE vf vf_neg(vf a) { VF_EACH_(vf, vnegq_f32(a.v[i])); }
 VF_INLINE vm vf_gt(vf a, vf b) { VF_EACH_(vm, vcgtq_f32(a.v[i], b.v[i])); }
 VF_INLINE vm vf_ge(vf a, vf b) { VF_EACH_(vm, vcgeq_f32(a.v[i], b.v[i])); }
 VF_INLINE vf vf_select(vm m, vf a, vf b) { VF_EACH_(vf, vbslq_f32(m.v[i], a.v[i], b.v[i])); }
+VF_INLINE int vf_count(vm m)
+{
+    uint32x4_t ones = vaddq_u32(vaddq_u32(m.v[0], m.v[1]), vaddq_u32(m.v[2], m.v[3])); /* each set lane adds -1 */
+    return -vaddvq_s32(vreinterpretq_s32_u32(ones));
+}
+VF_INLINE int vf_pack_unless(float *p, vf a, vm m)
+{
+    static const uint8_t places[16][16] = {
+    /* which of four floats are kept */
+#define VF_FLOAT_(i) 4 * (i), 4 * (i) + 1, 4 * (i) + 2, 4 * (i) + 3
+        { 0 },
+        { VF_FLOAT_(0) },
+        { VF_FLOAT_(1) },
+        { VF_FLOAT_(0), VF_FLOAT_(1) },
+        { VF_FLOAT_(2) },
+        { VF_FLOAT_(0), VF_FLOAT_(2) },
+        { VF_FLOAT_(1), VF_FLOAT_(2) },
+        { VF_FLOAT_(0), VF_FLOAT_(1), VF_FLOAT_(2) },
+        { VF_FLOAT_(3) },
+        { VF_FLOAT_(0), VF_FLOAT_(3) },
+        { VF_FLOAT_(1), VF_FLOAT_(3) },
+        { VF_FLOAT_(0), VF_FLOAT_(1), VF_FLOAT_(3) },
+        { VF_FLOAT_(2), VF_FLOAT_(3) },
+        { VF_FLOAT_(0), VF_FLOAT_(2), VF_FLOAT_(3) },
+        { VF_FLOAT_(1), VF_FLOAT_(2), VF_FLOAT_(3) },
+        { VF_FLOAT_(0), VF_FLOAT_(1), VF_FLOAT_(2), VF_FLOAT_(3) },
+#undef VF_FLOAT_
+    };
+    static const uint8_t counts[16] = { 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4 };
+    static const uint32_t bits[4] = { 1, 2, 4, 8 };
+    int n = 0;
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        uint32_t kept = vaddvq_u32(vbicq_u32(vld1q_u32(bits), m.v[i]));
+        vst1q_u8((uint8_t *)(p + n), vqtbl1q_u8(vreinterpretq_u8_f32(a.v[i]), vld1q_u8(places[kept])));
+        n += counts[kept];
+    }
+    return n;
+}
 VF_INLINE vf vf_round(vf a) { VF_EACH_(vf, vrndnq_f32(a.v[i])); }
 
 VF_INLINE float vf_sum(vf a)

@@ -57,6 +57,18 @@ VF_LANES vf vf_neg(vf a) { VF_EACH_(vf, -a.v[i]); }
 VF_LANES vm vf_gt(vf a, vf b) { VF_EACH_(vm, a.v[i] > b.v[i]); }
 VF_LANES vm vf_ge(vf a, vf b) { VF_EACH_(vm, a.v[i] >= b.v[i]); }
 VF_LANES vf vf_select(vm m, vf a, vf b) { VF_EACH_(vf, m.v[i] ? a.v[i] : b.v[i]); }
+VF_LANES int vf_count(vm m)
+{
+    int n = 0;
+    for (int i = 0; i < VF; i++) n += m.v[i];
+    return n;
+}
+VF_LANES int vf_pack_unless(real *p, vf a, vm m)
+{
+    int n = 0;
+    for (int i = 0; i < VF; i++) p[n] = a.v[i], n += !m.v[i];
+    return n;
+}
 VF_LANES vf vf_round(vf a) { VF_EACH_(vf, VF_RINT_(a.v[i])); }
 
 VF_LANES real vf_sum(vf a)
