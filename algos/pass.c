@@ -2,6 +2,7 @@
  * new state, all of it while a block's messages sit in L1 and L2. Compiled once per ISA, and in double.
  * SPDX-License-Identifier: MIT */
 #include "pass.h"
+#include "ahead.h"
 #include "block.h"
 #include "mix.h"
 #include "observe.h"
@@ -18,15 +19,9 @@ struct place {
     int thread, flight, buffer; /* buffer: where this part's messages go; the other one holds what arrived */
     size_t at, in_panel, len;   /* index in the vector and in the panel, elements */
     uint64_t since;             /* time of the last stamp */
-    struct wave *wave;          /* whose rows to fetch meanwhile; NULL: nobody's */
+    struct ahead *ahead;        /* what to fetch meanwhile; NULL: nothing */
 };
-static void look_ahead(struct wave *v);
-static void fetch_meanwhile(void *wave);
-
-static real *row_of(const struct qgm_pass *p, int local, int row) /* row: 0 x, 1 g, 2... states */
-{
-    return (real *)p->x + (size_t)local * p->client + (size_t)row * p->stride;
-}
+static void fetch_meanwhile(void *ahead) { ahead_look(ahead); }
 
 /* The processor's counter. */
 static uint64_t ticks(void)
@@ -135,7 +130,7 @@ static void run_client(struct place *w, int local)
     for (int m = 0; m < p->algo->messages; m++)
         b.out[m] = (real *)ex->op->panels(p->exchange, w->thread, w->flight, w->buffer, m)[b.client] + w->in_panel;
     b.norm = p->norm[local];
-    if (w->wave) b.meanwhile = fetch_meanwhile, b.user = w->wave;
+    if (w->ahead) b.meanwhile = fetch_meanwhile, b.user = w->ahead;
     if (p->mass) {
         b.mass = p->mass[b.client];
         b.mass_next = p->mass_next[b.client];
@@ -144,11 +139,11 @@ static void run_client(struct place *w, int local)
         b.own = p->own[local];
         b.share = 1.0 / ex->clients;
     }
-    look_ahead(w->wave);
+    ahead_look(w->ahead);
     if (w->before) {
-        look_ahead(w->wave);
+        ahead_look(w->ahead);
         receive(w, local, b.client, &b);
-        look_ahead(w->wave);
+        ahead_look(w->ahead);
         spent(w, QGM_PHASE_MIX);
     }
     if (p->down && p->down[b.client]) return;
@@ -160,7 +155,7 @@ static void run_client(struct place *w, int local)
                 square(b.state[s->arg], w->len);
     if (w->relays) relay_publish(p, local, b.out[0], w->at, w->len);
     if (w->sends_late) send_late(w, local, b.client, b.out);
-    look_ahead(w->wave);
+    ahead_look(w->ahead);
     spent(w, w->before ? QGM_PHASE_POST : QGM_PHASE_PRE);
 }
 
@@ -209,67 +204,23 @@ struct wave {
     struct place part[QGM_MAX_STAGES + 1];
     int parts, clients;
     int done[QGM_MAX_STAGES + 1]; /* clients that are through, by part */
-    size_t unit, end;             /* elements that go through all parts at once; of the thread's share */
-    size_t at;                    /* of this unit */
-    unsigned rows;                /* that the segment touches: touched_rows */
-    size_t pieces;                /* of a client's rows in a unit */
-    size_t lead;                  /* how far ahead to fetch, from half of it to twice: pieces of clients */
-    size_t ahead;                 /* pieces of this unit and the next ones that have been fetched */
-    size_t calls, due;            /* of look_ahead in a unit; what it has yet to fetch, in pieces / calls */
-    struct qgm_sums *sums;        /* telemetry: of each strip of a unit */
+    struct ahead ahead;
+    struct qgm_sums *sums; /* telemetry: of each strip of a unit */
 };
-
-/* The nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. PIECE: what is to
- * be read next is asked for in pieces of so many elements of a client's rows, each a few dozen lines, between the maps
- * and the mixing: a core waits with its work when it has asked for more lines at once than it can keep account of. */
-enum { NEAR = 512 << 10, PIECE = 128, COMPRESS_CALLS = 7 };
 
 /* As much of each row at a time as leaves what is between the first part and the last in the nearest caches: memory
  * likes long pieces of a row, overlap with the maps short ones. Where short pieces would not stay in the caches either,
  * long ones are worth more than what a cache further away would keep. Where results depend on blocks it is a block:
  * sums of NORM, compression. */
-static void choose_unit(struct wave *v)
+static size_t unit_of(const struct wave *v)
 {
     const struct qgm_pass *p = v->pass;
     bool sums = p->stage[p->stages - 1].op == QGM_OP_NORM;
-    size_t rows = 0, span = p->ordered ? 1 : (size_t)v->clients;
-    for (unsigned left = v->rows; left; left &= left - 1) rows++;
+    size_t unit = QGM_BLOCK / 2, span = p->ordered ? 1 : (size_t)v->clients;
     for (int q = 1; p->ordered && q < v->parts; q++) span += (size_t)p->order[q - 1].span;
-    size_t each = span * (rows + (size_t)p->algo->messages * (size_t)(v->parts - 1)) * sizeof(real);
-    for (v->unit = QGM_BLOCK / 2; v->unit > QGM_BLOCK / 4 && each * v->unit > NEAR; v->unit /= 2) continue;
-    if (sums || p->algo->fraction || each * v->unit > 4 * NEAR) v->unit = QGM_BLOCK;
-    v->lead = NEAR / (rows * sizeof(real) * v->unit);
-    if (v->lead < 2) v->lead = 2;
-    if (v->lead > (size_t)v->clients) v->lead = (size_t)v->clients;
-    v->pieces = v->unit < 4 * PIECE ? 4 : v->unit / PIECE;
-    v->lead *= v->pieces;
-}
-
-/* Rows that the segment's maps touch, as in struct qgm_stage, and those that telemetry reads. */
-static unsigned touched_rows(const struct qgm_pass *p)
-{
-    unsigned all = QGM_STATE(p->states) - 1, rows = 0;
-    for (const struct qgm_stage *s = p->stage; s < p->stage + p->stages; s++) {
-        if (s->op == QGM_OP_NORM) rows |= QGM_STATE(s->arg);
-        if (s->op == QGM_OP_MAP) rows |= s->rows ? s->rows : all;
-    }
-    if (p->telemetry && p->observe_last) rows |= QGM_X;
-    if (p->telemetry && p->observe_last && !p->algo->spends_gradient)
-        rows |= QGM_G | (p->algo->velocity ? QGM_STATE(p->algo->velocity - 1) : 0);
-    if (p->algo->spends_gradient && rows & QGM_STATE(p->states)) rows |= QGM_G;
-    return rows & all;
-}
-
-/* Of look_ahead in a unit: by run_client, by the search for the k largest about COMPRESS_CALLS a message, and by
- * telemetry for each few columns. Where other compressors make fewer, look_ahead catches up when it falls behind. */
-static void count_calls(struct wave *v)
-{
-    const struct qgm_pass *p = v->pass;
-    size_t columns = v->unit / (4 * VF) * (((size_t)v->clients + QGM_WATCHED - 1) / QGM_WATCHED);
-    v->calls = (size_t)v->clients * (2 + 4 * (size_t)(v->parts - 1));
-    if (p->algo->fraction) v->calls += (size_t)v->clients * (size_t)p->algo->messages * COMPRESS_CALLS;
-    if (p->telemetry && p->observe_first) v->calls += columns;
-    if (p->telemetry && p->observe_last) v->calls += p->algo->spends_gradient ? columns : 2 * columns;
+    size_t each = span * (v->ahead.rows + (size_t)p->algo->messages * (size_t)(v->parts - 1)) * sizeof(real);
+    for (; unit > QGM_BLOCK / 4 && each * unit > NEAR; unit /= 2) continue;
+    return sums || p->algo->fraction || each * unit > 4 * NEAR ? QGM_BLOCK : unit;
 }
 
 static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread)
@@ -282,9 +233,10 @@ static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread)
         next_part(&w, travels(&w));
     }
     v->part[v->parts++] = w;
-    v->rows = touched_rows(p);
-    choose_unit(v);
-    count_calls(v);
+    v->ahead = (struct ahead){ .pass = p, .clients = v->clients };
+    ahead_rows(&v->ahead);
+    v->ahead.unit = unit_of(v);
+    ahead_plan(&v->ahead, v->parts);
 }
 
 /* Whose turn it is in a part, and how many clients must be through the part before. */
@@ -298,61 +250,21 @@ static bool ready(const struct wave *v, int q)
     return q == 0 || v->done[q - 1] >= (v->pass->ordered ? v->pass->order[q - 1].ready[v->done[q]] : v->clients);
 }
 
-/* Forced inline: GCC drops calls of a function that does nothing else. */
-VF_INLINE void fetch_row(const real *from, size_t len)
-{
-    for (size_t k = 0; k < len * sizeof(real); k += QGM_ALIGN)
-        __builtin_prefetch((const char *)from + k, 0, QGM_SECOND_LEVEL);
-}
-
-VF_INLINE void fetch(const struct wave *v)
-{
-    const struct qgm_pass *p = v->pass;
-    size_t piece = v->unit / v->pieces, at = v->at + v->ahead % v->pieces * piece;
-    int local = (int)(v->ahead / v->pieces);
-    for (; local >= v->clients; local -= v->clients) at += v->unit;
-    if (at >= v->end) return;
-    size_t len = least(v->end - at, piece);
-    for (int row = 0; row < 2 + p->states; row++)
-        if (v->rows >> row & 1) fetch_row(row_of(p, local, row) + at, len);
-    for (size_t link = 0; p->edges && link < relay_links(p, local); link++)
-        for (int sent = 0; sent < 2; sent++) fetch_row(relay_row(p, local, link, sent) + at, len);
-}
-
-/* What is due of the clients after those whose first part has begun: in a unit as many pieces as it has, spread evenly
- * over all that it does, telemetry included. A core that asks for more at once waits for it there and then, and while
- * it does what asks for nothing the memory waits for it. */
-static void look_ahead(struct wave *v)
-{
-    if (!v) return;
-    size_t now = ((size_t)v->done[0] + (v->done[0] < v->clients)) * v->pieces;
-    if (v->ahead < now) v->ahead = now;
-    v->due += (size_t)v->clients * v->pieces;
-    bool behind = v->ahead - now < v->lead / 2;
-    for (; v->due >= v->calls || behind; behind = false) {
-        v->due = v->due < v->calls ? 0 : v->due - v->calls;
-        if (v->ahead - now >= 2 * v->lead) continue;
-        fetch(v);
-        v->ahead++;
-    }
-}
-
-static void fetch_meanwhile(void *wave) { look_ahead(wave); }
-
 /* Telemetry of the clients at places from ... to - 1, whose rows are at hand. */
 static void watch(struct wave *v, int from, int to, bool params, bool gradients)
 {
     const struct qgm_pass *p = v->pass;
     struct qgm_view view = { .step = p->client, .clients = v->clients, .order = params ? p->finish : NULL };
-    view.meanwhile = fetch_meanwhile, view.user = v;
-    for (size_t at = v->at, end = least(v->end, v->at + v->unit); at < end; at += QGM_STRIP) {
+    view.meanwhile = fetch_meanwhile, view.user = &v->ahead;
+    const size_t from_at = v->ahead.at, end = least(v->ahead.end, from_at + v->ahead.unit);
+    for (size_t at = from_at; at < end; at += QGM_STRIP) {
         double *out = p->telemetry + at / QGM_BLOCK * 2 * QGM_SPREADS;
         if (params) view.x = row_of(p, 0, 0) + at;
         if (gradients) view.g = row_of(p, 0, 1) + at;
         if (gradients && p->algo->velocity) view.v = row_of(p, 0, 1 + p->algo->velocity) + at;
         if (from == 0 && at % QGM_BLOCK == 0) QGM_ISA(qgm_pass_observe_clear)(&view, out);
         QGM_ISA(qgm_pass_observe_some)
-        (&view, &v->sums[(at - v->at) / QGM_STRIP], from, to, least(end - at, QGM_STRIP), out);
+        (&view, &v->sums[(at - from_at) / QGM_STRIP], from, to, least(end - at, QGM_STRIP), out);
     }
 }
 
@@ -376,11 +288,13 @@ static void watch_last(struct wave *v)
 
 static void run_unit(struct wave *v)
 {
+    struct ahead *a = &v->ahead;
+    a->begun = 1;
     for (int q = 0; q < v->parts; q++) {
         v->done[q] = 0;
-        v->part[q].wave = v;
-        v->part[q].at = v->at;
-        v->part[q].len = least(v->end - v->at, v->unit);
+        v->part[q].ahead = a;
+        v->part[q].at = a->at;
+        v->part[q].len = least(a->end - a->at, a->unit);
     }
     while (true) {
         int q = v->parts - 1;
@@ -392,10 +306,10 @@ static void run_unit(struct wave *v)
         if (q == 0) watch_first(v);
         run_client(w, whose(v, q));
         v->done[q]++;
+        a->begun = v->done[0] + (v->done[0] < v->clients);
         if (q == v->parts - 1) watch_last(v);
     }
-    size_t whole = (size_t)v->clients * v->pieces;
-    v->ahead = v->ahead > whole ? v->ahead - whole : 0;
+    ahead_next_unit(a);
 }
 
 static void run_here(const struct qgm_pass *p, int thread, size_t begin, size_t end)
@@ -403,9 +317,9 @@ static void run_here(const struct qgm_pass *p, int thread, size_t begin, size_t 
     struct wave v;
     struct qgm_sums sums[QGM_BLOCK / QGM_STRIP];
     plan_wave(&v, p, thread);
-    v.end = end;
+    v.ahead.end = end;
     v.sums = sums;
-    for (v.at = begin; v.at < end; v.at += v.unit) run_unit(&v);
+    for (v.ahead.at = begin; v.ahead.at < end; v.ahead.at += v.ahead.unit) run_unit(&v);
 }
 
 /* ---- Clients elsewhere too: panel by panel ---- */

@@ -1,0 +1,126 @@
+/* What a pass is to read next, asked of the memory while it computes: the rows of the clients whose turn comes, piece
+ * by piece. For files compiled per ISA. SPDX-License-Identifier: MIT */
+#ifndef QGM_AHEAD_H
+#define QGM_AHEAD_H
+#include "block.h"
+#include "observe.h"
+#include "pass.h"
+#include "relay.h"
+
+/* The nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. PIECE: elements of a
+ * row that are asked for at a time: memory likes long pieces, and a core waits with its work when it has asked for more
+ * lines at once than it can keep account of, a dozen or two. */
+enum { NEAR = 512 << 10, PIECE = 128, COMPRESS_CALLS = 7 };
+
+struct ahead {
+    const struct qgm_pass *pass;
+    int clients, begun;          /* clients whose first part has begun, or is the next to */
+    size_t unit, at, end;        /* elements of each client's turn; where this unit begins; end of the thread's share */
+    int row[2 + QGM_MAX_STATES]; /* that the segment touches */
+    unsigned rows;               /* how many they are */
+    size_t piece;                /* elements */
+    unsigned each;               /* pieces of a client's rows in a unit */
+    size_t lead;                 /* how far ahead, from half of it to twice: pieces */
+    size_t asked;                /* pieces of this unit and the next ones that have been asked for */
+    size_t calls, due;           /* of ahead_look in a unit; what is to be asked for, in pieces / calls */
+};
+
+static inline real *row_of(const struct qgm_pass *p, int local, int row) /* row: 0 x, 1 g, 2... states */
+{
+    return (real *)p->x + (size_t)local * p->client + (size_t)row * p->stride;
+}
+
+/* Rows that the segment's maps touch, as in struct qgm_stage, and those that telemetry reads. */
+static inline unsigned ahead_touched_(const struct qgm_pass *p)
+{
+    unsigned all = QGM_STATE(p->states) - 1, rows = 0;
+    for (const struct qgm_stage *s = p->stage; s < p->stage + p->stages; s++) {
+        if (s->op == QGM_OP_NORM) rows |= QGM_STATE(s->arg);
+        if (s->op == QGM_OP_MAP) rows |= s->rows ? s->rows : all;
+    }
+    if (p->telemetry && p->observe_last) rows |= QGM_X;
+    if (p->telemetry && p->observe_last && !p->algo->spends_gradient)
+        rows |= QGM_G | (p->algo->velocity ? QGM_STATE(p->algo->velocity - 1) : 0);
+    if (p->algo->spends_gradient && rows & QGM_STATE(p->states)) rows |= QGM_G;
+    return rows & all;
+}
+
+static inline void ahead_rows(struct ahead *a)
+{
+    unsigned touched = ahead_touched_(a->pass);
+    for (int row = 0; row < 2 + QGM_MAX_STATES; row++)
+        if (touched >> row & 1) a->row[a->rows++] = row;
+}
+
+/* Calls in a unit: by run_client, by the search for the k largest about COMPRESS_CALLS a message, and by telemetry for
+ * each few columns. Where other compressors make fewer, ahead_look catches up when it falls behind. */
+static inline size_t ahead_calls_(const struct ahead *a, int parts)
+{
+    const struct qgm_pass *p = a->pass;
+    size_t columns = a->unit / (4 * VF) * (((size_t)a->clients + QGM_WATCHED - 1) / QGM_WATCHED);
+    size_t calls = (size_t)a->clients * (2 + 4 * (size_t)(parts - 1));
+    if (p->algo->fraction) calls += (size_t)a->clients * (size_t)p->algo->messages * COMPRESS_CALLS;
+    if (p->telemetry && p->observe_first) calls += columns;
+    if (p->telemetry && p->observe_last) calls += p->algo->spends_gradient ? columns : 2 * columns;
+    return calls;
+}
+
+/* Once the unit and the rows are known. */
+static inline void ahead_plan(struct ahead *a, int parts)
+{
+    size_t clients = NEAR / (a->rows * sizeof(real) * a->unit);
+    if (clients < 2) clients = 2;
+    if (clients > (size_t)a->clients) clients = (size_t)a->clients;
+    a->piece = a->unit < 4 * PIECE ? a->unit / 4 : PIECE;
+    a->each = (unsigned)(a->unit / a->piece) * a->rows;
+    a->lead = clients * a->each;
+    a->calls = ahead_calls_(a, parts);
+}
+
+/* Forced inline: GCC drops calls of a function that does nothing else. */
+VF_INLINE void ahead_row_(const real *from, size_t len)
+{
+    for (size_t k = 0; k < len * sizeof(real); k += QGM_ALIGN)
+        __builtin_prefetch((const char *)from + k, 0, QGM_SECOND_LEVEL);
+}
+
+VF_INLINE void ahead_ask_(const struct ahead *a)
+{
+    const struct qgm_pass *p = a->pass;
+    unsigned client = (unsigned)a->asked / a->each, rest = (unsigned)a->asked % a->each, row = rest % a->rows;
+    size_t at = a->at + rest / a->rows * a->piece;
+    for (; client >= (unsigned)a->clients; client -= (unsigned)a->clients) at += a->unit;
+    if (at >= a->end) return;
+    int local = (int)client;
+    size_t len = a->end - at < a->piece ? a->end - at : a->piece;
+    ahead_row_(row_of(p, local, a->row[row]) + at, len);
+    for (size_t link = 0; p->edges && row == 0 && link < relay_links(p, local); link++)
+        for (int sent = 0; sent < 2; sent++) ahead_row_(relay_row(p, local, link, sent) + at, len);
+}
+
+/* What is due of the clients after those whose first part has begun: in a unit as many pieces as it has, spread evenly
+ * over all that it does, telemetry included. A core that asks for more at once waits for it there and then, and while
+ * it does what asks for nothing the memory waits for it. NULL: nothing is to be asked for. */
+__attribute__((unused)) static void ahead_look(struct ahead *a)
+{
+    if (!a) return;
+    size_t now = (size_t)a->begun * a->each;
+    if (a->asked < now) a->asked = now;
+    a->due += (size_t)a->clients * a->each;
+    bool behind = a->asked - now < a->lead / 2;
+    for (; a->due >= a->calls || behind; behind = false) {
+        a->due = a->due < a->calls ? 0 : a->due - a->calls;
+        if (a->asked - now >= 2 * a->lead) continue;
+        ahead_ask_(a);
+        a->asked++;
+    }
+}
+
+/* The unit is done. */
+static inline void ahead_next_unit(struct ahead *a)
+{
+    size_t whole = (size_t)a->clients * a->each;
+    a->asked = a->asked > whole ? a->asked - whole : 0;
+}
+
+#endif
