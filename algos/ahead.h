@@ -10,7 +10,7 @@
 /* The nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. PIECE: elements of a
  * row that are asked for at a time: memory likes long pieces, and a core waits with its work when it has asked for more
  * lines at once than it can keep account of, a dozen or two. */
-enum { NEAR = 512 << 10, PIECE = 128, COMPRESS_CALLS = 7 };
+enum { NEAR = 512 << 10, PIECE = 128, COMPRESS_CALLS = 7, LONG_CALLS = 3 * QGM_BLOCK / QGM_TURN };
 
 struct ahead {
     const struct qgm_pass *pass;
@@ -52,14 +52,15 @@ static inline void ahead_rows(struct ahead *a)
         if (touched >> row & 1) a->row[a->rows++] = row;
 }
 
-/* Calls in a unit: by run_client, by the search for the k largest about COMPRESS_CALLS a message, and by telemetry for
- * each few columns. Where other compressors make fewer, ahead_look catches up when it falls behind. */
+/* Calls in a unit: by run_client, by the search for the k largest about COMPRESS_CALLS a message, in the long maps of
+ * the compressed algorithms LONG_CALLS, and by telemetry for each few columns. Where other compressors make fewer,
+ * ahead_look catches up when it falls behind. */
 static inline size_t ahead_calls_(const struct ahead *a, int parts)
 {
     const struct qgm_pass *p = a->pass;
     size_t columns = a->unit / (4 * VF) * (((size_t)a->clients + QGM_WATCHED - 1) / QGM_WATCHED);
     size_t calls = (size_t)a->clients * (2 + 4 * (size_t)(parts - 1));
-    if (p->algo->fraction) calls += (size_t)a->clients * (size_t)p->algo->messages * COMPRESS_CALLS;
+    if (p->algo->fraction) calls += (size_t)a->clients * ((size_t)p->algo->messages * COMPRESS_CALLS + LONG_CALLS);
     if (p->telemetry && p->observe_first) calls += columns;
     if (p->telemetry && p->observe_last) calls += p->algo->spends_gradient ? columns : 2 * columns;
     return calls;

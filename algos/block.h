@@ -28,6 +28,19 @@ struct qgm_block {
 /* One statement over all vectors of a block: EACH(b, k) vf_store(b->x + k, ...); */
 #define EACH(b, k) for (size_t k = 0; k < (b)->len; k += VF)
 
+static inline void meanwhile(const struct qgm_block *b)
+{
+    if (b->meanwhile) b->meanwhile(b->user);
+}
+/* The same where a map computes for long: memory gets its turn every eighth of a block. */
+enum { QGM_TURN = QGM_BLOCK / 8 };
+static inline size_t next_of_long_(const struct qgm_block *b, size_t k)
+{
+    if (k % QGM_TURN == 0) meanwhile(b);
+    return k;
+}
+#define EACH_OF_LONG(b, k) for (size_t k = 0; k < (b)->len; k = next_of_long_(b, k + VF))
+
 VF_INLINE vf vf_of(double a) { return vf_set1((real)a); }
 /* g + wd x: weight decay is part of the gradient, for every algorithm and parameter. */
 VF_INLINE vf decayed(const struct qgm_block *b, vf wd, size_t k)

@@ -20,9 +20,9 @@ VF_INLINE vf half(const struct qgm_step *s, const struct qgm_block *b, bool quas
 VF_INLINE void send(const struct qgm_step *s, struct qgm_block *b, bool quasi_global)
 {
     real *q = b->out[0];
-    EACH(b, k) vf_store(q + k, vf_sub(half(s, b, quasi_global, k), vf_load(b->state[COPY] + k)));
+    EACH_OF_LONG(b, k) vf_store(q + k, vf_sub(half(s, b, quasi_global, k), vf_load(b->state[COPY] + k)));
     compress(s, b, q, 0);
-    EACH(b, k) vf_store(b->state[COPY] + k, vf_add(vf_load(b->state[COPY] + k), vf_load(q + k)));
+    EACH_OF_LONG(b, k) vf_store(b->state[COPY] + k, vf_add(vf_load(b->state[COPY] + k), vf_load(q + k)));
 }
 
 /* sum <- sum + q~;  x' = h + gamma (sum - copy), h computed again rather than kept;
@@ -31,7 +31,7 @@ VF_INLINE void take(const struct qgm_step *s, struct qgm_block *b, bool quasi_gl
 {
     double memory = quasi_global ? s->knob[MU] : 0;
     vf gamma = vf_of(s->knob[GAMMA]), mu = vf_of(memory), c = vf_of((1 - memory) * s->per_lr);
-    EACH(b, k)
+    EACH_OF_LONG(b, k)
     {
         vf sum = vf_add(vf_load(b->state[SUM] + k), vf_load(b->in[0] + k)), x = vf_load(b->x + k);
         vf next = vf_fma(gamma, vf_sub(sum, vf_load(b->state[COPY] + k)), half(s, b, quasi_global, k));

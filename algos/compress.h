@@ -54,11 +54,6 @@ __attribute__((unused)) static double compress_fraction(const struct qgm_step *s
     }
 }
 
-static inline void compress_pause_(const struct qgm_block *b)
-{
-    if (b->meanwhile) b->meanwhile(b->user);
-}
-
 /* ---- The k largest magnitudes ----
  * A threshold that exactly k reach picks them, whichever it is. The first guess is where it would be if magnitudes were
  * distributed as those of normal numbers. Those that reach a guess, when they are enough, are set aside, and the search
@@ -183,7 +178,7 @@ static inline void compress_topk_(const struct qgm_block *b, real *z, size_t k)
     size_t len = b->len, few = 0; /* few: of size, a multiple of 16; 0: none is set aside yet */
     real most, total, size[QGM_BLOCK + VF];
     compress_survey_(z, len, &most, &total);
-    compress_pause_(b);
+    meanwhile(b);
     struct compress_search at = { 0, compress_magnitude_(most) + 1, len, 0, 0, 0 };
     /* NaN and infinities among them: where more than k reach `high`, there is nothing to choose. */
     if (total - total != 0 && (at.below = compress_gather_(z, len, compress_real_(at.high), size)) >= k) return;
@@ -193,7 +188,7 @@ static inline void compress_topk_(const struct qgm_block *b, real *z, size_t k)
         real threshold = compress_real_(middle);
         bool all = few == 0;
         size_t count = all ? compress_gather_(z, len, threshold, size) : compress_reach_(size, few, threshold);
-        compress_pause_(b);
+        meanwhile(b);
         if (count == k) {
             compress_drop_(z, len, threshold);
             return;

@@ -12,7 +12,7 @@ static void step(const struct qgm_step *s, struct qgm_block *b)
     double lambda = s->t ? s->knob[LAMBDA] : 1;
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), gamma = vf_of(s->knob[GAMMA]);
     vf fresh = vf_of(lambda), keep = vf_of(1 - lambda);
-    EACH(b, k)
+    EACH_OF_LONG(b, k)
     {
         vf x = vf_load(b->x + k), old = vf_load(b->state[M] + k), h = vf_load(b->state[H] + k);
         vf copy = vf_load(b->state[K] + k), m = vf_fma(fresh, decayed(b, wd, k), vf_mul(keep, old));
@@ -27,7 +27,7 @@ static void step(const struct qgm_step *s, struct qgm_block *b)
     }
     compress(s, b, b->out[0], 0);
     compress(s, b, b->out[1], 1);
-    EACH(b, k)
+    EACH_OF_LONG(b, k)
     {
         vf_store(b->state[H] + k, vf_add(vf_load(b->state[H] + k), vf_load(b->out[0] + k)));
         vf_store(b->state[K] + k, vf_add(vf_load(b->state[K] + k), vf_load(b->out[1] + k)));
@@ -37,7 +37,7 @@ static void step(const struct qgm_step *s, struct qgm_block *b)
 static void take(const struct qgm_step *s, struct qgm_block *b)
 {
     (void)s;
-    EACH(b, k)
+    EACH_OF_LONG(b, k)
     {
         vf_store(b->state[H_SUM] + k, vf_add(vf_load(b->state[H_SUM] + k), vf_load(b->in[0] + k)));
         vf_store(b->state[K_SUM] + k, vf_add(vf_load(b->state[K_SUM] + k), vf_load(b->in[1] + k)));
