@@ -21,18 +21,20 @@ struct qgm_block {
     double norm;                   /* result of the last NORM stage */
     double mass, mass_next;        /* push-sum: this client's weight before and after this step's mixing */
     double own, share;             /* RELAY: x' = own x + share in[0]; own is what has not arrived yet, share is 1/n */
-    void (*meanwhile)(void *user); /* NULL, or to be called now and then by what computes for long: memory is waiting */
+    void (*meanwhile)(void *user); /* NULL, or to be called now and then by what computes for long */
     void *user;
 };
 
 /* One statement over all vectors of a block: EACH(b, k) vf_store(b->x + k, ...); */
 #define EACH(b, k) for (size_t k = 0; k < (b)->len; k += VF)
 
+/* Memory gets its turn, if it is waiting for one. */
 static inline void meanwhile(const struct qgm_block *b)
 {
     if (b->meanwhile) b->meanwhile(b->user);
 }
-/* The same where a map computes for long: memory gets its turn every eighth of a block. */
+
+/* EACH for what takes long, in algorithms that compress: memory gets its turn every eighth of a block. */
 enum { QGM_TURN = QGM_BLOCK / 8 };
 static inline size_t next_of_long_(const struct qgm_block *b, size_t k)
 {
