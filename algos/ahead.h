@@ -23,6 +23,10 @@ struct ahead {
     size_t lead;                 /* how far ahead, from half of it to twice: pieces */
     size_t asked;                /* pieces of this unit and the next ones that have been asked for */
     size_t calls, due;           /* of ahead_look in a unit; what is to be asked for, in pieces / calls */
+    /* The piece that is asked for next: of which client and row; where its unit begins, and it in the unit. */
+    int local;
+    unsigned at_row;
+    size_t from, in_unit;
 };
 
 static inline real *row_of(const struct qgm_pass *p, int local, int row) /* row: 0 x, 1 g, 2... states */
@@ -85,18 +89,36 @@ VF_INLINE void ahead_row_(const real *from, size_t len)
         __builtin_prefetch((const char *)from + k, 0, QGM_SECOND_LEVEL);
 }
 
+static inline void ahead_begin_at_(struct ahead *a, int client)
+{
+    bool next = client >= a->clients; /* the first of the next unit */
+    a->asked = (size_t)client * a->each;
+    a->local = next ? 0 : client;
+    a->from = next ? a->at + a->unit : a->at;
+    a->at_row = 0, a->in_unit = 0;
+}
+
+static inline void ahead_advance_(struct ahead *a)
+{
+    a->asked++;
+    if (++a->at_row < a->rows) return;
+    a->at_row = 0;
+    if ((a->in_unit += a->piece) < a->unit) return;
+    a->in_unit = 0;
+    if (++a->local < a->clients) return;
+    a->local = 0;
+    a->from += a->unit;
+}
+
 VF_INLINE void ahead_ask_(const struct ahead *a)
 {
     const struct qgm_pass *p = a->pass;
-    unsigned client = (unsigned)a->asked / a->each, rest = (unsigned)a->asked % a->each, row = rest % a->rows;
-    size_t at = a->at + rest / a->rows * a->piece;
-    for (; client >= (unsigned)a->clients; client -= (unsigned)a->clients) at += a->unit;
+    size_t at = a->from + a->in_unit;
     if (at >= a->end) return;
-    int local = (int)client;
     size_t len = a->end - at < a->piece ? a->end - at : a->piece;
-    ahead_row_(row_of(p, local, a->row[row]) + at, len);
-    for (size_t link = 0; p->edges && row == 0 && link < relay_links(p, local); link++)
-        for (int sent = 0; sent < 2; sent++) ahead_row_(relay_row(p, local, link, sent) + at, len);
+    ahead_row_(row_of(p, a->local, a->row[a->at_row]) + at, len);
+    for (size_t link = 0; p->edges && a->at_row == 0 && link < relay_links(p, a->local); link++)
+        for (int sent = 0; sent < 2; sent++) ahead_row_(relay_row(p, a->local, link, sent) + at, len);
 }
 
 /* What is due of the clients after those whose first part has begun: in a unit as many pieces as it has, spread evenly
@@ -106,14 +128,14 @@ __attribute__((unused)) static void ahead_look(struct ahead *a)
 {
     if (!a) return;
     size_t now = (size_t)a->begun * a->each;
-    if (a->asked < now) a->asked = now;
+    if (a->asked < now) ahead_begin_at_(a, a->begun);
     a->due += (size_t)a->clients * a->each;
     bool behind = a->asked - now < a->lead / 2;
     for (; a->due >= a->calls || behind; behind = false) {
         a->due = a->due < a->calls ? 0 : a->due - a->calls;
         if (a->asked - now >= 2 * a->lead) continue;
         ahead_ask_(a);
-        a->asked++;
+        ahead_advance_(a);
     }
 }
 
