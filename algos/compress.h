@@ -57,10 +57,10 @@ __attribute__((unused)) static double compress_fraction(const struct qgm_step *s
 /* ---- The k largest magnitudes ----
  * A threshold that exactly k reach picks them, whichever it is. The first guess is where it would be if magnitudes were
  * distributed as those of normal numbers. Those that reach a guess, when they are enough, are set aside, and the search
- * goes on among them alone, a tenth of the block or so: interpolating, and halving every third time, finds a threshold
- * after three to five more counts on the usual distributions. Where there is none, or it is hidden, bits of
- * non-negative floats order as the floats do, so that halving an interval of bits ends at the k-th magnitude after at
- * most as many counts as there are bits. NaN counts as large: divergence must show. */
+ * goes on among them alone, a tenth of the block or so: along the line through the last two thresholds, and
+ * halving every fourth time, it finds one after about five more counts on the usual distributions. Where there is none,
+ * or it is hidden, bits of non-negative floats order as the floats do, so that halving ends at the k-th magnitude after
+ * at most as many counts as there are bits. NaN counts as large: divergence must show. */
 
 #ifdef QGM_DOUBLE
 typedef uint64_t compress_bits;
@@ -150,11 +150,11 @@ static inline void compress_drop_ties_(real *z, size_t len, compress_bits size, 
     }
 }
 
-/* Bits of two thresholds, the lower of which `above` reach, at least k, and the higher `below`, fewer than k; and the
+/* Bits of two thresholds, the lower of which at least k reach, and the higher `below`, fewer than k; and the
  * last one that was tried, with how many reach it. */
 struct compress_search {
     compress_bits low, high;
-    size_t above, below;
+    size_t below;
     real last;
     size_t reached;
 };
@@ -179,7 +179,7 @@ static inline void compress_topk_(const struct qgm_block *b, real *z, size_t k)
     real most, total, size[QGM_BLOCK + VF];
     compress_survey_(z, len, &most, &total);
     meanwhile(b);
-    struct compress_search at = { 0, compress_magnitude_(most) + 1, len, 0, 0, 0 };
+    struct compress_search at = { 0, compress_magnitude_(most) + 1, 0, 0, 0 };
     /* NaN and infinities among them: where more than k reach `high`, there is nothing to choose. */
     if (total - total != 0 && (at.below = compress_gather_(z, len, compress_real_(at.high), size)) >= k) return;
     compress_bits middle = compress_magnitude_(total / (real)b->used * compress_guess_(len, k));
@@ -194,7 +194,7 @@ static inline void compress_topk_(const struct qgm_block *b, real *z, size_t k)
             return;
         }
         if (count > k)
-            at.low = middle, at.above = count;
+            at.low = middle;
         else
             at.high = middle, at.below = count;
         if (all && count > k) few = (count + VF - 1) / VF * VF;

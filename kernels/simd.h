@@ -14,10 +14,11 @@
  *   vf_gt(a,b), vf_ge(a,b)   masks; false where a lane is NaN
  *   vf_select(mask, a, b)    mask ? a : b
  *   vf_count(m)              how many lanes of a mask are set
- *   vf_pack_unless(p, a, m)  the lanes of a where m is false, one behind another, and what comes after them, 16 floats
- * in all, may be anything: how many they are vf_copysign(a,b)         |a| with the sign of b vf_sum ((lane i + lane
- * i+8), then i+4, i+2, i+1): one float vf_most                  the largest lane by the same tree of vf_max; a NaN may
- * or may not come through vf_transpose             of 16 vectors: lane j of vector i becomes lane i of vector j
+ *   vf_pack_unless(p, a, m)  the lanes where m is false, one behind another, and anything up to 16; how many they are
+ *   vf_copysign(a,b)         |a| with the sign of b
+ *   vf_sum                   ((lane i + lane i+8), then i+4, i+2, i+1): one float
+ *   vf_most                  the largest lane by the same tree of vf_max; a NaN may or may not come through
+ *   vf_transpose             of 16 vectors: lane j of vector i becomes lane i of vector j
  *   vf_round                 to the nearest whole number, ties to even, |x| < 2^22
  *   vf_ldexp(a, k)           a 2^k rounded once, for whole k in [-151, 128] and |a| in [1/2, 2]; k is NaN only with a
  *   vf_exponent, vf_mantissa x = m 2^e with m in [1, 2), for normal x > 0
