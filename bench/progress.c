@@ -38,7 +38,7 @@ void qgm_progress_update(struct qgm_progress *p, double done, const char *note)
     if (p->quiet || now - p->last < pause) return;
     p->last = now;
     char left[32] = "?";
-    if (done > 0) qgm_duration((now - p->start) * (1 - done) / done, left);
+    if (done > p->given) qgm_duration((now - p->start) * (1 - done) / (done - p->given), left);
     if (!p->terminal) {
         fprintf(stderr, "%s  %3.0f %%  %s  ETA %s\n", p->label, 100 * done, note ? note : "", left);
         return;

@@ -7,6 +7,7 @@
 struct qgm_progress {
     const char *label;
     double start, last; /* seconds on the monotonic clock */
+    double given;       /* of done, what was there at the start: an earlier run's; for the ETA */
     bool terminal, quiet, shown;
 };
 double qgm_seconds(void); /* monotonic clock */

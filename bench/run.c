@@ -13,11 +13,7 @@
 
 volatile sig_atomic_t qgm_interrupted;
 
-static void interrupt(int signal)
-{
-    (void)signal;
-    qgm_interrupted = 1;
-}
+static void interrupt(int signal) { qgm_interrupted = signal; }
 
 void qgm_catch_signals(void)
 {

@@ -29,6 +29,7 @@ struct job {
     int run; /* index in the plan */
     size_t bytes;
     struct message last;
+    bool heard; /* last is from it */
 };
 struct shop {
     struct qgm_grid *grid;
@@ -41,6 +42,7 @@ struct shop {
     struct job job[MOST_JOBS];
     struct qgm_error err;
     bool failed;
+    double given; /* runs that earlier studies had done, of those that were taken up */
 };
 
 static int find_data(struct shop *s, const struct qgm_options *o, struct qgm_dataset **data, struct qgm_error *err)
@@ -232,6 +234,8 @@ static void listen_to(struct shop *s, int j)
     ssize_t got = read(job->pipe, &m, sizeof m);
     if (got == (ssize_t)sizeof m) {
         job->last = m;
+        if (!job->heard && !m.failed) s->given += m.done;
+        job->heard = true;
         return;
     }
     if (got < 0 && errno == EINTR) return;
@@ -264,7 +268,15 @@ static void show(struct shop *s, struct qgm_progress *progress)
         const char *name = strrchr(s->grid->run[job->run].options.out, '/') + 1;
         snprintf(note, sizeof note, "run %d of %d: %.60s  %s", s->ended + 1, s->todo, name, job->last.note);
     }
+    progress->given = s->given / s->todo;
     qgm_progress_update(progress, done / s->todo, note);
+}
+
+/* Of an interrupt that came to this process alone, as from kill or a batch system, the runs hear by the other signal:
+ * where it came to all, as Ctrl-C does, the same one again would end them at once. */
+static void pass_on(const struct shop *s)
+{
+    for (int j = 0; j < s->running; j++) kill(s->job[j].process, qgm_interrupted == SIGINT ? SIGTERM : SIGINT);
 }
 
 static void close_data(struct shop *s)
@@ -284,6 +296,7 @@ int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_e
     }
     struct qgm_progress progress = qgm_progress("study", work->quiet);
     int next = 0;
+    bool passed_on = false;
     while (s.running || (next < grid->runs && !s.failed && !qgm_interrupted)) {
         while (s.running < s.jobs && next < grid->runs && !s.failed && !qgm_interrupted) {
             bool room = true;
@@ -294,6 +307,10 @@ int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_e
             if (fits(&s, next, &room, &s.err) < 0) s.failed = true;
             if (s.failed || !room) break;
             if (begin(&s, next++, &s.err) < 0) s.failed = true;
+        }
+        if (qgm_interrupted && !passed_on) {
+            pass_on(&s);
+            passed_on = true;
         }
         struct pollfd fds[MOST_JOBS];
         int n = s.running;

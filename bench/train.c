@@ -20,7 +20,18 @@ static const struct qgm_program program = {
     .run_flags = true,
 };
 
-static void watch(void *user, double done, const char *note) { qgm_progress_update(user, done, note); }
+struct watched {
+    struct qgm_progress progress;
+    bool begun;
+};
+
+static void watch(void *user, double done, const char *note)
+{
+    struct watched *w = user;
+    if (!w->begun) w->progress.given = done; /* a resumed run begins in its middle */
+    w->begun = true;
+    qgm_progress_update(&w->progress, done, note);
+}
 
 static int train(int argc, const char **argv, struct qgm_group *group, struct qgm_error *err)
 {
@@ -40,10 +51,10 @@ static int train(int argc, const char **argv, struct qgm_group *group, struct qg
         result = qgm_run_describe(&options, &data, group, stdout, err);
     } else {
         qgm_catch_signals();
-        struct qgm_progress progress = qgm_progress("train", options.quiet);
+        struct watched w = { .progress = qgm_progress("train", options.quiet) };
         if (!options.quiet) qgm_print_evaluation_head(stdout);
-        result = qgm_run(&options, &data, group, options.quiet ? NULL : stdout, watch, &progress, &outcome, err);
-        qgm_progress_end(&progress);
+        result = qgm_run(&options, &data, group, options.quiet ? NULL : stdout, watch, &w, &outcome, err);
+        qgm_progress_end(&w.progress);
         if (result == 0) printf("digest %016" PRIx64 "\n", outcome.digest);
     }
     qgm_dataset_close(&data);

@@ -148,11 +148,16 @@ YAML
 i=0
 while [ $i -lt $((kills / 2)) ]; do
     i=$((i + 1))
-    # In its own session, so that the signal reaches the runs as Ctrl-C does.
+    # In its own session, so that the signal reaches the runs as Ctrl-C does; or to the study alone.
     setsid "$bin/qgm-study" study.yaml --out st --jobs 2 --quiet >out.txt 2>stderr.txt &
     process=$!
     sleep "0.$(printf %03d $((100 + $(random 300))))"
-    if [ "$(random 2)" = 0 ]; then kill -INT -$process; else kill -KILL -$process; fi 2>/dev/null
+    case $(random 4) in
+    0) kill -INT -$process ;;
+    1) kill -INT $process ;;
+    2) kill -TERM $process ;;
+    *) kill -KILL -$process ;;
+    esac 2>/dev/null
     wait $process 2>/dev/null
 done
 "$bin/qgm-study" study.yaml --out st --jobs 2 --quiet >out.txt 2>stderr.txt || fail "the study, taken up"
@@ -162,6 +167,18 @@ for run in whole/runs/*; do
     cmp -s a.txt b.txt && good || fail "study: $run"
 done
 ls -d st/runs/*.part >/dev/null 2>&1 && fail "the study left $(ls -d st/runs/*.part)"
+
+# A signal to the study alone, as a batch system sends it, ends its runs too, long before they would end by themselves.
+sed 's/steps: 200/steps: 20000000/' study.yaml >endless.yaml
+for signal in TERM INT; do
+    "$bin/qgm-study" endless.yaml --out "endless-$signal" --jobs 2 --quiet >out.txt 2>stderr.txt &
+    process=$!
+    while kill -0 $process && ! ls endless-$signal/runs/*.part/metrics.csv; do sleep 0.1; done >/dev/null 2>&1
+    kill -$signal $process
+    timeout 60 tail -f /dev/null --pid=$process || { fail "study: $signal to it alone"; kill -KILL $process; }
+    wait $process
+    [ $? = 1 ] && grep -q 'the same command goes on' stderr.txt && ls endless-$signal/runs/*.part/checkpoint-* >/dev/null && good || fail "study: after $signal"
+done
 }
 echo "kills: $passed passed, $failed failed"
 [ $failed = 0 ]
