@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -184,6 +185,17 @@ static bool offers_early(const struct qgm_engine *e)
     return s->op == QGM_OP_MIX;
 }
 
+/* Whether so much stays in the last cache, beside what else a training does. Asking for what is there already takes up
+ * to a third of a step. */
+static bool stays_in_cache(size_t bytes)
+{
+    long cache = 0;
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+#endif
+    return cache > 0 && bytes <= (size_t)cache / 4;
+}
+
 /* All but the memory. */
 static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, struct qgm_error *err)
 {
@@ -215,6 +227,7 @@ static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, st
     QGM_TRY(open_faults(e, config, err));
     QGM_TRY(e->group->op->exchange(e->group, &e->exchange, &size, err));
     p->exchange = e->exchange;
+    p->at_hand = stays_in_cache((size_t)e->exchange->count * p->client * e->table->real);
     e->bytes = arena_bytes(e) + sizeof *e + e->group->op->exchange_bytes(e->group, &size);
     return 0;
 }

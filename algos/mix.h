@@ -5,7 +5,7 @@
 #include "topology.h"
 
 /* out = sum_j w_j in_j[at ...], `wide` vectors at a time: what a neighbour costs, its address and its weight, is then
- * shared among them. Forced inline so that the usual numbers of neighbours become constants. */
+ * shared among them. */
 VF_INLINE void mix_body(real *out, char *const *in, const struct qgm_row *row, int n, size_t at, size_t len, int wide)
 {
     for (size_t k = 0; k < len; k += (size_t)wide * VF) {
@@ -24,14 +24,35 @@ VF_INLINE void mix_body(real *out, char *const *in, const struct qgm_row *row, i
     }
 }
 
+/* The same for few neighbours, their addresses and weights found once. */
+enum { QGM_FEW = 5 };
+VF_INLINE void mix_few(real *out, char *const *in, const struct qgm_row *row, int n, size_t at, size_t len)
+{
+    const real *from[QGM_FEW];
+    vf w[QGM_FEW];
+    UNROLL
+    for (int j = 0; j < n; j++) from[j] = (const real *)in[row->from[j]] + at, w[j] = vf_of(row->w[j]);
+    for (size_t k = 0; k < len; k += 4 * VF) {
+        vf sum[4];
+        UNROLL
+        for (int v = 0; v < 4; v++) {
+            sum[v] = vf_mul(w[0], vf_load(from[0] + k + v * VF));
+            UNROLL
+            for (int j = 1; j < n; j++) sum[v] = vf_fma(w[j], vf_load(from[j] + k + v * VF), sum[v]);
+        }
+        UNROLL
+        for (int v = 0; v < 4; v++) vf_store(out + k + v * VF, sum[v]);
+    }
+}
+
 static inline void mix(real *out, char *const *in, const struct qgm_row *row, size_t at, size_t len)
 {
     if (len % (4 * VF))
         mix_body(out, in, row, row->n, at, len, 1);
     else if (row->n == 3) /* a ring */
-        mix_body(out, in, row, 3, at, len, 4);
+        mix_few(out, in, row, 3, at, len);
     else if (row->n == 5) /* a torus */
-        mix_body(out, in, row, 5, at, len, 4);
+        mix_few(out, in, row, 5, at, len);
     else
         mix_body(out, in, row, row->n, at, len, 4);
 }

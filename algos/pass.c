@@ -255,7 +255,7 @@ static void watch(struct wave *v, int from, int to, bool params, bool gradients)
 {
     const struct qgm_pass *p = v->pass;
     struct qgm_view view = { .step = p->client, .clients = v->clients, .order = params ? p->finish : NULL };
-    view.meanwhile = fetch_meanwhile, view.user = &v->ahead;
+    if (!p->at_hand) view.meanwhile = fetch_meanwhile, view.user = &v->ahead;
     const size_t from_at = v->ahead.at, end = least(v->ahead.end, from_at + v->ahead.unit);
     for (size_t at = from_at; at < end; at += QGM_STRIP) {
         double *out = p->telemetry + at / QGM_BLOCK * 2 * QGM_SPREADS;
@@ -292,7 +292,7 @@ static void run_unit(struct wave *v)
     a->begun = 1;
     for (int q = 0; q < v->parts; q++) {
         v->done[q] = 0;
-        v->part[q].ahead = a;
+        v->part[q].ahead = v->pass->at_hand ? NULL : a;
         v->part[q].at = a->at;
         v->part[q].len = least(a->end - a->at, a->unit);
     }

@@ -62,6 +62,7 @@ struct qgm_pass {
     bool ordered;                  /* this segment's parts go by it; else each waits for all of the one before */
     const int *finish;             /* [place]: in which order clients are through the segment; NULL: ascending */
     double *telemetry;             /* [block][2 * QGM_SPREADS], or NULL when nobody asks */
+    bool at_hand;                  /* all rows are in caches already: nothing is to be fetched ahead */
     char *flights;                 /* [thread][flight][QGM_FLIGHT_BYTES]: where panels stand; zero: not under way */
     bool early;                    /* set off as many panels as can be; the rest waits for the step */
     bool observe_first,
