@@ -141,7 +141,7 @@ static int replay_main(int argc, const char **argv, struct qgm_error *err)
     const struct qgm_program program = { .name = "qgm-replay",
                                          .usage = "FILE.csv [FLAG]...",
                                          .intro = intro,
-                                         .examples = "  qgm-replay tests/golden/qg-dsgdm-n.ring4.csv --double\n",
+                                         .examples = "  qgm-replay tests/golden/qg-dsgdm-n.csv --double\n",
                                          .own = own_flags,
                                          .set = set_own,
                                          .user = &r };
