@@ -13,8 +13,8 @@ enum { FLAG_HELP = 500, FLAG_VERSION, FLAG_LIST };
 
 static void print_version(const char *program)
 {
-    printf("%s %s (%s)\n  compiler  %s\n  flags     %s\n", program, QGM_VERSION, QGM_COMMIT, QGM_COMPILER,
-           QGM_COMPILER_FLAGS);
+    printf("%s %s (%s)\n  compiler  %s\n  flags     %s\n  with      %s\n", program, QGM_VERSION, QGM_COMMIT,
+           QGM_COMPILER, QGM_COMPILER_FLAGS, *QGM_WITH ? QGM_WITH : "no optional library");
     printf("  kernels   built:");
     for (const char *const *n = qgm_isas_built(); *n; n++) printf(" %s", *n);
     printf("; this CPU runs:");
@@ -64,7 +64,7 @@ static void print_help(const struct qgm_program *program)
     for (const struct poptOption *o = program->own; o && o->longName; o++)
         print_flag(o->longName, o->argDescrip, o->descrip, NULL);
     print_flag("list", NULL, "every algorithm, topology, model, data set and partition, with its source", NULL);
-    print_flag("version", NULL, "version, compiler, instruction sets", NULL);
+    print_flag("version", NULL, "version, compiler, optional libraries, instruction sets", NULL);
     print_flag("help", NULL, "this page", NULL);
     printf("\nExamples:\n%s\nExit codes: 0 success, 1 failure, 2 a command that cannot be carried out as written.\n",
            program->examples);

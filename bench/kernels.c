@@ -220,10 +220,9 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) return fputs(usage, stdout) < 0;
         if (strcmp(argv[i], "--version") == 0)
-            return printf("qgm-bench-kernels %s (%s)\n", QGM_VERSION, QGM_COMPILER) < 0;
-        if (strcmp(argv[i], "--check") == 0) {
-            check = true;
-        } else if (strcmp(argv[i], "--no-check") == 0) {
+            return printf("qgm-bench-kernels %s (%s)\n  compiler  %s\n  flags     %s\n", QGM_VERSION, QGM_COMMIT,
+                          QGM_COMPILER, QGM_COMPILER_FLAGS) < 0;
+        if (strcmp(argv[i], "--no-check") == 0) {
             check = false;
         } else if (strcmp(argv[i], "--list") == 0) {
             argv[kept++] = "--benchmark_list_tests=true";

@@ -13,7 +13,6 @@
 set -u
 case "${1:---help}" in
 -h | --help) sed -n '2p;10,12p' "$0" | cut -c3-; exit 0 ;;
---scale | --dry-run) echo "paper/slurm.sh is for sbatch: see its first lines"; exit 0 ;;
 esac
 bin=${QGM_BIN:-$(pwd)/build/release/bench}
 export OMP_NUM_THREADS="${SLURM_CPUS_ON_NODE:-1}" OMP_PROC_BIND=close OMP_PLACES=cores
