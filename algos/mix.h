@@ -70,14 +70,30 @@ static inline void mix_late(real *out, char *const *in, const struct qgm_row *ro
 }
 
 /* The mean of all clients' messages: ascending sum, one division. */
-static inline void mean(real *out, char *const *in, int clients, size_t at, size_t len)
+VF_INLINE void mean_body(real *out, char *const *in, int clients, size_t at, size_t len, int wide)
 {
     vf n = vf_of(clients);
-    for (size_t k = 0; k < len; k += VF) {
-        vf sum = vf_load((const real *)in[0] + at + k);
-        for (int j = 1; j < clients; j++) sum = vf_add(sum, vf_load((const real *)in[j] + at + k));
-        vf_store(out + k, vf_div(sum, n));
+    for (size_t k = 0; k < len; k += (size_t)wide * VF) {
+        vf sum[4];
+        const real *from = (const real *)in[0] + at + k;
+        UNROLL
+        for (int v = 0; v < wide; v++) sum[v] = vf_load(from + v * VF);
+        for (int j = 1; j < clients; j++) {
+            from = (const real *)in[j] + at + k;
+            UNROLL
+            for (int v = 0; v < wide; v++) sum[v] = vf_add(sum[v], vf_load(from + v * VF));
+        }
+        UNROLL
+        for (int v = 0; v < wide; v++) vf_store(out + k + v * VF, vf_div(sum[v], n));
     }
+}
+
+static inline void mean(real *out, char *const *in, int clients, size_t at, size_t len)
+{
+    if (len % (4 * VF))
+        mean_body(out, in, clients, at, len, 1);
+    else
+        mean_body(out, in, clients, at, len, 4);
 }
 
 #endif
