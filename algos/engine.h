@@ -71,6 +71,9 @@ bool qgm_engine_sends_early(const struct qgm_engine *engine); /* the algorithm a
 /* In between, now and then, by OpenMP thread number `thread`: large messages move on inside such calls only. */
 void qgm_engine_progress(struct qgm_engine *engine, int thread);
 long qgm_engine_steps(const struct qgm_engine *engine); /* finished steps */
+/* Finished exchanges: a part of the steps where there are local ones. Which of a graph's matrices is next goes by it.
+ */
+long qgm_engine_exchanges(const struct qgm_engine *engine);
 size_t qgm_engine_dim(const struct qgm_engine *engine); /* floats a client, as asked for */
 int qgm_engine_clients(const struct qgm_engine *engine);
 int qgm_engine_first(const struct qgm_engine *engine); /* of the clients that live in this process */

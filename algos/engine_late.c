@@ -49,7 +49,7 @@ void qgm_late_step(struct qgm_engine *e)
 {
     struct qgm_late *l = &e->pass.late;
     if (!l->slots || !e->step.exchanges) return;
-    l->exchange = e->step.t / e->local;
+    l->exchange = qgm_engine_exchanges(e);
     for (int i = 0; i < e->exchange->clients; i++) e->age[i] = qgm_faults_age(e->faults, i, e->local);
 }
 

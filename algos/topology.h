@@ -47,8 +47,9 @@ const char *qgm_topology_about(const char *name);
 
 const char *qgm_topology_spec(const struct qgm_topology *topology);
 int qgm_topology_clients(const struct qgm_topology *topology);
-/* All rows of W at a step; valid until the next call. A pure function of the step: static graphs ignore it. */
-const struct qgm_row *qgm_topology_rows(struct qgm_topology *topology, long step);
+/* All rows of W at an exchange, counted from 0: at a step, where there are no local ones. Valid until the next call. A
+ * pure function of that number: static graphs ignore it. */
+const struct qgm_row *qgm_topology_rows(struct qgm_topology *topology, long exchange);
 /* Draws after which W repeats: 1 for a static graph, 0 for one that never does. */
 int qgm_topology_period(const struct qgm_topology *topology);
 /* Everything but gap, lambda2 and lambda_min, which cost an eigenvalue problem of all clients: made when first asked

@@ -61,7 +61,7 @@ const struct qgm_flag qgm_flags[] = {
     REAL("momentum", momentum, "0.9", 0, 0.999999, "momentum beta, of the algorithms that have one"),
     REAL("weight-decay", weight_decay, "0.0001", 0, 1e3, "L2 coefficient, added to every gradient"),
     REAL("label-smoothing", label_smoothing, "0", 0, 0.999999, "share of the target spread evenly over the classes"),
-    SWITCH("mix-buffers", mix_buffers, "mix running statistics of batch norms with the neighbours' after each step; else they stay local"),
+    SWITCH("mix-buffers", mix_buffers, "mix running statistics of batch norms with the neighbours' when models are mixed (not in the bytes counted); else they stay local"),
     SWITCH("shared-order", shared_order, "all clients draw batches and augmentation with one seed, as the released code does"),
     WHOLE("seed", seed, "1", 0, 9007199254740992.0, "seed of everything random"),
     REAL("eval-every", eval_every, "1", 0, 1e9, "epochs between evaluations, fractions too (0: only at the end)"),

@@ -2,11 +2,11 @@
 #include "gossip.h"
 #include <string.h>
 
-void qgm_gossip(struct qgm_topology *topology, long step, long rounds, float *values, float *scratch, size_t each)
+void qgm_gossip(struct qgm_topology *topology, long exchange, long rounds, float *values, float *scratch, size_t each)
 {
     int clients = qgm_topology_clients(topology);
     for (long r = 0; r < rounds; r++) {
-        const struct qgm_row *rows = qgm_topology_rows(topology, step + r);
+        const struct qgm_row *rows = qgm_topology_rows(topology, exchange + r);
         for (int i = 0; i < clients; i++)
             for (size_t k = 0; k < each; k++) {
                 double sum = 0;

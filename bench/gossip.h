@@ -6,8 +6,8 @@
 
 enum { QGM_GOSSIP_PIECE = 4096 }; /* floats of a model that are gossiped at a time */
 
-/* values <- W(step + rounds - 1) ... W(step) values, for values of all clients, `each` floats a client. scratch: as
- * many floats again. Sums in double, neighbours ascending: the same bits in every process. */
-void qgm_gossip(struct qgm_topology *topology, long step, long rounds, float *values, float *scratch, size_t each);
+/* values <- W(exchange + rounds - 1) ... W(exchange) values, for values of all clients, `each` floats a client.
+ * scratch: as many floats again. Sums in double, neighbours ascending: the same bits in every process. */
+void qgm_gossip(struct qgm_topology *topology, long exchange, long rounds, float *values, float *scratch, size_t each);
 
 #endif

@@ -273,10 +273,10 @@ static double learn_losses(struct qgm_trainer *t)
 }
 
 /* Bytes of a message: what was sent in this step over the links of its graph. */
-static void simulate(struct qgm_trainer *t, long step)
+static void simulate(struct qgm_trainer *t, long exchange)
 {
     if (!t->network.clock) return;
-    const struct qgm_row *rows = qgm_topology_rows(t->topology, step);
+    const struct qgm_row *rows = qgm_topology_rows(t->topology, exchange);
     double links = 0, sent = qgm_engine_bytes_sent(t->engine);
     for (long i = 0; i < t->options.clients; i++)
         for (int k = 0; k < rows[i].n; k++) links += rows[i].from[k] != i && rows[i].w[k] != 0;
@@ -285,14 +285,14 @@ static void simulate(struct qgm_trainer *t, long step)
     t->bytes_counted = sent;
 }
 
-/* Running statistics follow the models: mixed with the matrix of the step that has just been made. */
-static void mix_buffers(struct qgm_trainer *t, long step)
+/* Running statistics follow the models: mixed with the matrix of the step that has just been made, if it exchanged. */
+static void mix_buffers(struct qgm_trainer *t, long exchange)
 {
     size_t clients = (size_t)t->options.clients, buffers = qgm_model_buffers(t->model);
-    if (!t->options.mix_buffers || !buffers) return;
+    if (!t->options.mix_buffers || !buffers || qgm_engine_exchanges(t->engine) == exchange) return;
     memcpy(t->shared + (size_t)t->first * buffers, t->buffers, (size_t)t->local * buffers * sizeof(float));
     qgm_group_share(t->group, t->shared, buffers * sizeof(float), (int)clients);
-    qgm_gossip(t->topology, step, 1, t->shared, t->shared + clients * buffers, buffers);
+    qgm_gossip(t->topology, exchange, 1, t->shared, t->shared + clients * buffers, buffers);
     memcpy(t->buffers, t->shared + (size_t)t->first * buffers, (size_t)t->local * buffers * sizeof(float));
 }
 
@@ -305,7 +305,7 @@ void qgm_trainer_gossip(struct qgm_trainer *t)
             memcpy(t->shared + (size_t)(t->first + i) * piece, qgm_engine_params(t->engine, t->first + i) + at,
                    piece * sizeof(float));
         qgm_group_share(t->group, t->shared, piece * sizeof(float), (int)clients);
-        qgm_gossip(t->topology, qgm_engine_steps(t->engine), t->options.gossip_eval, t->shared,
+        qgm_gossip(t->topology, qgm_engine_exchanges(t->engine), t->options.gossip_eval, t->shared,
                    t->shared + clients * piece, piece);
         for (int i = 0; i < t->local; i++)
             memcpy(t->gossiped + (size_t)i * size + at, t->shared + (size_t)(t->first + i) * piece,
@@ -316,7 +316,7 @@ void qgm_trainer_gossip(struct qgm_trainer *t)
 int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, bool *diverged, struct qgm_error *err)
 {
     int clients = (int)t->options.clients;
-    long step = qgm_engine_steps(t->engine);
+    long step = qgm_engine_steps(t->engine), exchange = qgm_engine_exchanges(t->engine);
     double begin = qgm_seconds(), lr = qgm_schedule_lr(&t->schedule, step);
     QGM_TRY(qgm_engine_early(t->engine, lr, err));
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
@@ -327,9 +327,9 @@ int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, boo
     double computed = qgm_seconds();
     tell_losses(t);
     QGM_TRY(qgm_engine_step(t->engine, lr, telemetry, err));
-    mix_buffers(t, step);
+    mix_buffers(t, exchange);
     double loss = learn_losses(t);
-    simulate(t, step);
+    simulate(t, exchange);
     *diverged = !(loss <= 1000);
     t->loss = loss;
     t->loss_sum += loss;

@@ -414,6 +414,30 @@ static void mixing_keeps_the_mean(void **state)
     }
 }
 
+/* Graphs of a period go on by exchanges, not by steps: after a period of exchanges all agree, whatever lies between. */
+static void local_steps_leave_finite_time_graphs_finite(void **state)
+{
+    (void)state;
+    static const char *const graphs[] = { "one-peer-exponential", "one-peer-hypercube", "base", "simple-base" };
+    enum { N = 16 };
+    for (size_t g = 0; g < QGM_COUNT(graphs); g++)
+        for (int local = 1; local <= 5; local++) {
+            struct qgm_topology *t = open_graph(graphs[g], N, false);
+            char spec[40];
+            snprintf(spec, sizeof spec, "dsgd:local=%d", local);
+            struct qgm_engine *e = open_engine(spec, t, 1, 0);
+            for (int i = 0; i < N; i++) x_of(e, i)[0] = i;
+            int period = qgm_topology_period(t);
+            for (int s = 0; s < period * local; s++) coast(e);
+            assert_int_equal(qgm_engine_exchanges(e), period);
+            for (int i = 0; i < N; i++)
+                if (fabs(x_of(e, i)[0] - (N - 1) / 2.0) > 1e-12)
+                    fail_msg("%s, %s: client %d at %g", graphs[g], spec, i, x_of(e, i)[0]);
+            qgm_engine_close(&e);
+            qgm_topology_close(&t);
+        }
+}
+
 /* local=3 is the same as a graph on which nobody has neighbours in two steps of three. */
 static void local_steps_are_steps_alone(void **state)
 {
@@ -454,12 +478,18 @@ static void local_steps_are_steps_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trajectories_on_the_quadratic),    cmocka_unit_test(fixed_points_in_closed_form),
-        cmocka_unit_test(unbiased_methods_reach_consensus), cmocka_unit_test(quasi_global_alone_is_quasi_hyperbolic),
-        cmocka_unit_test(averaging_as_tabulated),           cmocka_unit_test(averaging_mode_by_mode),
-        cmocka_unit_test(agreement_without_gradient_stays), cmocka_unit_test(equal_clients_act_as_one),
-        cmocka_unit_test(names_of_clients_do_not_matter),   cmocka_unit_test(mixing_keeps_the_mean),
+        cmocka_unit_test(trajectories_on_the_quadratic),
+        cmocka_unit_test(fixed_points_in_closed_form),
+        cmocka_unit_test(unbiased_methods_reach_consensus),
+        cmocka_unit_test(quasi_global_alone_is_quasi_hyperbolic),
+        cmocka_unit_test(averaging_as_tabulated),
+        cmocka_unit_test(averaging_mode_by_mode),
+        cmocka_unit_test(agreement_without_gradient_stays),
+        cmocka_unit_test(equal_clients_act_as_one),
+        cmocka_unit_test(names_of_clients_do_not_matter),
+        cmocka_unit_test(mixing_keeps_the_mean),
         cmocka_unit_test(local_steps_are_steps_alone),
+        cmocka_unit_test(local_steps_leave_finite_time_graphs_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
