@@ -221,7 +221,8 @@ static inline void compress_sign_(real *z, size_t len, size_t used)
     for (size_t k = 0; k < len; k += VF) sum = vf_add(sum, vf_abs(vf_load(z + k)));
     vf scale = vf_set1(vf_sum(sum) / (real)used), minus = vf_neg(scale);
     for (size_t k = 0; k < used; k += VF) {
-        vf signs = vf_select(vf_gt(vf_zero(), vf_load(z + k)), minus, scale);
+        vf v = vf_load(z + k), positive = vf_select(vf_gt(v, vf_zero()), scale, vf_zero()); /* gaps of a model stay 0 */
+        vf signs = vf_select(vf_gt(vf_zero(), v), minus, positive);
         vf_store_n(z + k, signs, used - k < VF ? (int)(used - k) : VF);
     }
 }

@@ -297,12 +297,14 @@ static void finish_norm(struct qgm_engine *e)
     }
 }
 
-/* Directed edges in use: every client's in-neighbours, itself excluded. */
-static double edges(const struct qgm_row *rows, int clients)
+/* Directed edges in use: every client's in-neighbours, itself excluded. What gets lost was sent, but those that are
+ * down send nothing. */
+static double edges(const struct qgm_engine *e)
 {
     double count = 0;
-    for (int i = 0; i < clients; i++)
-        for (int k = 0; k < rows[i].n; k++) count += rows[i].from[k] != i && rows[i].w[k] != 0;
+    for (const struct qgm_row *row = e->offered; row < e->offered + e->exchange->clients; row++)
+        for (int k = 0; k < row->n; k++)
+            count += row->from[k] != row - e->offered && row->w[k] != 0 && !(e->faults && e->down[row->from[k]]);
     return count;
 }
 
@@ -330,7 +332,7 @@ static void count_stage(struct qgm_engine *e, const struct qgm_stage *s, double 
 static int select_stages(struct qgm_engine *e)
 {
     int n = 0;
-    double links = edges(e->offered, e->exchange->clients); /* what gets lost was sent */
+    double links = edges(e);
     for (const struct qgm_stage *s = e->algo->stage; s < e->algo->stage + QGM_MAX_STAGES && s->op; s++) {
         if (s->when && !s->when(&e->step)) continue;
         e->active[n++] = *s;

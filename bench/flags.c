@@ -193,6 +193,17 @@ static int check_name(const char *flag, const char *spec, const char *const *nam
     return qgm_fail(err, QGM_USAGE, "--%s %s: unknown name (--list shows all)", flag, spec);
 }
 
+/* Of a few choices that need no list of their own. */
+static int check_choice(const char *flag, const char *word, const char *const *choices, struct qgm_error *err)
+{
+    char all[200] = "";
+    for (const char *const *c = choices; *c; c++) {
+        if (strcmp(*c, word) == 0) return 0;
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", c == choices ? "" : c[1] ? ", " : " or ", *c);
+    }
+    return qgm_fail(err, QGM_USAGE, "--%s %s: expected %s", flag, word, all);
+}
+
 int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
 {
     static const char *const dialects[] = { "sent", "lin2021", NULL };
@@ -204,9 +215,9 @@ int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
     QGM_TRY(check_name("dataset", o->dataset, qgm_dataset_names(), err));
     QGM_TRY(check_name("model", o->model, qgm_model_names(), err));
     QGM_TRY(check_name("partition", o->partition, qgm_partition_names(), err));
-    QGM_TRY(check_name("augment", o->augment, augmentations, err));
-    QGM_TRY(check_name("save", o->save, savings, err));
-    QGM_TRY(check_name("bits-dialect", o->bits_dialect, dialects, err));
+    QGM_TRY(check_choice("augment", o->augment, augmentations, err));
+    QGM_TRY(check_choice("save", o->save, savings, err));
+    QGM_TRY(check_choice("bits-dialect", o->bits_dialect, dialects, err));
     if (strcmp(o->save, "none") != 0 && !*o->out)
         return qgm_fail(err, QGM_USAGE, "--save %s: needs a folder: give --out DIR", o->save);
     if (o->resume && !*o->out) return qgm_fail(err, QGM_USAGE, "--resume: of which run? give its --out DIR");

@@ -251,7 +251,11 @@ static struct measure look(struct run *r)
     m.gradient = sqrt(square(r->grad, r->g, d));
     if (p->optimum) m.distance = sqrt(square(r->mean, p->optimum, d));
     if (qgm_engine_steps(r->engine) == 0) r->first_consensus = m.consensus;
-    m.objective = p->kind->value ? p->kind->value(p, r->mean) : m.consensus / r->first_consensus;
+    m.objective = 0;
+    if (p->kind->value)
+        m.objective = p->kind->value(p, r->mean);
+    else if (r->first_consensus > 0) /* a client alone always agrees */
+        m.objective = m.consensus / r->first_consensus;
     return m;
 }
 

@@ -66,6 +66,10 @@ static int deal(const struct qgm_draw *d, const struct group *g, int number, uin
 {
     long most = MOST_VARIATES / ((long)g->m * d->classes) + 100, tries = 0;
     uint32_t least;
+    if ((uint64_t)g->least * (uint64_t)g->m > g->n)
+        return qgm_fail(err, QGM_USAGE,
+                        "--partition %s: %d clients with %u examples each are more than the %u there are", d->spec,
+                        g->m, g->least, g->n);
     do {
         struct qgm_random r = qgm_draw_stream(d, (uint32_t)number + 1, (uint32_t)tries);
         least = attempt(d, g, &r);

@@ -271,6 +271,32 @@ static void messages_are_late_as_asked(void **state)
     qgm_faults_close(&f);
 }
 
+/* What is lost was sent; those that are down send nothing. */
+static void those_that_are_down_send_nothing(void **state)
+{
+    (void)state;
+    struct qgm_fault_config config = { .drop = 0.3, .crash = 0.1, .crash_steps = 4, .seed = 5 };
+    struct qgm_topology *t = open_graph("torus");
+    struct qgm_engine *e = open_engine("dsgd", t, config);
+    struct qgm_faults *f = open_faults(config);
+    long links = 0, all = 0;
+    for (long step = 0; step < 40; step++) {
+        const struct qgm_row *rows = qgm_topology_rows(t, step);
+        qgm_faults_step(f, step);
+        for (int i = 0; i < CLIENTS; i++)
+            for (int k = 0; k < rows[i].n; k++) {
+                all += rows[i].from[k] != i;
+                links += rows[i].from[k] != i && !qgm_faults_down(f, rows[i].from[k]);
+            }
+        assert_int_equal(qgm_engine_step(e, 0.1, NULL, NULL), 0);
+    }
+    assert_true(links < all && links > all / 4);
+    assert_true(fabs(qgm_engine_bytes_sent(e) - sizeof(double) * DIM * (double)links / CLIENTS) < 1e-6);
+    qgm_faults_close(&f);
+    qgm_engine_close(&e);
+    qgm_topology_close(&t);
+}
+
 /* D-SGD with two gradient steps an exchange, gradient tracking with two messages: by plain loops that remember all. */
 static void neighbours_mix_what_has_come(void **state)
 {
@@ -387,12 +413,19 @@ static void means_over_all_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rates_are_as_asked),         cmocka_unit_test(crashes_last_as_long_as_asked),
-        cmocka_unit_test(weights_keep_their_sums),    cmocka_unit_test(gossip_is_what_the_schedule_says),
-        cmocka_unit_test(push_sum_still_averages),    cmocka_unit_test(agreement_is_kept),
-        cmocka_unit_test(means_over_all_are_refused), cmocka_unit_test(one_step_late_by_hand),
-        cmocka_unit_test(messages_are_late_as_asked), cmocka_unit_test(neighbours_mix_what_has_come),
-        cmocka_unit_test(both_messages_are_late),     cmocka_unit_test(who_cannot_go_on_with_old_messages),
+        cmocka_unit_test(those_that_are_down_send_nothing),
+        cmocka_unit_test(rates_are_as_asked),
+        cmocka_unit_test(crashes_last_as_long_as_asked),
+        cmocka_unit_test(weights_keep_their_sums),
+        cmocka_unit_test(gossip_is_what_the_schedule_says),
+        cmocka_unit_test(push_sum_still_averages),
+        cmocka_unit_test(agreement_is_kept),
+        cmocka_unit_test(means_over_all_are_refused),
+        cmocka_unit_test(one_step_late_by_hand),
+        cmocka_unit_test(messages_are_late_as_asked),
+        cmocka_unit_test(neighbours_mix_what_has_come),
+        cmocka_unit_test(both_messages_are_late),
+        cmocka_unit_test(who_cannot_go_on_with_old_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -372,6 +372,7 @@ static void refusals_say_what_to_do(void **state)
         { "dirichlet", INFINITY, 4, "--alpha inf" },
         { "iid", 1, 0, "at least 1" },
         { "iid", 1, N + 1, "more than the 50000 training examples" },
+        { "dirichlet:4000", 1, 16, "16 clients with 4000 examples each are more than the 50000" },
         { "dirichlet", 1e-6, 16, "use a larger --alpha" }, /* ten classes cannot feed sixteen: must end all the same */
     };
     for (size_t i = 0; i < QGM_COUNT(cases); i++) {

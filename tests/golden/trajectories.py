@@ -264,7 +264,7 @@ def top(z, ratio):
 
 
 def sign(z):
-    return Rows([[(1 if a >= 0 else -1) * sum(map(abs, u)) / len(u) for a in u] for u in z.r])
+    return Rows([[((a > 0) - (a < 0)) * sum(map(abs, u)) / len(u) for a in u] for u in z.r])
 
 
 def choco(p, compress, gamma, quasi_global=False, nesterov=False, mu=0.9):
