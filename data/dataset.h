@@ -91,9 +91,10 @@ struct qgm_sampler {
     const struct qgm_partition *partition; /* borrowed */
     uint64_t seed;
     int batch;
-    bool shared_order;      /* all clients permute alike, as the released code does (reference-spec 3) */
+    bool shared_order;      /* all clients permute alike, as the code of Lin et al. (2021) does */
     const uint32_t *starts; /* NULL, or the start of texts, set after opening */
     uint32_t *order;        /* concatenated permutations of local positions */
+    uint32_t *spare;        /* behind them, as much room to sort in */
     long *epoch;            /* of which epoch a client's permutation is */
 };
 int qgm_sampler_open(struct qgm_sampler *sampler, const struct qgm_partition *partition, int batch, bool shared_order,
