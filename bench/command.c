@@ -70,13 +70,14 @@ static void print_help(const struct qgm_program *program)
            program->examples);
 }
 
-/* popt's table: the run's flags (val = index + 1), the program's own, and the three that every program has. */
+/* popt's table: the run's flags (val = index + 1), the program's own, and the three that every program has. NULL: no
+ * memory. */
 static struct poptOption *make_table(const struct qgm_program *program)
 {
     size_t own = 0, n = 0;
     while (program->own && program->own[own].longName) own++;
     struct poptOption *table = calloc(qgm_flag_count + own + 4, sizeof *table);
-    if (!table) abort();
+    if (!table) return NULL;
     for (size_t i = 0; program->run_flags && i < qgm_flag_count; i++)
         table[n++] =
             (struct poptOption){ .longName = qgm_flags[i].name,
@@ -137,6 +138,7 @@ int qgm_parse(const struct qgm_program *program, int argc, const char **argv, st
               const char **words, int most, struct qgm_error *err)
 {
     struct poptOption *table = make_table(program);
+    if (!table) return qgm_fail(err, QGM_SYSTEM, "out of memory for the flags");
     poptContext context = poptGetContext(program->name, argc, argv, table, 0);
     int code, result = 0, count = 0;
     while (result == 0 && (code = poptGetNextOpt(context)) != -1)

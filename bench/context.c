@@ -3,6 +3,7 @@
 #include "kernels.h"
 #include "version.h"
 #include <hwloc.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,12 +60,54 @@ static void add_first_line(json_t *c, const char *key, const char *path)
     set_text(c, key, line[0] ? line : NULL);
 }
 
+/* What a file of one number says; INFINITY for "max", and where there is no such file. */
+static double read_limit(const char *path)
+{
+    double limit;
+    FILE *f = fopen(path, "r");
+    bool there = f && fscanf(f, "%lf", &limit) == 1;
+    if (f) fclose(f);
+    return there ? limit : INFINITY;
+}
+
+/* Of a group, "/slurm/job_7/step_0", and of those around it up to the root, whose limits hold for it too. Within a
+ * container the path may be one outside, of which there are no files here: then the root is the container's. */
+static double limit_of(const char *tree, char *group, const char *file)
+{
+    char path[5000];
+    double least = INFINITY;
+    for (;;) {
+        snprintf(path, sizeof path, "%s%s/%s", tree, group, file);
+        least = fmin(least, read_limit(path));
+        char *slash = strrchr(group, '/');
+        if (!slash) return least;
+        *slash = 0;
+    }
+}
+
+double qgm_group_memory(const char *groups, const char *mount)
+{
+    char line[4200], tree[400];
+    double least = INFINITY;
+    FILE *f = fopen(groups, "r");
+    while (f && fgets(line, sizeof line, f)) { /* "0::/path" of version 2, "7:cpu,memory:/path" of version 1 */
+        char *names = strchr(line, ':'), *group = names ? strchr(names + 1, ':') : NULL;
+        if (!group) continue;
+        *names++ = *group++ = 0;
+        group[strcspn(group, "\n")] = 0;
+        bool version2 = !*names;
+        if (!version2 && !strstr(names, "memory")) continue;
+        snprintf(tree, sizeof tree, version2 ? "%s" : "%s/memory", mount);
+        least = fmin(least, limit_of(tree, group, version2 ? "memory.max" : "memory.limit_in_bytes"));
+    }
+    if (f) fclose(f);
+    return least;
+}
+
 double qgm_machine_memory(void)
 {
-    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE), limit;
-    FILE *f = fopen("/sys/fs/cgroup/memory.max", "r");
-    if (f && fscanf(f, "%lf", &limit) == 1 && limit < machine) machine = limit;
-    if (f) fclose(f);
+    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    machine = fmin(machine, qgm_group_memory("/proc/self/cgroup", "/sys/fs/cgroup"));
     return machine > 0 ? machine : 0;
 }
 

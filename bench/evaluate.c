@@ -3,7 +3,6 @@
 #include "progress.h"
 #include "trainer.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -15,16 +14,15 @@ static int omp_get_thread_num(void) { return 0; }
 static void average_buffers(struct qgm_trainer *t)
 {
     size_t buffers = qgm_model_buffers(t->model), clients = (size_t)t->options.clients;
-    float *all = calloc(clients * buffers + 1, sizeof *all);
-    if (!all) abort();
+    float *all = t->all_buffers;
+    if (!buffers) return;
     memcpy(all + (size_t)t->first * buffers, t->buffers, (size_t)t->local * buffers * sizeof *all);
-    if (buffers) qgm_group_share(t->group, all, buffers * sizeof *all, (int)clients);
+    qgm_group_share(t->group, all, buffers * sizeof *all, (int)clients);
     for (size_t k = 0; k < buffers; k++) {
         double sum = 0;
         for (size_t i = 0; i < clients; i++) sum += all[i * buffers + k];
         t->average_buffers[k] = (float)(sum / (double)clients);
     }
-    free(all);
 }
 
 void qgm_trainer_average(struct qgm_trainer *t)
@@ -124,14 +122,13 @@ void qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluat
 {
     double begin = qgm_seconds();
     struct tasks k = tasks_of(t, images);
-    struct qgm_score *scores = calloc((size_t)(t->options.clients + 1) * (size_t)k.chunks, sizeof *scores);
-    if (!scores) abort();
+    struct qgm_score *scores = t->scores;
+    memset(scores, 0, (size_t)(t->options.clients + 1) * (size_t)k.chunks * sizeof *scores);
     qgm_trainer_average(t);
     run_tasks(t, &k, scores);
     qgm_group_share(t->group, scores + t->options.clients * k.chunks, sizeof *scores, k.chunks);
     sum_scores(t, &k, scores, e);
     e->gossiped = t->gossiped ? score_gossiped(t, k, scores) : NAN;
-    free(scores);
     t->eval_s += qgm_seconds() - begin;
     e->test_images = (double)images;
     e->step = (double)qgm_engine_steps(t->engine);

@@ -16,8 +16,9 @@ struct bench {
     long most, rounds; /* bytes of the largest message; repetitions of each measurement */
     bool csv;
     size_t dim;
-    float *work; /* a panel to compute on */
-    int repeats; /* times a block is computed on */
+    float *work;  /* a panel to compute on */
+    double *told; /* [process][2]: what processes tell each other */
+    int repeats;  /* times a block is computed on */
 };
 
 static int set_own(int val, const char *argument, void *user, struct qgm_error *err)
@@ -81,14 +82,12 @@ static double walk(struct bench *b, bool talks, bool computes)
 /* Median of this process; all begin together. */
 static double measure(struct bench *b, bool talks, bool computes)
 {
-    double times[MOST_ROUNDS], *together = calloc((size_t)b->group->ranks, sizeof *together);
-    if (!together) abort();
+    double times[MOST_ROUNDS];
     walk(b, talks, computes); /* first touch, connections */
     for (long r = 0; r < b->rounds; r++) {
-        qgm_group_share(b->group, together, sizeof *together, b->group->ranks);
+        qgm_group_share(b->group, b->told, sizeof *b->told, b->group->ranks);
         times[r] = walk(b, talks, computes);
     }
-    free(together);
     qsort(times, (size_t)b->rounds, sizeof *times, in_order);
     return times[b->rounds / 2];
 }
@@ -105,8 +104,7 @@ struct line {
 static void summarise(struct bench *b, double exchange, double alone, double both, struct line *out)
 {
     int ranks = b->group->ranks;
-    double *all = calloc((size_t)ranks, 2 * sizeof *all), computing = 0;
-    if (!all) abort();
+    double *all = b->told, computing = 0;
     all[2 * b->group->rank] = alone;
     qgm_group_share(b->group, all, 2 * sizeof *all, ranks);
     for (int r = 0; r < ranks; r++) computing += all[2 * r] / ranks;
@@ -122,7 +120,6 @@ static void summarise(struct bench *b, double exchange, double alone, double bot
         out->added += fmax(all[2 * r + 1], 0) / ranks;
     }
     out->overlap = out->mean < computing / 20 ? NAN : fmax(1 - out->added / out->mean, 0);
-    free(all);
 }
 
 /* A computation about as long as the exchange, so that there is as much to hide as to hide it behind. */
@@ -131,14 +128,12 @@ static void calibrate(struct bench *b, double exchange)
     b->repeats = 1;
     double one = measure(b, false, true), longest = exchange;
     int ranks = b->group->ranks;
-    double *all = calloc((size_t)ranks, sizeof *all);
-    if (!all) abort();
+    double *all = b->told;
     all[b->group->rank] = one > 0 ? exchange / one : 1;
     qgm_group_share(b->group, all, sizeof *all, ranks);
     longest = 1;
     for (int r = 0; r < ranks; r++) longest = fmax(longest, all[r]); /* the same work everywhere */
     b->repeats = (int)fmin(longest + 0.5, 1e6);
-    free(all);
 }
 
 static int bench_size(struct bench *b, const struct qgm_row *rows, struct line *out, struct qgm_error *err)
@@ -186,13 +181,13 @@ static int sweep(struct bench *b, struct qgm_error *err)
         return qgm_fail(err, QGM_USAGE, "one process has nobody to exchange with: mpirun -n 2 qgm-bench-exchange");
     QGM_TRY(qgm_topology_open(&ring, "ring", b->group->ranks, false, 1, err));
     b->work = calloc(1 << 16, sizeof *b->work);
-    if (!b->work) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    b->told = calloc((size_t)b->group->ranks, 2 * sizeof *b->told);
+    int result = b->work && b->told ? 0 : qgm_fail(err, QGM_SYSTEM, "out of memory");
     if (b->csv)
         printf("bytes,exchange_us_min,exchange_us_mean,exchange_us_max,megabytes_per_s,added_us,overlap_percent\n");
     else
         printf("%12s %11s %11s %11s %11s %11s %10s\n", "bytes", "min us", "mean us", "max us", "MB/s", "added us",
                "overlap %");
-    int result = 0;
     for (long bytes = 4096; result == 0 && bytes <= b->most && n < MOST_SIZES; bytes *= 2) {
         b->dim = (size_t)bytes / sizeof(float);
         result = bench_size(b, qgm_topology_rows(ring, 0), &line[n], err);
@@ -200,6 +195,7 @@ static int sweep(struct bench *b, struct qgm_error *err)
     }
     if (result == 0 && n > 1 && b->group->rank == 0 && !isnan(line[n - 1].overlap)) print_fit(line, n);
     free(b->work);
+    free(b->told);
     qgm_topology_close(&ring);
     return result;
 }

@@ -119,33 +119,39 @@ static void print_counts(const struct qgm_partition *p, const long *counts, int 
     }
 }
 
+static int print_partition(const struct qgm_options *o, const struct qgm_dataset *data, const struct qgm_partition *p,
+                           struct qgm_error *err)
+{
+    int classes = data->train.classes;
+    long *counts = calloc((size_t)o->clients * (size_t)classes, sizeof *counts);
+    if (!counts) return qgm_fail(err, QGM_SYSTEM, "out of memory for %ld clients of %d classes", o->clients, classes);
+    struct qgm_heterogeneity h;
+    qgm_partition_measure(p, data->train.labels, classes, &h, counts);
+    if (!csv) {
+        printf("partition        %s of %s over %ld clients, seed %ld", o->partition, data->name, o->clients, o->seed);
+        if (qgm_partition_uses_alpha(o->partition)) printf(", alpha %g", o->alpha);
+        printf("\nsizes            %ld to %ld examples\ntotal variation  mean %.4f, max %.4f (0: like all data, "
+               "towards 1: disjoint)\n",
+               h.size_min, h.size_max, h.tv_mean, h.tv_max);
+        printf("label entropy    mean %.4f, min %.4f nats\nL1 distance      mean %.4f\nlargest class    mean %.4f "
+               "of a client's data\n",
+               h.entropy_mean, h.entropy_min, h.emd_mean, h.largest_class_mean);
+        printf("fingerprint      %016" PRIx64 "\n", h.fingerprint);
+    }
+    print_counts(p, counts, classes);
+    free(counts);
+    return 0;
+}
+
 static int inspect_partition(const struct qgm_options *o, struct qgm_error *err)
 {
     struct qgm_dataset data;
     struct qgm_partition p;
     QGM_TRY(qgm_dataset_open(&data, o->dataset, *o->data_dir ? o->data_dir : NULL, err));
-    int classes = data.train.classes,
-        result = qgm_partition_open(&p, o->partition, o->alpha, (int)o->clients, data.train.labels, data.train.n,
-                                    classes, (uint64_t)o->seed, err);
+    int result = qgm_partition_open(&p, o->partition, o->alpha, (int)o->clients, data.train.labels, data.train.n,
+                                    data.train.classes, (uint64_t)o->seed, err);
     if (result == 0) {
-        long *counts = calloc((size_t)(o->clients * classes), sizeof *counts);
-        if (!counts) abort();
-        struct qgm_heterogeneity h;
-        qgm_partition_measure(&p, data.train.labels, classes, &h, counts);
-        if (!csv) {
-            printf("partition        %s of %s over %ld clients, seed %ld", o->partition, data.name, o->clients,
-                   o->seed);
-            if (qgm_partition_uses_alpha(o->partition)) printf(", alpha %g", o->alpha);
-            printf("\nsizes            %ld to %ld examples\ntotal variation  mean %.4f, max %.4f (0: like all data, "
-                   "towards 1: disjoint)\n",
-                   h.size_min, h.size_max, h.tv_mean, h.tv_max);
-            printf("label entropy    mean %.4f, min %.4f nats\nL1 distance      mean %.4f\nlargest class    mean %.4f "
-                   "of a client's data\n",
-                   h.entropy_mean, h.entropy_min, h.emd_mean, h.largest_class_mean);
-            printf("fingerprint      %016" PRIx64 "\n", h.fingerprint);
-        }
-        print_counts(&p, counts, classes);
-        free(counts);
+        result = print_partition(o, &data, &p, err);
         qgm_partition_close(&p);
     }
     qgm_dataset_close(&data);

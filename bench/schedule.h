@@ -1,5 +1,5 @@
-/* The learning rate of each step: linear warm-up, then a factor at each milestone (reference-spec 6).
- * SPDX-License-Identifier: MIT */
+/* The learning rate of each step: linear warm-up, then a factor at each milestone, as in the code of Lin et al.
+ * (2021). SPDX-License-Identifier: MIT */
 #ifndef QGM_SCHEDULE_H
 #define QGM_SCHEDULE_H
 #include "flags.h"

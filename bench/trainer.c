@@ -83,13 +83,20 @@ static size_t gossiped_floats(const struct qgm_trainer *t)
     return t->options.gossip_eval ? (size_t)t->local * qgm_model_size(t->model) : 0;
 }
 
+/* A chunk of the test set for every client's model and the averaged one. */
+static size_t score_count(const struct qgm_trainer *t)
+{
+    return (size_t)(t->options.clients + 1) * (size_t)((t->data->test.n + t->test_batch - 1) / t->test_batch);
+}
+
 static size_t memory_bytes(const struct qgm_trainer *t)
 {
     size_t clients = (size_t)t->options.clients, buffers = qgm_model_buffers(t->model);
     return qgm_piece((size_t)t->local * buffers, sizeof(float)) + qgm_piece(qgm_model_size(t->model), sizeof(float)) +
            qgm_piece(buffers, sizeof(float)) + qgm_piece(2 * clients, sizeof(double)) +
            qgm_piece((size_t)t->data->test.n, sizeof(uint32_t)) + qgm_piece(gossiped_floats(t), sizeof(float)) +
-           qgm_piece(2 * clients * shared_floats(t), sizeof(float));
+           qgm_piece(2 * clients * shared_floats(t), sizeof(float)) + qgm_piece(clients * buffers, sizeof(float)) +
+           qgm_piece(score_count(t), sizeof(struct qgm_score));
 }
 
 /* Said before anything large is allocated: the system would rather kill a process than refuse it memory. */
@@ -121,6 +128,8 @@ static int open_memory(struct qgm_trainer *t, struct qgm_error *err)
     t->buffers = qgm_take(&t->memory, (size_t)t->local * buffers, sizeof(float));
     t->average = qgm_take(&t->memory, qgm_model_size(t->model), sizeof(float));
     t->average_buffers = qgm_take(&t->memory, buffers, sizeof(float));
+    t->all_buffers = qgm_take(&t->memory, clients * buffers, sizeof(float));
+    t->scores = qgm_take(&t->memory, score_count(t), sizeof(struct qgm_score));
     t->losses = qgm_take(&t->memory, 2 * clients, sizeof(double));
     t->test_order = qgm_take(&t->memory, (size_t)t->data->test.n, sizeof(uint32_t));
     if (gossiped_floats(t)) t->gossiped = qgm_take(&t->memory, gossiped_floats(t), sizeof(float));

@@ -34,11 +34,13 @@ struct qgm_trainer {
     struct qgm_network network;
     double bytes_counted; /* sent so far, as the network was told */
     struct qgm_augment augment;
-    struct qgm_arena memory;          /* the next seven */
+    struct qgm_arena memory;          /* the next nine */
     float *buffers;                   /* local clients * qgm_model_buffers */
     float *average, *average_buffers; /* the averaged model */
     float *gossiped;                  /* --gossip-eval: local clients * qgm_model_size; else NULL */
     float *shared;                    /* --mix-buffers, --gossip-eval: two pieces of all clients; else NULL */
+    float *all_buffers;               /* of all clients, to average */
+    struct qgm_score *scores;         /* [client, or averaged model][chunk of the test set] */
     double *losses;                   /* [client][2]: mean loss of the last step; wishes of its process */
     uint32_t *test_order; /* of the test set: a fixed permutation, then texts by length; a subset is a prefix */
     struct qgm_worker *workers;

@@ -86,7 +86,7 @@ static int open_family(struct qgm_dataset *d, const struct family *f, const char
     return qgm_thin(d, &most, err);
 }
 
-/* Means and deviations below are the paper's code's (reference-spec 4). The deviations of CIFAR-10 are means over
+/* Means and deviations below are those of the code of Lin et al. (2021). The deviations of CIFAR-10 are means over
  * images of an image's own deviation, smaller than the global ones (.247 .243 .262): kept, since results depend on
  * them. */
 int qgm_open_cifar10(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err)

@@ -78,9 +78,12 @@ static int read_label(struct cursor *c, struct qgm_texts *t, struct qgm_error *e
     if (length) memcpy(text, t->byte + from, (size_t)length);
     t->used = from;
     long label = strtol(text, &end, 10);
-    if (end == text || *end || label < 1 || label > most)
-        return qgm_fail(err, QGM_INPUT, "%s: line %ld: found class '%s', expected a number from 1 to %d", c->path,
-                        c->line, text, most);
+    if (end == text || *end || label < 1 || label > most) {
+        bool heading = t->n == 0 && end == text && length;
+        return qgm_fail(err, QGM_INPUT, "%s: line %ld: found class '%s', expected a number from 1 to %d%s", c->path,
+                        c->line, text, most,
+                        heading ? "; if that line is a heading, remove it (tail -n +2 FILE > NEW)" : "");
+    }
     t->label[t->n] = (int32_t)label - 1;
     return 0;
 }
@@ -141,7 +144,9 @@ int qgm_read_csv(const char *path, int classes, struct qgm_texts *t, struct qgm_
     }
     if (result == 0 && ferror(f)) result = qgm_fail(err, QGM_SYSTEM, "cannot read %s: %s", path, strerror(errno));
     fclose(f);
-    struct cursor c = { .path = path, .at = bytes, .end = bytes + size, .line = 1, .classes = classes };
+    static const char mark[] = "\xef\xbb\xbf"; /* a byte-order mark: some programs begin UTF-8 with it */
+    size_t skip = size >= 3 && memcmp(bytes, mark, 3) == 0 ? 3 : 0;
+    struct cursor c = { .path = path, .at = bytes + skip, .end = bytes + size, .line = 1, .classes = classes };
     if (result == 0) result = read_rows(&c, t, err);
     free(bytes);
     if (result < 0) qgm_texts_close(t);

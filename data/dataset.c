@@ -10,8 +10,7 @@ static const struct entry {
 } table[] = {
     { "fashion-mnist",
       "60,000 + 10,000 grey images of clothes, 28 x 28, 10 classes (Xiao et al. 2017); Debian package; train=0, "
-      "test=0: "
-      "no more images than that",
+      "test=0: no more images than that",
       qgm_open_fashion_mnist },
     { "mnist",
       "60,000 + 10,000 handwritten digits, 28 x 28 (LeCun et al. 1998); idx files in --data-dir; train=0, test=0",
@@ -20,7 +19,8 @@ static const struct entry {
       "50,000 + 10,000 colour images, 32 x 32, 10 classes (Krizhevsky 2009); binary version in --data-dir; train=0, "
       "test=0",
       qgm_open_cifar10 },
-    { "cifar100", "the same size, 100 classes (Krizhevsky 2009); binary version in --data-dir", qgm_open_cifar100 },
+    { "cifar100", "the same size, 100 classes (Krizhevsky 2009); binary version in --data-dir; train=0, test=0",
+      qgm_open_cifar100 },
     { "synthetic",
       "generated patterns, needs no files; synthetic:n=4000,test=1000,classes=10,size=16,channels=1,seed=0",
       qgm_open_synthetic },
@@ -32,7 +32,9 @@ static const struct entry {
       "120,000 + 7,600 news in 4 classes (Zhang, Zhao, LeCun 2015); CSV files in --data-dir; length=128: tokens, "
       "vocab=FILE, train=0, test=0: no more rows than that",
       qgm_open_ag_news },
-    { "csv", "csv:TRAIN,TEST: your own texts: rows of a class, counted from 1, and columns of text; options as ag-news",
+    { "csv",
+      "csv:TRAIN,TEST: your own texts: rows of a class, counted from 1, and columns of text, without a heading line; a "
+      "backslash is read as a line break; options as ag-news",
       qgm_open_csv },
 };
 

@@ -38,6 +38,9 @@ struct qgm_dataset {
  *
  * All but the synthetic take train=N and test=N: no more examples than that, chosen at random, always the same.
  *
+ * "csv:TRAIN,TEST": UTF-8, a row a text: its class, a whole number from 1, then one or more fields, which are joined by
+ * spaces; no heading line. Quotes as in RFC 4180; a backslash is read as a line break, as AG News writes it.
+ *
  * "folder:PATH": train/<class>/ and val/<class>/ of JPEG files (grey and CMYK too). Options: size=224: pixels a side
  * that a model sees; skip=1: leave out damaged files and count them; cache=DIR; workers=N. The first time, all files
  * are decoded (scaled down to a shorter side of 8/7 size, 256 for 224) into one packed file in cache, $QGM_CACHE,
@@ -91,9 +94,10 @@ struct qgm_sampler {
     const struct qgm_partition *partition; /* borrowed */
     uint64_t seed;
     int batch;
-    bool shared_order;      /* all clients permute alike, as the released code does (reference-spec 3) */
+    bool shared_order;      /* all clients permute alike, as the code of Lin et al. (2021) does */
     const uint32_t *starts; /* NULL, or the start of texts, set after opening */
     uint32_t *order;        /* concatenated permutations of local positions */
+    uint32_t *spare;        /* behind them, as much room to sort in */
     long *epoch;            /* of which epoch a client's permutation is */
 };
 int qgm_sampler_open(struct qgm_sampler *sampler, const struct qgm_partition *partition, int batch, bool shared_order,

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Deng et al. 2009; the down-sampled sets of Chrabaszcz et al. 2017 are normalised by 0.5 (reference-spec 4). */
+/* Deng et al. 2009; the down-sampled sets of Chrabaszcz et al. 2017 are normalised by 0.5, as in the code of Lin et al.
+ * 2021. */
 enum { DOWN_SAMPLED = 64, LEAST_SIZE = 8, MOST_SIZE = 512 };
 
 static bool is_root(const char *path)

@@ -120,8 +120,10 @@ static int add_class(struct qgm_listing *l, const char *folder, int label, XXH3_
 static int label_of(struct qgm_listing *l, const char *name, bool train, const char *folder, struct qgm_error *err)
 {
     if (train) {
+        if (l->classes == MOST_CLASSES)
+            return qgm_fail(err, QGM_INPUT, "%s: more than %d folders, expected one a class", folder, MOST_CLASSES);
         size_t *more = realloc(l->class_name, ((size_t)l->classes + 1) * sizeof *more);
-        if (!more || l->classes == MOST_CLASSES) return qgm_fail(err, QGM_SYSTEM, "%s: too many classes", folder);
+        if (!more) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", folder);
         l->class_name = more;
         l->class_name[l->classes] = add_text(l, name);
         if (l->class_name[l->classes] == SIZE_MAX) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", folder);

@@ -31,8 +31,8 @@ struct qgm_pack_config {
     int workers;              /* threads that decode; 0: one a core. Any number gives the same file */
     bool skip;                /* leave out damaged files, and count them */
 };
-/* The cache of these files: mapped if it is there and whole, else written first. Sets train, test, class_names, skipped
- * and pack of the data set. */
+/* The cache of these files: mapped if it is there and whole, else written first, by one process while others wait. Sets
+ * train, test, class_names, skipped and pack of the data set. */
 int qgm_pack_open(struct qgm_dataset *dataset, const struct qgm_listing *listing, const struct qgm_pack_config *config,
                   struct qgm_error *err);
 /* Unmaps; clears the pointers of dataset that led into it. */

@@ -94,7 +94,7 @@ int qgm_open_mnist(struct qgm_dataset *d, const char *spec, const char *dir, str
         .gzip = true,
         .how = "get the four idx.gz files with ./data/get-data mnist, and name their folder with --data-dir",
     };
-    /* The constants of the paper's code (reference-spec 4). */
+    /* The constants of the code of Lin et al. (2021). */
     *d = (struct qgm_dataset){ .name = place.name, .mean = { .1307f }, .std = { .3081f } };
     return open_family(d, &place, spec, dir, err);
 }

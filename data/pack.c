@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -247,14 +248,31 @@ static int fill(struct builder *b, struct qgm_error *err)
     return good ? 0 : write_failed(b, err);
 }
 
+/* A file of its own, whoever builds the same cache at the same time, on whatever machine; readable for whom a file of
+ * fopen would be. */
+static FILE *open_part(char *part)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    int file = mkostemp(part, O_CLOEXEC);
+    if (file < 0) return NULL;
+    FILE *f = fchmod(file, 0666 & ~mask) == 0 ? fdopen(file, "wb") : NULL;
+    if (f) return f;
+    int reason = errno;
+    close(file);
+    unlink(part);
+    errno = reason;
+    return NULL;
+}
+
 static int build(const char *path, const struct qgm_listing *listing, const struct qgm_pack_config *config,
                  uint64_t key, struct qgm_error *err)
 {
     char part[QGM_PATH + 32];
-    snprintf(part, sizeof part, "%s.%ld", path, (long)getpid()); /* several runs may build the same cache at once */
+    snprintf(part, sizeof part, "%s.XXXXXX", path);
     struct builder b = { .listing = listing, .config = config, .path = path };
     int result = plan(&b, key, err);
-    if (result == 0 && !(b.file = fopen(part, "wb"))) result = write_failed(&b, err);
+    if (result == 0 && !(b.file = open_part(part))) result = write_failed(&b, err);
     if (result == 0) result = fill(&b, err);
     if (b.file && fclose(b.file) != 0 && result == 0) result = write_failed(&b, err);
     if (result == 0 && rename(part, path) < 0) result = write_failed(&b, err);
@@ -303,6 +321,34 @@ static int cache_path(char path[QGM_PATH], const struct qgm_pack_config *config,
     return n < QGM_PATH ? 0 : qgm_fail(err, QGM_USAGE, "cache=%.100s...: the path is too long", folder);
 }
 
+/* One process builds while others wait for its file: a lock that the system gives back when its holder dies, on a file
+ * beside the cache. Returns its descriptor; -1: error. Where locks do not work several may build, each its own part. */
+static int lock(const char *name, struct qgm_error *err)
+{
+    int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666), result;
+    if (file < 0)
+        return qgm_fail(err, QGM_SYSTEM, "cannot write the cache: %s: %s (cache=DIR names another folder)", name,
+                        strerror(errno));
+    do result = flock(file, LOCK_EX);
+    while (result < 0 && errno == EINTR);
+    return file;
+}
+
+/* What another one has built meanwhile, or what we build; returns as map() does. */
+static int build_once(struct qgm_dataset *d, const char *path, const struct qgm_listing *listing,
+                      const struct qgm_pack_config *config, uint64_t key, struct qgm_error *err)
+{
+    char name[QGM_PATH + 8];
+    snprintf(name, sizeof name, "%s.lock", path);
+    int file = lock(name, err);
+    if (file < 0) return -1;
+    int there = map(d, path, key, err);
+    if (there == 0) there = build(path, listing, config, key, err) < 0 ? -1 : map(d, path, key, err);
+    unlink(name); /* those who wait have it open; they find the cache */
+    close(file);
+    return there;
+}
+
 int qgm_pack_open(struct qgm_dataset *d, const struct qgm_listing *listing, const struct qgm_pack_config *config,
                   struct qgm_error *err)
 {
@@ -311,9 +357,6 @@ int qgm_pack_open(struct qgm_dataset *d, const struct qgm_listing *listing, cons
     char path[QGM_PATH];
     QGM_TRY(cache_path(path, config, key, err));
     int there = map(d, path, key, err);
-    if (there == 0) {
-        QGM_TRY(build(path, listing, config, key, err));
-        there = map(d, path, key, err);
-    }
+    if (there == 0) there = build_once(d, path, listing, config, key, err);
     return there > 0 ? 0 : there < 0 ? -1 : qgm_fail(err, QGM_SYSTEM, "%s: cannot map what was written", path);
 }

@@ -70,7 +70,8 @@ static const struct rule {
       .what = "the deviation of log size",
       .draw = qgm_draw_quantity },
     { .name = "file",
-      .about = "file:PATH: one line a client: its examples' numbers, counted from 0; lines with # are comments",
+      .about = "file:PATH: one line a client: its examples' numbers, counted from 0, with spaces, tabs or commas "
+               "between them; lines with # are comments",
       .takes = PATH,
       .what = "a path",
       .draw = qgm_draw_file },

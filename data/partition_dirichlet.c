@@ -34,8 +34,9 @@ struct group {
     double *p;         /* m */
 };
 
-/* One attempt (reference-spec 3): class by class, proportions ~ Dirichlet, cut at the cumulated proportions. If every
- * open bin underflowed, the last one takes the class, as NumPy's NaN does there. Returns the smallest bin. */
+/* One attempt, as in the code of Lin et al. (2021): class by class, proportions ~ Dirichlet, cut at the cumulated
+ * proportions. If every open bin underflowed, the last one takes the class, as NumPy's NaN does there. Returns the
+ * smallest bin. */
 static uint32_t attempt(const struct qgm_draw *d, const struct group *g, struct qgm_random *r)
 {
     memset(g->held, 0, (size_t)g->m * sizeof *g->held);

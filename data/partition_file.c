@@ -1,4 +1,5 @@
-/* Partitions as text files: one line a client, the numbers of its examples. SPDX-License-Identifier: MIT */
+/* Partitions as text files: one line a client, the numbers of its examples, separated by spaces, tabs or commas.
+ * SPDX-License-Identifier: MIT */
 #include "partition.h"
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +11,8 @@
 static int read_line(struct qgm_draw *d, char *text, long line, int client, uint8_t *seen, uint32_t *at,
                      struct qgm_error *err)
 {
-    for (char *word = strtok(text, " \t\r\n"); word; word = strtok(NULL, " \t\r\n")) {
+    static const char apart[] = " \t\r\n,"; /* as in files of graphs */
+    for (char *word = strtok(text, apart); word; word = strtok(NULL, apart)) {
         char *end;
         errno = 0;
         unsigned long k = strtoul(word, &end, 10);

@@ -13,7 +13,8 @@ int qgm_sampler_open(struct qgm_sampler *s, const struct qgm_partition *partitio
         if (partition->start[i] == partition->start[i + 1])
             return qgm_fail(err, QGM_USAGE, "client %d has no examples to sample from", i);
     size_t total = partition->start[partition->clients];
-    s->order = malloc((total ? total : 1) * sizeof *s->order);
+    s->order = malloc((total ? total : 1) * 2 * sizeof *s->order);
+    s->spare = s->order ? s->order + total : NULL;
     s->epoch = malloc((size_t)partition->clients * sizeof *s->epoch);
     if (!s->order || !s->epoch) {
         qgm_sampler_close(s);
@@ -46,15 +47,29 @@ static uint32_t length_of(const struct qgm_sampler *s, uint32_t first, uint32_t 
     return s->starts[example + 1] - s->starts[example];
 }
 
-/* Sort a window by length (stable, in place: a window is short), then shuffle its full batches. */
-static void bucket(const struct qgm_sampler *s, struct qgm_random *r, uint32_t first, uint32_t *order, uint32_t n)
+/* Stable: counting sorts by byte after byte of the length, of which a text of up to 255 tokens has one. */
+static void sort_by_length(const struct qgm_sampler *s, uint32_t first, uint32_t *order, uint32_t *spare, uint32_t n)
+{
+    uint32_t longest = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t length = length_of(s, first, order[k]);
+        if (length > longest) longest = length;
+    }
+    for (int shift = 0; shift < 32 && longest >> shift; shift += 8) {
+        uint32_t at[257] = { 0 };
+        for (uint32_t k = 0; k < n; k++) at[(length_of(s, first, order[k]) >> shift & 255) + 1]++;
+        for (int value = 0; value < 256; value++) at[value + 1] += at[value];
+        for (uint32_t k = 0; k < n; k++) spare[at[length_of(s, first, order[k]) >> shift & 255]++] = order[k];
+        memcpy(order, spare, n * sizeof *order);
+    }
+}
+
+/* Sort a window, then shuffle its full batches. */
+static void bucket(const struct qgm_sampler *s, struct qgm_random *r, uint32_t first, uint32_t *order, uint32_t *spare,
+                   uint32_t n)
 {
     uint32_t size = (uint32_t)s->batch;
-    for (uint32_t k = 1; k < n; k++) {
-        uint32_t moving = order[k], length = length_of(s, first, moving), at = k;
-        for (; at > 0 && length_of(s, first, order[at - 1]) > length; at--) order[at] = order[at - 1];
-        order[at] = moving;
-    }
+    sort_by_length(s, first, order, spare, n);
     for (uint32_t b = n / size; b > 1; b--) {
         uint32_t other = qgm_random_below(r, b);
         for (uint32_t k = 0; k < size; k++) {
@@ -75,7 +90,7 @@ static void permute(struct qgm_sampler *s, int client, long epoch)
     qgm_random_shuffle(&r, order, n);
     uint32_t window = QGM_WINDOW * (uint32_t)s->batch;
     for (uint32_t at = 0; s->starts && at < n; at += window)
-        bucket(s, &r, first, order + at, n - at < window ? n - at : window);
+        bucket(s, &r, first, order + at, s->spare + first + at, n - at < window ? n - at : window);
     s->epoch[client] = epoch;
 }
 

@@ -26,7 +26,7 @@
 size_t qgm_piece(size_t count, size_t size)
 {
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - 2 * QGM_ALIGN) return SIZE_MAX / 2;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > QGM_MOST_BYTES - 2 * QGM_ALIGN) return QGM_MOST_BYTES;
     return (bytes + QGM_ALIGN - 1) / QGM_ALIGN * QGM_ALIGN + RED_ZONE;
 }
 
@@ -49,7 +49,7 @@ int qgm_arena_open(struct qgm_arena *arena, size_t bytes, struct qgm_error *err)
     *arena = (struct qgm_arena){ 0 };
     size_t size = qgm_piece(bytes, 1);
     void *base = NULL;
-    if (size < SIZE_MAX / 2) size = allocate(&base, size);
+    if (size < QGM_MOST_BYTES) size = allocate(&base, size);
     if (!base)
         return qgm_fail(err, QGM_SYSTEM,
                         "cannot allocate %.1f MiB of memory: use fewer clients, a smaller model or a smaller batch",

@@ -51,7 +51,9 @@ struct qgm_arena {
     char *base;
     size_t size, used;
 };
-/* Bytes a piece of `count` items of `size` bytes costs, to add up before opening. Saturates at SIZE_MAX. */
+/* Bytes a piece of `count` items of `size` bytes costs, to add up before opening. Saturates at QGM_MOST_BYTES: more
+ * than a process can address, so opening is refused, and so little that sums of 65535 pieces do not wrap around. */
+#define QGM_MOST_BYTES (SIZE_MAX / (sizeof(size_t) > 4 ? 65536 : 8)) /* 256 TiB with 64 bits */
 size_t qgm_piece(size_t count, size_t size);
 /* Allocate. 0, or -1 (QGM_SYSTEM) when the machine has not that much memory. */
 int qgm_arena_open(struct qgm_arena *arena, size_t bytes, struct qgm_error *err);

@@ -116,9 +116,11 @@ double qgm_pool_bytes(const struct qgm_pool *p);
 /* Norms, one table of per-channel vectors over rows x c values (rows: the pixels of one image, or of a whole batch):
  *   norm_forward:  y = f(x) scale + shift [+ residual] [then relu], f(x) = x - mean, or x sigmoid(x) when swish.
  *                  In place on x or residual allowed.
- *   norm_sums:     where relu, dy becomes dz: 0 where y is not positive. sums[j] = sum over rows of dz, sums[c + j] =
- * of dz f(x), in double. When swish, dx = dz f'(x), which costs little here; dx may be dy. norm_backward: dx = g scale
- * + slope (x - mean) + offset, g being dz, or what norm_sums left in dx when swish. In place on g allowed.
+ *   norm_sums:     where relu, dy becomes dz: 0 where y is not positive. sums[j] = sum over rows of dz,
+ *                  sums[c + j] = of dz f(x), in double. When swish, dx = dz f'(x), which costs little here.
+ *                  dx may be dy.
+ *   norm_backward: dx = g scale + slope (x - mean) + offset, g being dz, or what norm_sums left in dx when swish.
+ *                  In place on g allowed.
  *   norm_moments:  sums[j] = sum over rows of d, sums[c + j] = of d^2, d = x - (the first row): no cancellation.
  * y is read only when relu, dx written by norm_sums only when swish. Order of the sums: chunks of 128 rows; in each,
  * row r goes to chain r mod 4, the chains are added as (0 + 1) + (2 + 3), and the chunks in double, ascending. */
@@ -133,11 +135,13 @@ struct qgm_norm {
 };
 
 /* Transformer encoders
- * layernorm_forward:  y = (x - mean) rstd gamma + beta, row by row, rstd = 1 / sqrt(variance + epsilon), the biased
- * one; stats: mean and rstd of every row, or NULL. In place allowed. layernorm_backward: dx from dy; dgamma and dbeta
- * are added to, row by row. In place on dy allowed. gelu_forward:       y = x (1 + erf(x / sqrt 2)) / 2. In place
- * allowed. gelu_backward:      dx = dy times its derivative at x. In place on x or dy allowed. softmax_rows:       in
- * place, x = softmax(scale x) over the first `live` >= 1 of cols; the others become 0. scale >= 0.
+ * layernorm_forward:     y = (x - mean) rstd gamma + beta, row by row, rstd = 1 / sqrt(variance + epsilon), the biased
+ *                        one; stats: mean and rstd of every row, or NULL. In place allowed.
+ * layernorm_backward:    dx from dy; dgamma and dbeta are added to, row by row. In place on dy allowed.
+ * gelu_forward:          y = x (1 + erf(x / sqrt 2)) / 2. In place allowed.
+ * gelu_backward:         dx = dy times its derivative at x. In place on x or dy allowed.
+ * softmax_rows:          in place, x = softmax(scale x) over the first `live` >= 1 of cols; the others become 0.
+ *                        scale >= 0.
  * softmax_rows_backward: in place on dy, dy = scale y (dy - sum(y dy)), y being the output of softmax_rows.
  * Order of row sums: 16 lanes, element 16 i + l in lane l. softmax: one chain, ascending i; layernorm: four, i in chain
  * i % 4, added as (0 + 1) + (2 + 3). Then the tree of vf_sum. */

@@ -4,8 +4,8 @@
  *
  * One segment is a matrix product; several are the kernel rows of a convolution, whose taps (kx, channel) are
  * contiguous in the image, so that neither an image nor its columns are ever copied; repeats do all segments again for
- * the next image. A chain may be stored and taken up
- * again (start LOAD) without changing a bit, which is what makes blocking free.
+ * the next image. A chain may be stored and taken up again (start FROM_C) without changing a bit, which is what makes
+ * blocking free.
  *
  * Two shapes of a: BY_ROW (step 1, any distance between rows: images, untransposed a) and BY_COLUMN (rows adjacent, any
  * step: packed panels, transposed a). Each (shape, nv, rows) is one unrolled function of tile.c; the numbers of rows

@@ -157,6 +157,7 @@ int qgm_model_make(struct qgm_model **model, struct qgm_builder *b, const struct
 
 /* Options: the text given or the default. The typed ones fail the build when the text does not fit. */
 const char *qgm_option(const struct qgm_builder *b, const char *name);
+bool qgm_option_given(const struct qgm_builder *b, const char *name); /* in the spec, even if as the default is */
 int qgm_option_int(struct qgm_builder *b, const char *name, int least, int most);
 float qgm_option_fraction(struct qgm_builder *b, const char *name);                         /* [0, 1) */
 int qgm_option_choice(struct qgm_builder *b, const char *name, const char *const *choices); /* index in the list */

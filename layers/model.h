@@ -50,10 +50,11 @@ struct qgm_score {
     double loss;            /* sum of cross-entropies */
 };
 
-/* spec: a name and options, "lenet" or "cnn:width=16" (see qgm_model_list). Unknown names and options are QGM_USAGE. */
+/* spec: a name and options, "lenet" or "cnn:width=16". Unknown names and options are QGM_USAGE. */
 int qgm_model_open(struct qgm_model **model, const char *spec, const struct qgm_input *input, struct qgm_error *err);
 void qgm_model_close(struct qgm_model **model); /* NULL-safe, sets NULL */
-/* Print one line a model: name, options with defaults, source. names: a NULL-terminated list of the plain names. */
+/* The plain names, NULL-terminated; what a model is, with its options, their defaults and its source, NULL for a name
+ * that is none. */
 const char *const *qgm_model_names(void);
 const char *qgm_model_about(const char *name);
 

@@ -38,7 +38,7 @@ static int unknown_model(const char *name, struct qgm_error *err)
 {
     const char *near = qgm_nearest(name, qgm_model_names());
     if (near) return qgm_fail(err, QGM_USAGE, "unknown model '%s': did you mean '%s'?", name, near);
-    return qgm_fail(err, QGM_USAGE, "unknown model '%s': the models are listed by --list models", name);
+    return qgm_fail(err, QGM_USAGE, "unknown model '%s': --list shows all", name);
 }
 
 static int unknown_option(const struct qgm_model_kind *kind, const char *name, struct qgm_error *err)
@@ -87,6 +87,14 @@ const char *qgm_option(const struct qgm_builder *b, const char *name)
     for (int i = 0; i < QGM_OPTIONS && b->option[i].name; i++)
         if (!strcmp(b->option[i].name, name)) return b->option[i].value;
     return NULL;
+}
+
+/* set_option points into the spec, never at a default. */
+bool qgm_option_given(const struct qgm_builder *b, const char *name)
+{
+    for (int i = 0; i < QGM_OPTIONS && b->option[i].name; i++)
+        if (!strcmp(b->option[i].name, name)) return b->option[i].value != b->kind->option[i].value;
+    return false;
 }
 
 int qgm_option_int(struct qgm_builder *b, const char *name, int least, int most)

@@ -21,7 +21,11 @@ static struct style style_of(struct qgm_builder *b)
     };
     struct style s = styles[qgm_option_choice(b, "norm", norm_names)];
     int groups = qgm_option_int(b, "groups", 1, 1024);
-    if (s.inner.kind == QGM_NORM_GROUP) s.inner.groups = s.outer.groups = groups;
+    if (s.inner.kind == QGM_NORM_GROUP)
+        s.inner.groups = s.outer.groups = groups;
+    else if (qgm_option_given(b, "groups"))
+        qgm_build_fail(b, QGM_USAGE, "groups=%d: is of norm=gn, but the norm is %s: leave it out or say norm=gn",
+                       groups, qgm_option(b, "norm"));
     return s;
 }
 
@@ -104,9 +108,8 @@ static int build(struct qgm_builder *b, int x)
         { "norm", norm }, { "groups", "2" }, { "width", "1" }                                                          \
     }
 #define OPTIONS_TEXT                                                                                                   \
-    "; norm: bn, gn, evonorm or lin2021 (EvoNorm and batch statistics, at test time too); groups=2: of gn; width=1: "  \
-    "a "                                                                                                               \
-    "factor"
+    "; norm: bn, gn, evonorm or lin2021 (EvoNorm and batch statistics, at test time too); groups=2: of gn only; "      \
+    "width=1: a factor"
 #define RESNET(id, text, norm, what, ...)                                                                              \
     const struct qgm_model_kind qgm_model_##id = { .name = text,                                                       \
                                                    .about = what "; norm=" norm OPTIONS_TEXT,                          \

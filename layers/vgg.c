@@ -1,5 +1,5 @@
-/* VGG (Simonyan and Zisserman, ICLR 2015) for 32 x 32 images, plain and scaled in width as in the paper's code.
- * SPDX-License-Identifier: MIT */
+/* VGG (Simonyan and Zisserman, ICLR 2015) for 32 x 32 images, plain and scaled in width as in the code of Lin et al.
+ * (2021), which builds VGG-11 whatever depth its name says; here the name counts. SPDX-License-Identifier: MIT */
 #include "layer.h"
 #include <stdio.h>
 
@@ -34,15 +34,15 @@ static int features(struct qgm_builder *b, int x, const int *widths, const int *
 static int build(struct qgm_builder *b, int x)
 {
     static const char *const norms[] = { "none", "bn", NULL };
-    static const int plain[] = { 64, 128, 256, 512, 512 }, unit[] = { 4, 8, 16, 32, 32 }, a[] = { 1, 1, 2, 2, 2 };
+    static const int plain[] = { 64, 128, 256, 512, 512 }, unit[] = { 4, 8, 16, 32, 32 };
     const struct vgg *v = b->kind->detail;
     int scale = qgm_option_int(b, "scale", 0, 256), classes = b->model->input.classes, widths[5];
     float drop = qgm_option_fraction(b, "dropout");
     bool norm = qgm_option_choice(b, "norm", norms) == 1;
     for (int i = 0; i < 5; i++) widths[i] = scale ? scale * unit[i] : plain[i];
-    x = features(b, x, widths, scale ? a : v->convs, norm);
-    if (scale) return qgm_linear(b, x, (struct qgm_linear){ .name = "classifier", .out = classes });
+    x = features(b, x, widths, v->convs, norm);
     x = qgm_dropout(b, x, drop);
+    if (scale) return qgm_linear(b, x, (struct qgm_linear){ .name = "classifier", .out = classes });
     x = qgm_linear(b, x, (struct qgm_linear){ .name = "classifier.1", .out = 512, .relu = true });
     x = qgm_dropout(b, x, drop);
     x = qgm_linear(b, x, (struct qgm_linear){ .name = "classifier.4", .out = 512, .relu = true });
@@ -52,8 +52,10 @@ static int build(struct qgm_builder *b, int x)
 #define VGG(id, ...)                                                                                                   \
     const struct qgm_model_kind qgm_model_##id = {                                                                     \
         .name = #id,                                                                                                   \
-        .about = "VGG for 32 x 32 images (Simonyan and Zisserman 2015); norm=none or bn; scale=0: plain, 8: the half-" \
-                 "width VGG-11 of Lin et al. 2021; dropout=0: share dropped before the dense layers",                  \
+        .about =                                                                                                       \
+            "VGG for 32 x 32 images (Simonyan and Zisserman 2015); norm=none or bn; scale=0: plain, S: widths 4S "     \
+            "to 32S and one dense layer (vgg11:scale=8 is the half-width one of Lin et al. 2021); dropout=0: "         \
+            "share dropped before the last dense layers",                                                              \
         .option = { { "norm", "none" }, { "scale", "0" }, { "dropout", "0" } },                                        \
         .build = build,                                                                                                \
         .detail = &(const struct vgg){ { __VA_ARGS__ } },                                                              \

@@ -147,6 +147,39 @@ static void batches_of_like_lengths(void **state)
     qgm_partition_close(&p);
 }
 
+/* A window as large as can be: in the order of the permutation where lengths are equal, and fast (a sort of quadratic
+ * time takes longer than a test may). */
+static void large_windows_are_sorted_in_order(void **state)
+{
+    (void)state;
+    enum { ROWS = 1 << 20, LENGTHS = 512 };
+    uint32_t *starts = calloc(ROWS + 1, sizeof *starts), *place = calloc(ROWS, sizeof *place);
+    uint32_t *index = calloc(ROWS, sizeof *index);
+    int32_t *labels = calloc(ROWS, sizeof *labels);
+    assert_true(starts && place && index && labels);
+    struct qgm_random r = qgm_random(6, QGM_RANDOM_TEST, 0, 0);
+    for (int k = 0; k < ROWS; k++) starts[k + 1] = starts[k] + 1 + qgm_random_below(&r, LENGTHS);
+    struct qgm_partition p;
+    struct qgm_sampler s;
+    assert_int_equal(qgm_partition_open(&p, "iid", 0, 1, labels, ROWS, 1, 1, NULL), 0);
+    for (int sorted = 0; sorted <= 1; sorted++) {
+        assert_int_equal(qgm_sampler_open(&s, &p, ROWS, false, 1, NULL), 0);
+        s.starts = sorted ? starts : NULL;
+        assert_int_equal(qgm_sampler_next(&s, 0, 0, index), ROWS);
+        for (uint32_t k = 0; k < ROWS && !sorted; k++) place[index[k]] = k;
+        qgm_sampler_close(&s);
+    }
+    for (int k = 1; k < ROWS; k++) {
+        uint32_t a = index[k - 1], b = index[k], before = starts[a + 1] - starts[a], here = starts[b + 1] - starts[b];
+        assert_true(before < here || (before == here && place[a] < place[b]));
+    }
+    qgm_partition_close(&p);
+    free(starts);
+    free(place);
+    free(index);
+    free(labels);
+}
+
 /* What the contract says, a pixel at a time: pad, cut the window, mirror it, normalise. (The reference mirrors first:
  * as the shifts are symmetric, the distribution is the same.) */
 static void fill_plainly(const struct qgm_dataset *d, const struct qgm_examples *from, uint32_t example, int position,
@@ -255,6 +288,7 @@ int main(void)
         cmocka_unit_test(batches_match_a_plain_fill),
         cmocka_unit_test(views_are_uniform),
         cmocka_unit_test(batches_of_like_lengths),
+        cmocka_unit_test(large_windows_are_sorted_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Flags and the learning-rate schedule. SPDX-License-Identifier: MIT */
+#include "context.h"
 #include "feed.h"
 #include "flags.h"
 #include "schedule.h"
@@ -7,7 +8,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h> /* needs the headers above */
 
@@ -65,7 +70,7 @@ static void bad_values_are_refused_and_change_nothing(void **state)
     }
 }
 
-/* The released code's table (reference-spec 6): 16 clients, peak 0.8 from 0.1 over 5 epochs, decays at 150 and 225. */
+/* The table of the code of Lin et al. (2021): 16 clients, peak 0.8 from 0.1 over 5 epochs, decays at 150 and 225. */
 static void the_schedule_is_the_papers(void **state)
 {
     (void)state;
@@ -145,6 +150,63 @@ static void padding_is_not_seen(void **state)
     qgm_model_close(&m);
 }
 
+/* Job schedulers limit a group above the one that the process is in; files of "max" are no limit. */
+static void memory_is_the_smallest_limit_around(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *text; /* NULL: a folder */
+    } tree[] = {
+        { "a", NULL },
+        { "a/memory.max", "max\n" },
+        { "a/slurm", NULL },
+        { "a/slurm/memory.max", "3000000\n" },
+        { "a/slurm/step", NULL },
+        { "a/slurm/step/memory.max", "5000000\n" },
+        { "a/memory", NULL },
+        { "a/memory/memory.limit_in_bytes", "9223372036854771712\n" },
+        { "a/memory/job", NULL },
+        { "a/memory/job/memory.limit_in_bytes", "2000000\n" },
+        { "own", "0::/slurm/step\n" },
+        { "old", "12:cpu,cpuacct:/job\n7:memory:/job/gone\n" },
+        { "both", "7:memory:/job\n1:name=systemd:/\n0::/slurm/step\n" },
+        { "root", "0::/\n" },
+    };
+    char dir[] = "cgroup-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(chdir(dir), 0);
+    for (size_t i = 0; i < QGM_COUNT(tree); i++) {
+        FILE *f = tree[i].text ? fopen(tree[i].file, "w") : NULL;
+        assert_true(f ? fputs(tree[i].text, f) >= 0 && fclose(f) == 0 : mkdir(tree[i].file, 0777) == 0);
+    }
+    assert_true(qgm_group_memory("own", "a") == 3e6);
+    assert_true(qgm_group_memory("old", "a") == 2e6);
+    assert_true(qgm_group_memory("both", "a") == 2e6);
+    assert_true(isinf(qgm_group_memory("root", "a")) && isinf(qgm_group_memory("gone", "a")));
+    for (size_t i = QGM_COUNT(tree); i-- > 0;) assert_int_equal(remove(tree[i].file), 0);
+    assert_int_equal(chdir(".."), 0);
+    assert_int_equal(rmdir(dir), 0);
+    assert_true(qgm_machine_memory() > 0);
+}
+
+/* However many pieces of whatever size are added up, opening them is refused. */
+static void too_large_is_refused_not_wrapped(void **state)
+{
+    (void)state;
+    size_t sum = 0;
+    for (int i = 0; i < 65535; i++) {
+        size_t piece = qgm_piece(SIZE_MAX / 8 + (size_t)i, sizeof(double));
+        assert_true(sum + piece > sum);
+        sum += piece;
+    }
+    for (int pieces = 1; pieces <= 65535; pieces *= 4) {
+        struct qgm_arena arena;
+        struct qgm_error err = { 0 };
+        assert_int_equal(qgm_arena_open(&arena, (size_t)pieces * qgm_piece(SIZE_MAX, 1), &err), -1);
+        assert_int_equal(err.kind, QGM_SYSTEM);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +216,8 @@ int main(void)
         cmocka_unit_test(the_schedule_is_the_papers),
         cmocka_unit_test(padding_is_not_seen),
         cmocka_unit_test(milestones_below_one_are_shares),
+        cmocka_unit_test(memory_is_the_smallest_limit_around),
+        cmocka_unit_test(too_large_is_refused_not_wrapped),
     };
     return cmocka_run_group_tests_name("harness", tests, NULL, NULL);
 }

@@ -1,26 +1,18 @@
-/* Folders of images: decoding, resizing, cutting, the cache, and work done ahead. SPDX-License-Identifier: MIT */
+/* Images resized and cut, and work done ahead. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above */
 #include "cut.h"
-#include "listing.h"
 #include "ordered.h"
 #include "resample.h"
 #include <cmocka.h>
-#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-#ifdef QGM_HAVE_JPEG
-#include <turbojpeg.h>
-#endif
-
-static char root[64];
 
 /* ---- Resizing ---- */
 
@@ -201,267 +193,6 @@ static void results_come_in_order(void **state)
         }
 }
 
-/* ---- Folders ---- */
-
-static const char *below(const char *name)
-{
-    static char path[4][400];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", root, name);
-    return path[turn];
-}
-
-static void folder(const char *name)
-{
-    if (mkdir(below(name), 0777) < 0) fail_msg("mkdir %s", name);
-}
-
-static void refused(const char *spec, const char *says)
-{
-    struct qgm_dataset d;
-    struct qgm_error err = { 0 };
-    assert_int_equal(qgm_dataset_open(&d, spec, root, &err), -1);
-    if (!strstr(err.text, says)) fail_msg("\"%s\" does not say \"%s\"", err.text, says);
-}
-
-#ifdef QGM_HAVE_JPEG
-/* A picture of one colour, given as the format says. */
-static void write_jpeg(const char *name, int h, int w, int format, const uint8_t *colour)
-{
-    int each = tjPixelSize[format], sampling = format == TJPF_GRAY ? TJSAMP_GRAY : TJSAMP_444;
-    uint8_t *pixels = malloc((size_t)(h * w * each));
-    for (int i = 0; i < h * w; i++) memcpy(pixels + i * each, colour, (size_t)each);
-    unsigned char *bytes = NULL;
-    unsigned long size = 0;
-    tjhandle encoder = tjInitCompress();
-    assert_int_equal(tjCompress2(encoder, pixels, w, 0, h, format, &bytes, &size, sampling, 95, 0), 0);
-    FILE *f = fopen(below(name), "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, size, f), size);
-    fclose(f);
-    tjFree(bytes);
-    tjDestroy(encoder);
-    free(pixels);
-}
-
-static const uint8_t red[] = { 250, 20, 10 }, grey[] = { 90 }, ink[] = { 0, 255, 128, 200 };
-
-/* Two classes, shapes of all kinds, grey and CMYK. */
-static void make_tree(void)
-{
-    static const char *const folders[] = { "set",           "set/train",   "set/val",     "set/train/cat",
-                                           "set/train/ant", "set/val/ant", "set/val/cat", "caches" };
-    for (size_t i = 0; i < QGM_COUNT(folders); i++) folder(folders[i]);
-    write_jpeg("set/train/cat/b.JPEG", 100, 200, TJPF_RGB, red);
-    write_jpeg("set/train/cat/a.jpg", 20, 16, TJPF_GRAY, grey);
-    write_jpeg("set/train/ant/x.jpeg", 37, 90, TJPF_CMYK, ink);
-    write_jpeg("set/train/ant/y.JPG", 16, 16, TJPF_RGB, red);
-    write_jpeg("set/val/ant/v.JPEG", 300, 200, TJPF_RGB, red);
-    write_jpeg("set/val/cat/v.JPEG", 11, 30, TJPF_GRAY, grey);
-    FILE *f = fopen(below("set/train/ant/notes.txt"), "w");
-    fclose(f);
-}
-
-static void check_colour(const uint8_t *pixels, size_t count, int r, int g, int b)
-{
-    for (size_t i = 0; i < count; i++, pixels += 3)
-        if (abs(pixels[0] - r) > 4 || abs(pixels[1] - g) > 4 || abs(pixels[2] - b) > 4)
-            fail_msg("pixel %zu is %d %d %d, expected %d %d %d", i, pixels[0], pixels[1], pixels[2], r, g, b);
-}
-
-static void open_tree(struct qgm_dataset *d, const char *options)
-{
-    char spec[300];
-    struct qgm_error err = { 0 };
-    snprintf(spec, sizeof spec, "folder:set,size=16,cache=%s/caches%s", root, options);
-    if (qgm_dataset_open(d, spec, root, &err) < 0) fail_msg("%s", err.text);
-}
-
-static void check_tree(const struct qgm_dataset *d)
-{
-    static const struct qgm_stored want[] = { { 0, 18, 42 }, { 0, 16, 16 }, { 0, 20, 16 }, { 0, 18, 36 } };
-    static const int32_t labels[] = { 0, 0, 1, 1 };
-    assert_true(d->train.n == 4 && d->test.n == 2 && d->train.classes == 2 && d->train.c == 3 && d->train.h == 16);
-    assert_string_equal(d->class_names[0], "ant");
-    assert_string_equal(d->class_names[1], "cat");
-    assert_memory_equal(d->train.labels, labels, sizeof labels);
-    assert_true(d->test.labels[0] == 0 && d->test.labels[1] == 1 && !d->test.stored && d->skipped == 0);
-    for (int i = 0; i < 4; i++) {
-        const struct qgm_stored *s = &d->train.stored[i];
-        assert_true(s->h == want[i].h && s->w == want[i].w);
-        int k = i == 0 ? 200 : i == 2 ? 90 : 250;
-        check_colour(d->train.pixels + s->at, (size_t)s->h * s->w, i == 0 ? 0 : k,
-                     i == 0   ? 200
-                     : i == 2 ? 90
-                              : 20,
-                     i == 0   ? 100
-                     : i == 2 ? 90
-                              : 10);
-    }
-    check_colour(d->test.pixels, 256, 250, 20, 10);
-    check_colour(d->test.pixels + 256 * 3, 256, 90, 90, 90);
-}
-
-static char *only_cache(void)
-{
-    static char path[400];
-    FILE *f = popen("ls -d \"$(pwd)\"/$QGM_TEST_CACHES/*", "r");
-    assert_non_null(f);
-    assert_non_null(fgets(path, sizeof path, f));
-    char more[400];
-    assert_null(fgets(more, sizeof more, f));
-    pclose(f);
-    path[strcspn(path, "\n")] = 0;
-    return path;
-}
-
-static size_t slurp(const char *path, uint8_t **bytes)
-{
-    struct stat s;
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    assert_int_equal(fstat(fileno(f), &s), 0);
-    *bytes = malloc((size_t)s.st_size);
-    assert_int_equal(fread(*bytes, 1, (size_t)s.st_size, f), s.st_size);
-    fclose(f);
-    return (size_t)s.st_size;
-}
-
-static void a_folder_is_packed_once(void **state)
-{
-    (void)state;
-    struct qgm_dataset d;
-    make_tree();
-    setenv("QGM_TEST_CACHES", below("caches"), 1);
-    open_tree(&d, ",workers=1");
-    check_tree(&d);
-    qgm_dataset_close(&d);
-    uint8_t *first, *again;
-    size_t size = slurp(only_cache(), &first);
-    struct stat before, after;
-    assert_int_equal(stat(only_cache(), &before), 0);
-    open_tree(&d, ""); /* mapped, not written */
-    check_tree(&d);
-    qgm_dataset_close(&d);
-    assert_int_equal(stat(only_cache(), &after), 0);
-    assert_int_equal(before.st_ino, after.st_ino);
-    /* Damage anywhere is found, and the file written anew, by other numbers of workers with the same bytes. */
-    for (size_t at = 0; at < size; at += at < 400 ? 13 : 997) {
-        FILE *f = fopen(only_cache(), "r+b");
-        assert_true(f && fseek(f, (long)at, SEEK_SET) == 0 && fputc(first[at] ^ 0x40, f) != EOF && fclose(f) == 0);
-        open_tree(&d, at % 2 ? ",workers=3" : ",workers=7");
-        check_tree(&d);
-        qgm_dataset_close(&d);
-        assert_int_equal(slurp(only_cache(), &again), size);
-        assert_memory_equal(first, again, size);
-        free(again);
-    }
-    assert_int_equal(truncate(only_cache(), (off_t)size - 1), 0);
-    open_tree(&d, "");
-    check_tree(&d);
-    qgm_dataset_close(&d);
-    free(first);
-}
-
-static void damaged_files_are_named_or_counted(void **state)
-{
-    (void)state;
-    uint8_t *bytes;
-    char spec[300];
-    size_t size = slurp(below("set/train/cat/b.JPEG"), &bytes);
-    FILE *f = fopen(below("set/train/cat/cut.JPEG"), "wb");
-    assert_int_equal(fwrite(bytes, 1, size * 2 / 3, f), size * 2 / 3);
-    fclose(f);
-    free(bytes);
-    snprintf(spec, sizeof spec, "folder:set,size=16,cache=%s/caches", root);
-    refused(spec, "cat/cut.JPEG: damaged");
-    refused(spec, "skip=1");
-    struct qgm_dataset d;
-    open_tree(&d, ",skip=1");
-    assert_true(d.skipped == 1 && d.train.n == 4 && d.test.n == 2);
-    qgm_dataset_close(&d);
-    f = fopen(below("set/val/cat/w.JPEG"), "wb");
-    fputs("\x89PNG is another format", f);
-    fclose(f);
-    refused(spec, "cut.JPEG"); /* the first in order */
-    unlink(below("set/train/cat/cut.JPEG"));
-    refused(spec, "val/cat/w.JPEG: not a JPEG file");
-    open_tree(&d, ",skip=1");
-    assert_true(d.skipped == 1 && d.train.n == 4 && d.test.n == 2);
-    check_colour(d.test.pixels + 256 * 3, 256, 90, 90, 90);
-    qgm_dataset_close(&d);
-    unlink(below("set/val/cat/w.JPEG"));
-    folder("set/train/dog");
-    refused(spec, "train/dog: a class without any .JPEG");
-    rmdir(below("set/train/dog"));
-    folder("set/val/cow");
-    refused(spec, "training has no class 'cow'");
-    rmdir(below("set/val/cow"));
-    refused("folder:set,size=16,cache=/proc/nowhere", "cache");
-    open_tree(&d, ",train=3,test=1");
-    assert_true(d.train.n == 3 && d.test.n == 1 && d.train.classes == 2);
-    qgm_dataset_close(&d);
-}
-
-/* Every file of ImageNet that is there: no complaint, and a plausible mean. Name the folder in $QGM_DATA. */
-static void whole_size_files(void **state)
-{
-    (void)state;
-    const char *data = getenv("QGM_DATA");
-    char command[500], path[400];
-    snprintf(command, sizeof command, "find %s/imagenet-fullsize-24 -name '*.JPEG' 2>&1", data ? data : "/nowhere");
-    FILE *f = popen(command, "r");
-    int files = 0;
-    while (fgets(path, sizeof path, f) && strstr(path, ".JPEG\n")) {
-        struct qgm_picture p;
-        struct qgm_error err;
-        path[strcspn(path, "\n")] = 0;
-        if (qgm_read_jpeg(path, 224, QGM_KEEP_MIDDLE, &p, &err) < 0) fail_msg("%s", err.text);
-        assert_true(p.h == 224 && p.w == 224);
-        double sum = 0;
-        for (int i = 0; i < 224 * 224 * 3; i++) sum += p.pixels[i];
-        assert_true(sum / (224 * 224 * 3) > 10 && sum / (224 * 224 * 3) < 245);
-        free(p.pixels);
-        files++;
-    }
-    pclose(f);
-    if (!files) skip();
-}
-#endif
-
-static void refusals(void **state)
-{
-    (void)state;
-    refused("folder:nothing", "found no nothing/train in");
-    refused("folder:nothing,size=4", "expected a whole number from 8 to 512");
-    refused("folder:nothing,sise=32", "did you mean 'size'");
-    folder("void");
-    folder("void/train");
-    refused("folder:void", "void/train: expected a folder a class");
-}
-
-static int make_root(void **state)
-{
-    (void)state;
-    strcpy(root, "images-XXXXXX");
-    return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *where)
-{
-    (void)s;
-    (void)kind;
-    (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state)
-{
-    (void)state;
-    return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -470,12 +201,6 @@ int main(void)
         cmocka_unit_test(moves_in_place),
         cmocka_unit_test(stored_or_not_is_the_same),
         cmocka_unit_test(results_come_in_order),
-        cmocka_unit_test(refusals),
-#ifdef QGM_HAVE_JPEG
-        cmocka_unit_test(a_folder_is_packed_once),
-        cmocka_unit_test(damaged_files_are_named_or_counted),
-        cmocka_unit_test(whole_size_files),
-#endif
     };
-    return cmocka_run_group_tests(tests, make_root, remove_root);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,8 @@ static void parameter_counts_are_the_papers(void **state)
         { "vgg16", { 32, 32, 3, 10 }, 15245130 },
         { "vgg19", { 32, 32, 3, 10 }, 20554826 },
         { "vgg11:scale=1", { 32, 32, 3, 10 }, 36610 },
-        { "vgg16:scale=2", { 32, 32, 3, 10 }, 145210 },
+        { "vgg16:scale=2", { 32, 32, 3, 10 }, 231218 }, /* here the paper's code has the 145210 of VGG-11 */
+        { "vgg19:scale=8", { 32, 32, 3, 10 }, 5010474 },
         { "vgg11:scale=4", { 32, 32, 3, 10 }, 578410 },
         { "vgg11:scale=8", { 32, 32, 3, 10 }, 2308810 },
         { "vgg11:scale=16", { 32, 32, 3, 10 }, 9225610 },
@@ -417,6 +418,23 @@ static void initial_values_follow_their_rule(void **state)
     qgm_model_close(&m);
 }
 
+/* In every form of VGG: a scaled one has one dense layer only. */
+static void dropout_is_of_scaled_models_too(void **state)
+{
+    (void)state;
+    static const char *const specs[] = { "vgg11:scale=1", "vgg11:scale=1,dropout=0.5" };
+    double loss[2];
+    for (int k = 0; k < 2; k++) {
+        struct qgm_model *m = open_model(specs[k], &cifar10);
+        struct grad_case c = { .model = m, .input = cifar10, .n = 8, .seed = 3 };
+        struct grad_data d = grad_open(&c);
+        loss[k] = qgm_model_grad(m, d.params, d.buffers, &d.batch, 0, d.grad, NULL, &d.arena);
+        grad_close(&d);
+        qgm_model_close(&m);
+    }
+    assert_true(loss[0] != loss[1]);
+}
+
 static void bad_specs_are_refused(void **state)
 {
     (void)state;
@@ -430,7 +448,7 @@ static void bad_specs_are_refused(void **state)
         { "cnn:width=0", "from 1 to", 28 },        { "cnn:width=4x", "whole number", 28 },
         { "cnn:width=4,", "option=value", 28 },    { "mlp:hidden=3-", "widths like", 28 },
         { "mlp:hidden=0", "widths like", 28 },     { "lenet", "does not fit", 4 },
-        { "bert-tiny", "expected texts", 28 },
+        { "bert-tiny", "expected texts", 28 },     { "resnet8:groups=4", "norm=gn", 28 },
     };
     for (size_t i = 0; i < QGM_COUNT(bad); i++) {
         struct qgm_input input = { bad[i].size, bad[i].size, 1, 10 };
@@ -469,6 +487,7 @@ int main(void)
         cmocka_unit_test(scores_add_up),
         cmocka_unit_test(training_lowers_the_loss),
         cmocka_unit_test(initial_values_follow_their_rule),
+        cmocka_unit_test(dropout_is_of_scaled_models_too),
         cmocka_unit_test(bad_specs_are_refused),
         cmocka_unit_test(every_model_is_described),
     };

@@ -106,7 +106,7 @@ static void fingerprints_are_kept(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* Means over seeds against the bands that the paper's code was measured to give (reference-spec 3: two seeds, here
+/* Means over seeds against the bands that the code of Lin et al. (2021) was measured to give (with two seeds, here
  * widened by the spread of a mean of six). */
 static void lin2021_is_as_heterogeneous_as_the_paper_s(void **state)
 {
@@ -323,7 +323,9 @@ static void damaged_files_are_refused(void **state)
         { "0 1\n1 2\n", 0, "line 2: example 1 is given twice" },
         { "0 1\n2 8\n", 0, "line 2: found '8', expected an example from 0 to 7" },
         { "0 1\n-2 3\n", 0, "found '-2'" },
-        { "0 1\n2,3\n", 0, "found '2,3'" },
+        { "0,1\n2, 3\t,4\r\n", 0, NULL },
+        { "0 1\n2;3\n", 0, "found '2;3'" },
+        { "0 1\n,\n", 0, "line 2: empty" },
         { "0 1\n99999999999999999999999\n", 0, "expected an example" },
         { "0 1\n2\0 3\n", 9, "line 2: a zero byte" },
         { "\xff\xfe\n1\n", 0, "line 1" },

@@ -208,8 +208,7 @@ static void check_all_but(const struct saved *file, const struct qgm_model *mode
 static void heads_of_another_task_stay_fresh(void **state)
 {
     (void)state;
-    static const struct qgm_input seven = { 32, 32, 3, 7 }, texts = { 8, 1, 20, 4, true },
-                                  words = { 8, 1, 21, 4, true };
+    static const struct qgm_input seven = { 32, 32, 3, 7 };
     struct saved to = save_for("resnet8", &seven), file = save("resnet8");
     struct qgm_error err = { 0 };
     char note[200];
@@ -222,13 +221,20 @@ static void heads_of_another_task_stay_fresh(void **state)
     free(before);
     release(&to);
     release(&file);
+}
 
-    /* An encoder saved by itself: no "bert." in front, a head of pretraining. */
+/* No "bert." in front, a head of pretraining. */
+static void encoders_saved_by_themselves_are_read(void **state)
+{
+    (void)state;
+    static const struct qgm_input texts = { 8, 1, 20, 4, true }, words = { 8, 1, 21, 4, true };
+    struct qgm_error err = { 0 };
+    char note[200];
     static const char tiny[] = "bert-tiny:layers=1,width=16,heads=2,inner=16";
     struct saved own = save_for(tiny, &texts), wide = save_for(tiny, &words);
     struct saved encoder = save_for(tiny, &texts);
     for (size_t i = 0; i < qgm_model_size(own.model); i++) own.params[i] = 3;
-    before = grad_floats(qgm_model_size(own.model));
+    float *before = grad_floats(qgm_model_size(own.model));
     memcpy(before, own.params, qgm_model_size(own.model) * sizeof *before);
     rename_all(&encoder, "\"bert.", "     \"");
     rename_all(&encoder, "\"classifier.weight\"", "\"cls.predictions.w\"");
@@ -299,8 +305,11 @@ int main(void)
     if (fd < 0) return 1;
     close(fd);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_saved_is_loaded),   cmocka_unit_test(elements_stand_in_pytorchs_order),
-        cmocka_unit_test(damage_is_named),           cmocka_unit_test(heads_of_another_task_stay_fresh),
+        cmocka_unit_test(what_is_saved_is_loaded),
+        cmocka_unit_test(elements_stand_in_pytorchs_order),
+        cmocka_unit_test(damage_is_named),
+        cmocka_unit_test(heads_of_another_task_stay_fresh),
+        cmocka_unit_test(encoders_saved_by_themselves_are_read),
         cmocka_unit_test(random_damage_is_harmless),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,8 @@
 static void csv_rows(void **state)
 {
     (void)state;
-    static const char file[] = "\"3\",\"Title\",\"He said \"\"no\"\", twice\"\r\n"
+    static const char file[] = "\xef\xbb\xbf" /* a byte-order mark */
+                               "\"3\",\"Title\",\"He said \"\"no\"\", twice\"\r\n"
                                "1,plain text, two\n"
                                "\n"
                                "\"2\",\"a\\b\",\"over\ntwo lines\"\n"
@@ -48,7 +49,12 @@ static void csv_damage(void **state)
         { "\n\n", "no rows" },
         { "1,a\n\"5\",b\n", "line 2: found class '5', expected a number from 1 to 4" },
         { "0,a\n", "line 1: found class '0'" },
-        { "Class,Title\n", "line 1: found class 'Class'" },
+        { "Class,Title\n1,a\n",
+          "line 1: found class 'Class', expected a number from 1 to 4; if that line is a heading" },
+        { "\xef\xbb\xbf", "no rows" },
+        { "\xef\xbb\xbf"
+          "5,a\n",
+          "line 1: found class '5'" },
         { "1,a\n2\n", "line 2: 1 column" },
         { "1,a\n2,\"b\nc\n", "line 2: the quote that opens here is never closed" },
         { "1,\"a\"b\n", "line 1: found 'b' behind a closing quote" },
