@@ -70,6 +70,7 @@ struct run {
     qgm_watch *watch;
     void *user;
     double begin, before; /* when this process began; what earlier ones have taken */
+    bool headed;          /* the table has its heading */
     struct qgm_outcome *outcome;
 };
 
@@ -84,6 +85,8 @@ static int evaluate(struct run *r, const struct qgm_telemetry *telemetry, bool l
                                   .grad_norm = telemetry->grad_norm,
                                   .cosine = telemetry->cosine };
     qgm_trainer_evaluate(&r->t, last ? r->t.data->test.n : r->t.subset, e);
+    if (r->table && !r->headed) qgm_print_evaluation_head(r->table); /* now that there is something below it */
+    r->headed = true;
     if (r->table) qgm_print_evaluation(r->table, e);
     return qgm_record_evaluation(&r->record, e, err);
 }
@@ -128,7 +131,7 @@ static int train(struct run *r, struct qgm_error *err)
 {
     struct qgm_trainer *t = &r->t;
     for (long step = qgm_engine_steps(t->engine) + 1; step <= t->total && !r->outcome->diverged; step++) {
-        struct qgm_telemetry telemetry = { 0 };
+        struct qgm_telemetry telemetry = { NAN, NAN, NAN, NAN, NAN }; /* of a step that ends the run out of turn */
         bool due = step == t->total || (t->every && step % t->every == 0);
         t->wishes = wishes_of(r, step);
         QGM_TRY(qgm_trainer_step(t, due ? &telemetry : NULL, &r->outcome->diverged, err));
@@ -167,6 +170,7 @@ static int start(struct run *r, struct qgm_error *err)
             r->record.out, r->record.part, newest);
     }
     QGM_TRY(qgm_record_begin(&r->record, NULL, NULL, err));
+    if (!*r->record.out) return 0; /* the head has the spectrum of the graph, which takes clients^3 operations */
     return qgm_record_object(&r->record, head(&r->t), err);
 }
 

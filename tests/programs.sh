@@ -20,13 +20,13 @@ accept() {
     shift
     if "$@" >stdout.txt 2>stderr.txt && grep -qE -- "$pattern" stdout.txt; then passed=$((passed + 1)); else fail "$*: wanted $pattern"; fi
 }
-# refuse CODE WORDS COMMAND...: that exit code, one line on stderr with WORDS, and no folder "out".
+# refuse CODE WORDS COMMAND...: that exit code, one line on stderr with WORDS, nothing on stdout, and no folder "out".
 refuse() {
     code=$1 pattern=$2
     shift 2
     "$@" >stdout.txt 2>stderr.txt
     got=$?
-    if [ $got = "$code" ] && grep -qE -- "$pattern" stderr.txt && [ "$(wc -l <stderr.txt)" = 1 ] && [ ! -e out ] && [ ! -e out.part ]
+    if [ $got = "$code" ] && grep -qE -- "$pattern" stderr.txt && [ "$(wc -l <stderr.txt)" = 1 ] && [ ! -s stdout.txt ] && [ ! -e out ] && [ ! -e out.part ]
     then passed=$((passed + 1)); else fail "$*: exit $got, wanted $code with $pattern"; fi
 }
 # shellcheck disable=SC2086  # $small is meant to split
@@ -137,6 +137,10 @@ for f in run/a/run.jsonl run/a/metrics.csv; do [ -s "$f" ] || fail "no $f"; done
 refuse 2 'run/a: exists' "$bin/qgm-train" $small --out run/a
 accept 'digest' "$bin/qgm-train" $small --out run/a --force
 if [ "$(id -u)" = 0 ]; then unwritable=/proc/qgm; else mkdir locked; chmod 555 locked; unwritable=locked/qgm; fi
+# A run that diverges between two evaluations: what was not measured is not 0.
+"$bin/qgm-train" $small --lr 1000 --steps 200 --out burst --quiet >stdout.txt 2>stderr.txt && fail "no word of divergence"
+grep -q 'diverged at step' stderr.txt && tail -n 1 burst/metrics.csv | cut -d, -f12-16 | grep -qx 'nan,nan,nan,nan,nan' &&
+    grep -q '"consensus_distance":null.*"momentum_gradient_cosine":null' burst/run.jsonl && passed=$((passed + 1)) || fail "diverged: $(tail -n 1 burst/metrics.csv)"
 refuse 1 'cannot make the folder' "$bin/qgm-train" $small --out "$unwritable"
 if [ -w /dev/full ]; then
     "$bin/qgm-train" $small >/dev/full 2>stderr.txt && fail "a full disk under stdout went unnoticed"
