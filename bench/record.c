@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,11 +73,19 @@ int qgm_make_folder(const char *path, struct qgm_error *err)
     }
 }
 
+/* Does a run write files of this name? Others are the user's, weights of whatever origin among them. */
 static bool is_ours(const char *name)
 {
+    static const char *const numbered[] = { "client-", "checkpoint-" };
     for (size_t i = 0; i < QGM_RECORD_FILES; i++)
         if (strcmp(name, qgm_record_files[i]) == 0) return true;
-    return fnmatch("*.safetensors", name, 0) == 0 || fnmatch("*.safetensors.partial", name, 0) == 0;
+    const char *rest = strncmp(name, "average", 7) == 0 ? name + 7 : "";
+    for (size_t i = 0; i < QGM_COUNT(numbered); i++) {
+        size_t length = strlen(numbered[i]), digits = 0;
+        if (strncmp(name, numbered[i], length) == 0) digits = strspn(name + length, "0123456789");
+        if (digits) rest = name + length + digits;
+    }
+    return strcmp(rest, ".safetensors") == 0 || strcmp(rest, ".safetensors.partial") == 0;
 }
 
 /* Remove the files of a record, or of those the ones that match. */
@@ -109,20 +118,61 @@ static void forget(struct qgm_record *r)
     r->out[0] = r->part[0] = 0;
 }
 
-int qgm_record_open(struct qgm_record *r, const char *out, bool force, struct qgm_error *err)
+/* A folder that can be replaced is empty, or it has a record and nothing that a run does not write. */
+static int check_folder(const char *folder, struct qgm_error *err)
 {
-    *r = (struct qgm_record){ .force = force, .lock = -1 };
+    char foreign[QGM_TEXT] = "";
+    bool record = false, empty = true;
+    DIR *dir = opendir(folder);
+    if (!dir) return qgm_fail(err, QGM_SYSTEM, "cannot look into the folder: %s", strerror(errno));
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        empty = false;
+        if (strcmp(entry->d_name, qgm_record_files[JSONL]) == 0) record = true;
+        if (!is_ours(entry->d_name)) snprintf(foreign, sizeof foreign, "%s", entry->d_name);
+    }
+    closedir(dir);
+    if (*foreign)
+        return qgm_fail(err, QGM_USAGE, "holds '%s', which no run writes: move it away, or give another name", foreign);
+    if (empty || record) return 0;
+    return qgm_fail(err, QGM_USAGE, "holds no %s, so it is not a run's: remove it yourself, or give another name",
+                    qgm_record_files[JSONL]);
+}
+
+int qgm_record_check(const struct qgm_record *r, bool force, struct qgm_error *err)
+{
+    struct stat s;
+    int result = 0;
+    if (!r->out[0] || lstat(r->out, &s) < 0) return 0;
+    if (!force)
+        return qgm_fail(err, QGM_USAGE, "--out %s: exists; give another name, or --force to replace it", r->out);
+    if (!S_ISDIR(s.st_mode))
+        result = qgm_fail(err, QGM_USAGE, "is %s, not a run's folder: remove it yourself, or give another name",
+                          S_ISLNK(s.st_mode) ? "a symbolic link" : "a file");
+    else
+        result = check_folder(r->out, err);
+    return result < 0 ? qgm_fail_in(err, "--force: --out %s", r->out) : 0;
+}
+
+int qgm_record_name(struct qgm_record *r, const char *out, struct qgm_error *err)
+{
+    *r = (struct qgm_record){ .lock = -1 };
     size_t length = strlen(out);
     while (length > 1 && out[length - 1] == '/') length--;
     if (!length) return 0;
     if (length >= sizeof r->out) return qgm_fail(err, QGM_USAGE, "--out: path too long");
-    struct stat s;
     snprintf(r->out, sizeof r->out, "%.*s", (int)length, out);
     snprintf(r->part, sizeof r->part, "%s.part", r->out);
-    int result = 0;
-    if (lstat(r->out, &s) == 0 && !force)
-        result = qgm_fail(err, QGM_USAGE, "--out %s: exists; give another name, or --force to replace it", r->out);
-    else if (qgm_make_folder(r->part, err) < 0 || lock_folder(r, err) < 0)
+    return 0;
+}
+
+int qgm_record_open(struct qgm_record *r, const char *out, bool force, struct qgm_error *err)
+{
+    QGM_TRY(qgm_record_name(r, out, err));
+    if (!r->out[0]) return 0;
+    r->force = force;
+    int result = qgm_record_check(r, force, err);
+    if (result == 0 && (qgm_make_folder(r->part, err) < 0 || lock_folder(r, err) < 0))
         result = qgm_fail_in(err, "--out %s", r->out);
     if (result < 0) forget(r);
     return result;
@@ -199,15 +249,35 @@ static int close_file(FILE **file)
     return bad;
 }
 
+/* Give `part` its name. What has the name now goes only when the new folder is in its place. */
+static int replace(struct qgm_record *r, struct qgm_error *err)
+{
+    char old[QGM_TEXT + 32] = "";
+    if (qgm_record_check(r, r->force, err) < 0) { /* again: it may have come, or been filled, while the run went on */
+        if (err) err->kind = QGM_SYSTEM;
+        return -1;
+    }
+    if (access(r->out, F_OK) == 0) {
+        snprintf(old, sizeof old, "%s.old-%ld", r->out, (long)getpid());
+        if (rename(r->out, old) < 0)
+            return qgm_fail(err, QGM_SYSTEM, "cannot rename %s to %s: %s", r->out, old, strerror(errno));
+    }
+    if (rename(r->part, r->out) < 0) {
+        qgm_fail(err, QGM_SYSTEM, "cannot rename %s to %s: %s", r->part, r->out, strerror(errno));
+        if (*old) rename(old, r->out);
+        return -1;
+    }
+    if (*old) remove_folder(old);
+    return 0;
+}
+
 int qgm_record_finish(struct qgm_record *r, struct qgm_error *err)
 {
     if (!r->out[0]) return 0;
     int bad = 0;
     for (int i = 0; i < QGM_RECORD_FILES; i++) bad |= close_file(&r->file[i]);
-    if (!bad && r->force && access(r->out, F_OK) == 0 && remove_folder(r->out) < 0)
-        return qgm_fail(err, QGM_SYSTEM, "--force: %s holds files that are not a run's: remove it yourself", r->out);
-    if (bad || rename(r->part, r->out) < 0)
-        return qgm_fail(err, QGM_SYSTEM, "cannot write %s: %s", r->out, strerror(errno));
+    if (bad) return qgm_fail(err, QGM_SYSTEM, "cannot write %s: %s", r->part, strerror(errno));
+    QGM_TRY(replace(r, err));
     clear_folder(r->out, "checkpoint-*");
     forget(r);
     return 0;
@@ -219,6 +289,29 @@ void qgm_record_abandon(struct qgm_record *r, bool keep)
     for (int i = 0; i < QGM_RECORD_FILES; i++) close_file(&r->file[i]);
     if (!keep) remove_folder(r->part);
     forget(r);
+}
+
+json_t *qgm_record_end(const struct qgm_record *r, uint64_t configuration)
+{
+    char path[QGM_TEXT + 16], digest[17], *line = NULL;
+    size_t size = 0;
+    json_t *first = NULL, *last = NULL;
+    snprintf(path, sizeof path, "%s/%s", r->out, qgm_record_files[JSONL]);
+    snprintf(digest, sizeof digest, "%016" PRIx64, configuration);
+    FILE *f = r->out[0] ? fopen(path, "r") : NULL;
+    while (f && getline(&line, &size, f) > 0) {
+        json_decref(last);
+        last = json_loads(line, 0, NULL);
+        if (!first) first = json_incref(last);
+    }
+    if (f) fclose(f);
+    free(line);
+    const char *then = json_string_value(json_object_get(first, "configuration_digest"));
+    const char *kind = json_string_value(json_object_get(last, "record"));
+    bool ended = then && strcmp(then, digest) == 0 && kind && strcmp(kind, "end") == 0;
+    json_decref(first);
+    if (!ended) json_decref(last);
+    return ended ? last : NULL;
 }
 
 void qgm_print_evaluation_head(FILE *to)

@@ -29,8 +29,16 @@ struct qgm_record {
     int lock;
     bool force;
 };
-/* Claim the folder `out` (its parents are made); out "" records nothing, and all calls succeed. An existing `out` is
- * refused unless force, and so is one that another process writes to. */
+/* The names alone: `out` without slashes at its end, and `part`. Nothing is touched. */
+int qgm_record_name(struct qgm_record *record, const char *out, struct qgm_error *err);
+/* Is the name free? With force an empty folder, or one that a run has made and that holds nothing else, is no reason to
+ * refuse: it will be replaced. */
+int qgm_record_check(const struct qgm_record *record, bool force, struct qgm_error *err);
+/* The last record of a finished run of this configuration under the name `out`, for the caller to json_decref; NULL
+ * when there is none. */
+json_t *qgm_record_end(const struct qgm_record *record, uint64_t configuration);
+/* Claim the folder `out` (its parents are made); out "" records nothing, and all calls succeed. Refused is what
+ * qgm_record_check refuses, and a record that another process writes to. */
 int qgm_record_open(struct qgm_record *record, const char *out, bool force, struct qgm_error *err);
 /* Start the files: anew (text NULL; whatever an earlier run left in `part` goes), or with what they held once. */
 int qgm_record_begin(struct qgm_record *record, char *const text[QGM_RECORD_FILES], const size_t size[QGM_RECORD_FILES],
@@ -39,7 +47,8 @@ int qgm_record_begin(struct qgm_record *record, char *const text[QGM_RECORD_FILE
 int qgm_record_read(struct qgm_record *record, int file, char **text, size_t *size, struct qgm_error *err);
 int qgm_record_object(struct qgm_record *record, json_t *object, struct qgm_error *err); /* steals the reference */
 int qgm_record_evaluation(struct qgm_record *record, const struct qgm_evaluation *e, struct qgm_error *err);
-/* All written and synced, the folder gets its name and loses its checkpoints. */
+/* All written and synced, the folder gets its name and loses its checkpoints. A folder that is replaced is removed
+ * after that. On an error all is still in `part`. */
 int qgm_record_finish(struct qgm_record *record, struct qgm_error *err);
 /* Leave `part` behind, to be taken up again (keep), or remove it. Safe after finish. */
 void qgm_record_abandon(struct qgm_record *record, bool keep);

@@ -70,6 +70,7 @@ struct run {
     qgm_watch *watch;
     void *user;
     double begin, before; /* when this process began; what earlier ones have taken */
+    bool headed;          /* the table has its heading */
     struct qgm_outcome *outcome;
 };
 
@@ -84,6 +85,8 @@ static int evaluate(struct run *r, const struct qgm_telemetry *telemetry, bool l
                                   .grad_norm = telemetry->grad_norm,
                                   .cosine = telemetry->cosine };
     qgm_trainer_evaluate(&r->t, last ? r->t.data->test.n : r->t.subset, e);
+    if (r->table && !r->headed) qgm_print_evaluation_head(r->table); /* now that there is something below it */
+    r->headed = true;
     if (r->table) qgm_print_evaluation(r->table, e);
     return qgm_record_evaluation(&r->record, e, err);
 }
@@ -128,7 +131,7 @@ static int train(struct run *r, struct qgm_error *err)
 {
     struct qgm_trainer *t = &r->t;
     for (long step = qgm_engine_steps(t->engine) + 1; step <= t->total && !r->outcome->diverged; step++) {
-        struct qgm_telemetry telemetry = { 0 };
+        struct qgm_telemetry telemetry = { NAN, NAN, NAN, NAN, NAN }; /* of a step that ends the run out of turn */
         bool due = step == t->total || (t->every && step % t->every == 0);
         t->wishes = wishes_of(r, step);
         QGM_TRY(qgm_trainer_step(t, due ? &telemetry : NULL, &r->outcome->diverged, err));
@@ -167,6 +170,7 @@ static int start(struct run *r, struct qgm_error *err)
             r->record.out, r->record.part, newest);
     }
     QGM_TRY(qgm_record_begin(&r->record, NULL, NULL, err));
+    if (!*r->record.out) return 0; /* the head has the spectrum of the graph, which takes clients^3 operations */
     return qgm_record_object(&r->record, head(&r->t), err);
 }
 
@@ -179,16 +183,58 @@ static int finish(struct run *r, struct qgm_error *err)
     return qgm_record_finish(&r->record, err);
 }
 
-/* What is left when it did not end well: a state to go on from, if there is one. */
-static void leave(struct run *r, struct qgm_error *err)
+/* What is left when it did not end well: a state to go on from, if there is one; or all of a run that could not get its
+ * name (trained). */
+static void leave(struct run *r, bool trained, struct qgm_error *err)
 {
     long newest = qgm_checkpoint_newest(&r->record);
-    if (newest >= 0) {
-        size_t used = strlen(err->text);
+    size_t used = strlen(err->text);
+    if (trained && *r->record.part)
+        used += (size_t)snprintf(err->text + used, sizeof err->text - used, "; the run is in %s", r->record.part);
+    if (newest >= 0 && used < sizeof err->text)
         snprintf(err->text + used, sizeof err->text - used,
                  "; kept up to step %ld in %s: the same command with --resume goes on", newest, r->record.part);
-    }
-    qgm_record_abandon(&r->record, newest >= 0);
+    qgm_record_abandon(&r->record, trained || newest >= 0);
+}
+
+bool qgm_run_finished(const struct qgm_options *o, struct qgm_outcome *outcome)
+{
+    struct qgm_record record;
+    char weights[QGM_TEXT + 32];
+    *outcome = (struct qgm_outcome){ 0 };
+    if (qgm_record_name(&record, o->out, NULL) < 0) return false;
+    snprintf(weights, sizeof weights, "%s/average.safetensors", record.out);
+    if (o->force && qgm_checkpoint_newest(&record) >= 0) return false;           /* it is being replaced */
+    if (strcmp(o->save, "none") != 0 && access(weights, F_OK) < 0) return false; /* no part of the digest */
+    json_t *end = qgm_record_end(&record, qgm_options_digest(o));
+    const char *digest = json_string_value(json_object_get(end, "digest"));
+    const char *status = json_string_value(json_object_get(end, "status"));
+    bool found = digest && status && sscanf(digest, "%" SCNx64, &outcome->digest) == 1;
+    if (found) outcome->diverged = strcmp(status, "diverged") == 0;
+    outcome->last.step = json_number_value(json_object_get(end, "step"));
+    outcome->seconds = json_number_value(json_object_get(end, "seconds"));
+    json_decref(end);
+    return found;
+}
+
+/* Has the run that --resume is to go on with ended already? Collective: process 0 looks. */
+static bool ended_before(const struct qgm_options *o, struct qgm_group *group, FILE *table, struct qgm_outcome *outcome)
+{
+    bool found = o->resume && group->rank == 0 && qgm_run_finished(o, outcome);
+    group->op->tell(group, &found, sizeof found);
+    if (!found) return false;
+    group->op->tell(group, outcome, sizeof *outcome);
+    if (table) fprintf(stderr, "note: %s: the run has ended before: nothing to do\n", o->out);
+    return true;
+}
+
+static int open_record(struct run *r, struct qgm_error *err)
+{
+    const struct qgm_options *o = &r->t.options;
+    int result = qgm_record_open(&r->record, r->t.group->rank ? "" : o->out, o->force, err);
+    if (result < 0 && o->resume && !o->force && access(o->out, F_OK) == 0)
+        qgm_fail_in(err, "--resume: no finished run of this configuration");
+    return result;
 }
 
 int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group, FILE *table,
@@ -197,16 +243,19 @@ int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, s
     struct run r = { .table = table, .watch = watch, .user = user, .begin = qgm_seconds(), .outcome = outcome };
     *outcome = (struct qgm_outcome){ 0 };
     QGM_TRY(qgm_pace_open(&r.pace, "checkpoint-every", options->checkpoint_every, err));
+    if (ended_before(options, group, table, outcome)) return 0;
     QGM_TRY(qgm_trainer_open(&r.t, options, data, group, err));
-    int result = qgm_record_open(&r.record, group->rank ? "" : options->out, options->force, err);
+    int result = open_record(&r, err);
     if (result == 0) {
         if (table && *r.t.note) fprintf(stderr, "%s: %s\n", options->init, r.t.note);
         bool kept = qgm_checkpoint_newest(&r.record) >= 0;
         result = start(&r, err);
         if (result < 0)
             qgm_record_abandon(&r.record, kept);
-        else if ((result = train(&r, err)) < 0 || (result = finish(&r, err)) < 0)
-            leave(&r, err);
+        else if ((result = train(&r, err)) < 0)
+            leave(&r, false, err);
+        else if ((result = finish(&r, err)) < 0)
+            leave(&r, true, err);
     }
     qgm_trainer_close(&r.t);
     return result;
@@ -248,11 +297,15 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
                      FILE *to, struct qgm_error *err)
 {
     struct qgm_trainer t;
-    QGM_TRY(qgm_trainer_open(&t, options, data, group, err));
-    if (*options->out && access(options->out, F_OK) == 0 && !options->force) {
-        qgm_trainer_close(&t);
-        return qgm_fail(err, QGM_USAGE, "--out %s: exists; give another name, or --force to replace it", options->out);
+    struct qgm_record record;
+    struct qgm_outcome outcome;
+    if (options->resume && qgm_run_finished(options, &outcome)) {
+        fprintf(to, "run        %s has ended before: nothing to do\n", options->out);
+        return 0;
     }
+    QGM_TRY(qgm_record_name(&record, options->out, err));
+    QGM_TRY(qgm_record_check(&record, options->force, err));
+    QGM_TRY(qgm_trainer_open(&t, options, data, group, err));
     const struct qgm_spectrum *s = qgm_topology_spectrum(t.topology);
     fprintf(to,
             "algorithm  %s\ngraph      %s%s, %ld clients, spectral gap %.6f\nmodel      %s, %zu parameters, %.2f MFLOP "

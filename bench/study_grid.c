@@ -1,7 +1,7 @@
 /* From a study to its runs. SPDX-License-Identifier: MIT */
+#include "run.h"
 #include "study.h"
 #include <ctype.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,23 +69,6 @@ static int name_run(const struct qgm_grid *grid, struct qgm_grid_run *run, struc
     return 0;
 }
 
-/* Finished earlier with the same configuration? The record's first line has the digest, its last the word "end". */
-static bool is_kept(const struct qgm_options *o)
-{
-    char path[QGM_TEXT + 16], line[65536], digest[64];
-    bool same = false, ended = false;
-    snprintf(path, sizeof path, "%s/run.jsonl", o->out);
-    snprintf(digest, sizeof digest, "\"configuration_digest\":\"%016" PRIx64 "\"", qgm_options_digest(o));
-    FILE *f = fopen(path, "r");
-    if (!f) return false;
-    for (bool first = true; fgets(line, sizeof line, f); first = false) {
-        if (first) same = strstr(line, digest) != NULL;
-        ended = strncmp(line, "{\"record\":\"end\"", 15) == 0;
-    }
-    fclose(f);
-    return same && ended;
-}
-
 static int open_axes(struct qgm_grid *grid, int scale, struct qgm_error *err)
 {
     const struct qgm_scale *chosen = grid->study->scale[scale];
@@ -117,8 +100,11 @@ static int open_run(struct qgm_grid *grid, struct qgm_grid_run *run, int number,
     QGM_TRY(name_run(grid, run, err));
     o->resume = o->force = true; /* an unfinished run is taken up; a different one of that name is replaced */
     QGM_TRY(qgm_options_check(o, err));
-    run->kept = is_kept(o);
-    return 0;
+    struct qgm_record record;
+    struct qgm_outcome outcome;
+    run->kept = qgm_run_finished(o, &outcome);
+    QGM_TRY(qgm_record_name(&record, o->out, err));
+    return run->kept ? 0 : qgm_record_check(&record, true, err);
 }
 
 int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const char *path, int scale, const char *out,

@@ -52,7 +52,6 @@ static int train(int argc, const char **argv, struct qgm_group *group, struct qg
     } else {
         qgm_catch_signals();
         struct watched w = { .progress = qgm_progress("train", options.quiet) };
-        if (!options.quiet) qgm_print_evaluation_head(stdout);
         result = qgm_run(&options, &data, group, options.quiet ? NULL : stdout, watch, &w, &outcome, err);
         qgm_progress_end(&w.progress);
         if (result == 0) printf("digest %016" PRIx64 "\n", outcome.digest);

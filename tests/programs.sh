@@ -20,13 +20,13 @@ accept() {
     shift
     if "$@" >stdout.txt 2>stderr.txt && grep -qE -- "$pattern" stdout.txt; then passed=$((passed + 1)); else fail "$*: wanted $pattern"; fi
 }
-# refuse CODE WORDS COMMAND...: that exit code, one line on stderr with WORDS, and no folder "out".
+# refuse CODE WORDS COMMAND...: that exit code, one line on stderr with WORDS, nothing on stdout, and no folder "out".
 refuse() {
     code=$1 pattern=$2
     shift 2
     "$@" >stdout.txt 2>stderr.txt
     got=$?
-    if [ $got = "$code" ] && grep -qE -- "$pattern" stderr.txt && [ "$(wc -l <stderr.txt)" = 1 ] && [ ! -e out ] && [ ! -e out.part ]
+    if [ $got = "$code" ] && grep -qE -- "$pattern" stderr.txt && [ "$(wc -l <stderr.txt)" = 1 ] && [ ! -s stdout.txt ] && [ ! -e out ] && [ ! -e out.part ]
     then passed=$((passed + 1)); else fail "$*: exit $got, wanted $code with $pattern"; fi
 }
 # shellcheck disable=SC2086  # $small is meant to split
@@ -59,7 +59,8 @@ accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" --dataset csv:texts.csv,texts.cs
 accept '16 training and 16 test' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --dry-run
 for how in '--isa scalar' '--threads 2'; do # the same bits on texts too
     "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder $how --quiet
-done | uniq | wc -l | grep -qx 1 && passed=$((passed + 1)) || fail "texts: instruction sets or threads differ"
+done >digests.txt 2>stderr.txt
+[ "$(grep -cE '^digest [0-9a-f]{16}$' digests.txt)" = 2 ] && [ "$(uniq digests.txt | wc -l)" = 1 ] && passed=$((passed + 1)) || fail "texts: instruction sets or threads differ"
 refuse 2 '[0-9]+ clients need [0-9.]+ GiB, this machine has' "$bin/qgm-train" --dataset synthetic:n=40000 --model mlp:hidden=60000-60000 --clients 1000
 accept 'digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --out saved --save clients
 for f in average client-0 client-1; do [ -s saved/$f.safetensors ] || fail "no saved/$f.safetensors"; done
@@ -136,6 +137,48 @@ for f in run/a/run.jsonl run/a/metrics.csv; do [ -s "$f" ] || fail "no $f"; done
 [ -e run/a.part ] && fail "run/a.part was left"
 refuse 2 'run/a: exists' "$bin/qgm-train" $small --out run/a
 accept 'digest' "$bin/qgm-train" $small --out run/a --force
+# A run of --resume that has ended: its digest again, so that a job that is started once more does not fail.
+"$bin/qgm-train" $small --quiet >digest.txt
+accept "$(cat digest.txt)" "$bin/qgm-train" $small --out run/a --resume
+grep -q 'run/a: the run has ended before: nothing to do' stderr.txt && [ "$(wc -l <stdout.txt)" = 1 ] && passed=$((passed + 1)) || fail "no word of the run before"
+accept 'run/a has ended before' "$bin/qgm-train" $small --out run/a --resume --dry-run
+refuse 2 '--resume: no finished run of this configuration.*exists' "$bin/qgm-train" $small --lr 0.2 --out run/a --resume
+refuse 2 '--resume: no finished run' "$bin/qgm-train" $small --out run/a --resume --save average
+
+# --force replaces what a run has left, and nothing else; the refusal comes before the training.
+long="$small --steps 1000000000 --eval-every 0 --quiet"
+mkdir keep && echo plot >keep/plot.png && echo weights >keep/model.safetensors
+refuse 2 "keep: holds '(plot.png|model.safetensors)', which no run writes" "$bin/qgm-train" $long --out keep --force
+[ "$(cat keep/plot.png keep/model.safetensors)" = "$(printf 'plot\nweights')" ] || fail "--force removed files of the user's"
+cp -r run/a mixed && echo weights >mixed/model.safetensors
+refuse 2 "mixed: holds 'model.safetensors', which" "$bin/qgm-train" $long --out mixed --force
+refuse 2 "mixed: holds 'model.safetensors', which" "$bin/qgm-train" $long --out mixed --force --dry-run
+[ "$(ls mixed)" = "$(printf 'metrics.csv\nmodel.safetensors\nrun.jsonl')" ] || fail "a refused --force left $(ls mixed)"
+mkdir records && echo 1 >records/metrics.csv
+refuse 2 'records: holds no run.jsonl' "$bin/qgm-train" $long --out records --force
+ln -s run/a link && echo text >file
+refuse 2 'link: is a symbolic link' "$bin/qgm-train" $long --out link/ --force
+refuse 2 'file: is a file' "$bin/qgm-train" $long --out file --force
+[ -e keep.part ] || [ -e mixed.part ] || [ -e link.part ] || [ -e file.part ] && fail "a refusal left $(ls -d ./*.part)"
+mkdir empty
+accept 'digest' "$bin/qgm-train" $small --out empty --force
+accept 'digest' "$bin/qgm-train" $small --out empty --force --save clients
+accept 'digest' "$bin/qgm-train" $small --out empty --force
+[ "$(ls -d empty*)" = empty ] && [ "$(ls empty)" = "$(printf 'metrics.csv\nrun.jsonl')" ] && passed=$((passed + 1)) || fail "--force left $(ls -d empty* empty/*)"
+# What comes while the run goes on is not touched either, and the run is not lost.
+"$bin/qgm-train" $small --steps 40000 --eval-every 0 --checkpoint-every never --quiet --out busy >stdout.txt 2>stderr.txt &
+process=$!
+while [ ! -e busy.part/metrics.csv ]; do sleep 0.02; done
+mkdir busy && echo text >busy/notes.txt
+wait $process
+code=$?
+if [ $code = 1 ] && grep -q 'busy: exists.*; the run is in busy.part' stderr.txt && [ -e busy/notes.txt ] &&
+    grep -q '"record":"end"' busy.part/run.jsonl; then passed=$((passed + 1)); else fail "a folder in the way at the end: exit $code"; fi
+
+# A run that diverges between two evaluations: what was not measured is not 0.
+"$bin/qgm-train" $small --lr 1000 --steps 200 --out burst --quiet >stdout.txt 2>stderr.txt && fail "no word of divergence"
+grep -q 'diverged at step' stderr.txt && tail -n 1 burst/metrics.csv | cut -d, -f12-16 | grep -qx 'nan,nan,nan,nan,nan' &&
+    grep -q '"consensus_distance":null.*"momentum_gradient_cosine":null' burst/run.jsonl && passed=$((passed + 1)) || fail "diverged: $(tail -n 1 burst/metrics.csv)"
 if [ "$(id -u)" = 0 ]; then unwritable=/proc/qgm; else mkdir locked; chmod 555 locked; unwritable=locked/qgm; fi
 refuse 1 'cannot make the folder' "$bin/qgm-train" $small --out "$unwritable"
 if [ -w /dev/full ]; then
@@ -146,7 +189,7 @@ fi
 # Ctrl-C: one line, exit 1, nothing under the name, and a state to go on from (kills.sh has the rest).
 "$bin/qgm-train" $small --steps 1000000000 --eval-every 0 --quiet --out out >stdout.txt 2>stderr.txt &
 process=$!
-sleep 0.5
+while [ ! -e out.part/metrics.csv ]; do sleep 0.05; done # before that it does not listen yet
 kill -INT $process
 wait $process
 code=$?
