@@ -32,6 +32,15 @@ static json_t *spectrum_json(struct qgm_topology *topology)
                      qgm_json_number(s->degree_mean));
 }
 
+/* What a network elsewhere must do to pixels first: (byte / 255 - mean) / deviation, a channel. Texts: null. */
+static json_t *channels_json(const struct qgm_dataset *data, const float *value)
+{
+    if (data->train.start) return json_null();
+    json_t *list = json_array();
+    for (int c = 0; c < data->train.c; c++) json_array_append_new(list, qgm_json_number(value[c]));
+    return list;
+}
+
 /* First line of run.jsonl: everything that is needed to run it again and to judge it. */
 static json_t *head(const struct qgm_trainer *t)
 {
@@ -43,13 +52,14 @@ static json_t *head(const struct qgm_trainer *t)
         json_pack("{s:f, s:f, s:f, s:f, s:I, s:I, s:s}", "total_variation_mean", h->tv_mean, "total_variation_max",
                   h->tv_max, "entropy_mean_nats", h->entropy_mean, "largest_class_mean", h->largest_class_mean,
                   "size_min", (json_int_t)h->size_min, "size_max", (json_int_t)h->size_max, "fingerprint", fingerprint);
-    return json_pack("{s:s, s:i, s:s, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:i}, s:o, s:o, s:o}", "record", "run",
-                     "schema", 1, "configuration_digest", digest, "configuration", qgm_options_json(&t->options),
+    return json_pack("{s:s, s:i, s:s, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o, s:o}, s:o, s:o, s:o}", "record",
+                     "run", "schema", 1, "configuration_digest", digest, "configuration", qgm_options_json(&t->options),
                      "resolved", "parameters", (json_int_t)qgm_model_count(t->model), "steps", (json_int_t)t->total,
                      "steps_per_epoch", (json_int_t)t->per_epoch, "test_subset", (json_int_t)t->subset, "files_skipped",
                      (json_int_t)t->data->skipped, "memory_bytes", (json_int_t)t->bytes, "processes", t->group->ranks,
-                     "partition", partition, "topology", spectrum_json(t->topology), "machine",
-                     qgm_context(t->threads));
+                     "image_mean", channels_json(t->data, t->data->mean), "image_deviation",
+                     channels_json(t->data, t->data->std), "partition", partition, "topology",
+                     spectrum_json(t->topology), "machine", qgm_context(t->threads));
 }
 
 static json_t *tail(const struct qgm_outcome *outcome)

@@ -133,6 +133,7 @@ refuse 1 'cannot read' "$bin/qgm-study" nowhere.yaml
 
 # Records: complete under their name or not there at all.
 accept 'digest' "$bin/qgm-train" $small --out run/a
+grep -q '"image_mean":\[0.5' run/a/run.jsonl && passed=$((passed + 1)) || fail "run.jsonl does not say how pixels are normalised"
 for f in run/a/run.jsonl run/a/metrics.csv; do [ -s "$f" ] || fail "no $f"; done
 [ -e run/a.part ] && fail "run/a.part was left"
 refuse 2 'run/a: exists' "$bin/qgm-train" $small --out run/a
