@@ -3,12 +3,9 @@
 #include "kernels.h"
 #include "progress.h"
 #include "run.h"
-#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { FLAG_SCALE = QGM_OWN_FLAG, FLAG_JOBS, FLAG_OUT, FLAG_PLOTS, FLAG_DRY_RUN, FLAG_QUIET };
 
@@ -81,30 +78,6 @@ static void print_plan(const struct qgm_grid *grid, const char *path, int scale,
     fflush(stdout);
 }
 
-/* gnuplot's remarks, such as that of a series every run diverged, go to <out>/figures.log. */
-static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm_figure *figure, struct qgm_error *err)
-{
-    char script[2 * QGM_TEXT], variables[4 * QGM_TEXT], log[QGM_TEXT + 16];
-    snprintf(script, sizeof script, "%s/%s.gp", plots, figure->plot);
-    if (access(script, R_OK) < 0)
-        return qgm_fail(err, QGM_INPUT, "figure %s: cannot read %s: %s", figure->plot, script, strerror(errno));
-    snprintf(variables, sizeof variables, "out='%s'; plots='%s'; x='%s'", grid->out, plots, figure->x ? figure->x : "");
-    snprintf(log, sizeof log, "%s/figures.log", grid->out);
-    fflush(NULL);
-    pid_t process = fork();
-    if (process == 0) {
-        if (freopen(log, "w", stderr)) execlp("gnuplot", "gnuplot", "-e", variables, script, (char *)NULL);
-        fprintf(stderr, "qgm-study: gnuplot: %s (Debian: gnuplot-nox, or cmake/deps run)\n", strerror(errno));
-        _exit(127);
-    }
-    int status = 0;
-    while (process > 0 && waitpid(process, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (process < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
-        return qgm_fail(err, QGM_SYSTEM, "figure %s: gnuplot failed on %s: see %s", figure->plot, script, log);
-    return 0;
-}
-
 static void print_paths(const struct qgm_grid *grid)
 {
     printf("\nruns     %s/runs/\ntables   %s/summary.csv .md .tex, runs.csv\n", grid->out, grid->out);
@@ -130,8 +103,7 @@ static int carry_out(struct qgm_grid *grid, const struct command *c, const struc
     QGM_TRY(qgm_work_do(work, grid, err));
     fprintf(stderr, "time    %s\n", qgm_duration(qgm_seconds() - begin, seconds));
     QGM_TRY(qgm_tables_write(grid, stdout, err));
-    for (unsigned i = 0; i < grid->study->figures_count; i++)
-        QGM_TRY(draw(grid, c->plots, &grid->study->figures[i], err));
+    QGM_TRY(qgm_figures_draw(grid, c->plots, err));
     print_paths(grid);
     return 0;
 }
@@ -150,6 +122,7 @@ static int study(int argc, const char **argv, const struct qgm_program *program,
     struct qgm_grid grid;
     QGM_TRY(qgm_study_read(&file, words[0], err));
     int result = qgm_grid_open(&grid, file, words[0], c->scale, c->out, err);
+    if (result == 0 && (result = qgm_figures_check(&grid, words[0], c->plots, err)) < 0) qgm_grid_close(&grid);
     if (result == 0) {
         print_plan(&grid, words[0], c->scale, c->dry_run);
         qgm_catch_signals();

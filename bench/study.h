@@ -69,6 +69,8 @@ struct qgm_grid {
 int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const char *path, int scale, const char *out,
                   struct qgm_error *err);
 void qgm_grid_close(struct qgm_grid *grid);
+/* Index of the axis that varies a flag; -1: none. */
+int qgm_grid_axis(const struct qgm_grid *grid, const char *flag);
 
 /* ---- The work ---- */
 struct qgm_work {
@@ -83,7 +85,18 @@ int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_e
 /* Read every record; write runs.csv, summary.csv, summary.md, summary.tex, the data of the figures and partition.csv
  * into grid->out, and print the summary on `to`. */
 int qgm_tables_write(const struct qgm_grid *grid, FILE *to, struct qgm_error *err);
+/* Files of the study appear under their name only when they are whole: create one (`path` is where it is until then),
+ * then finish it, which closes it in any case. NULL or -1 with a reason. */
+FILE *qgm_study_create(const struct qgm_grid *grid, const char *name, char path[QGM_TEXT + 64], struct qgm_error *err);
+int qgm_study_finish(FILE *f, const char *path, struct qgm_error *err);
 /* Write grid->out/machine.json: the machines and builds the runs were made with. */
 int qgm_machines_write(const struct qgm_grid *grid, struct qgm_error *err);
+
+/* ---- The figures ---- */
+/* Before any run: is there a script for each, and does the study vary its x? path: the study file, for messages. */
+int qgm_figures_check(const struct qgm_grid *grid, const char *path, const char *plots, struct qgm_error *err);
+/* Draw them from the tables. What gnuplot remarks, of a series say of which every run diverged, is in
+ * grid->out/figures.log. */
+int qgm_figures_draw(const struct qgm_grid *grid, const char *plots, struct qgm_error *err);
 
 #endif

@@ -57,8 +57,7 @@ static const cyaml_schema_field_t scale_fields[] = { FIELD_VALUES("set", CYAML_F
                                                      FIELD_LISTS("vary", CYAML_FLAG_OPTIONAL, struct qgm_scale, vary),
                                                      CYAML_FIELD_END };
 static const cyaml_schema_field_t figure_fields[] = { FIELD_TEXT("plot", 0, struct qgm_figure, plot),
-                                                      FIELD_TEXT("x", CYAML_FLAG_OPTIONAL, struct qgm_figure, x),
-                                                      CYAML_FIELD_END };
+                                                      FIELD_TEXT("x", 0, struct qgm_figure, x), CYAML_FIELD_END };
 static const cyaml_schema_value_t series_schema = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct qgm_series,
                                                                         series_fields) };
 static const cyaml_schema_value_t rule_schema = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct qgm_rule,

@@ -123,6 +123,13 @@ int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const ch
     return qgm_fail_in(err, "study %s", path);
 }
 
+int qgm_grid_axis(const struct qgm_grid *grid, const char *flag)
+{
+    for (int a = 0; a < grid->axes; a++)
+        if (strcmp(grid->axis[a].flag->name, flag) == 0) return a;
+    return -1;
+}
+
 void qgm_grid_close(struct qgm_grid *grid)
 {
     free(grid->run);

@@ -61,9 +61,8 @@ int qgm_machines_write(const struct qgm_grid *grid, struct qgm_error *err)
             status = -1;
     }
     char path[QGM_TEXT + 64];
-    snprintf(path, sizeof path, "%s/machine.json", grid->out);
-    if (status == 0 && json_dump_file(list, path, JSON_INDENT(1)) < 0)
-        status = qgm_fail(err, QGM_SYSTEM, "cannot write %s: %s", path, strerror(errno));
+    FILE *f = status == 0 ? qgm_study_create(grid, "machine.json", path, err) : NULL;
+    if (f) json_dumpf(list, f, JSON_INDENT(1)); /* an error of it is one of the file */
     json_decref(list);
-    return status;
+    return f ? qgm_study_finish(f, path, err) : -1;
 }

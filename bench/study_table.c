@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The columns of summary.csv: keys of an evaluation in run.jsonl, in this order. */
 static const struct {
@@ -115,7 +116,7 @@ static void add_result(struct cell *cell, const struct result *r)
     }
 }
 
-static FILE *create(const struct qgm_grid *grid, const char *name, char path[QGM_TEXT + 64], struct qgm_error *err)
+FILE *qgm_study_create(const struct qgm_grid *grid, const char *name, char path[QGM_TEXT + 64], struct qgm_error *err)
 {
     snprintf(path, QGM_TEXT + 64, "%s/%s.tmp", grid->out, name);
     FILE *f = fopen(path, "w");
@@ -123,16 +124,15 @@ static FILE *create(const struct qgm_grid *grid, const char *name, char path[QGM
     return f;
 }
 
-/* Under its own name only when whole. */
-static int finish(FILE *f, char path[QGM_TEXT + 64], struct qgm_error *err)
+int qgm_study_finish(FILE *f, const char *path, struct qgm_error *err)
 {
-    bool bad = fflush(f) != 0 || ferror(f);
+    bool bad = fflush(f) != 0 || ferror(f) || fsync(fileno(f)) != 0;
     bad |= fclose(f) != 0;
     char final[QGM_TEXT + 64];
     snprintf(final, sizeof final, "%.*s", (int)(strlen(path) - strlen(".tmp")), path);
     if (bad || rename(path, final) < 0) {
-        remove(path);
-        return qgm_fail(err, QGM_SYSTEM, "cannot write %s: %s", final, strerror(errno));
+        qgm_fail(err, QGM_SYSTEM, "cannot write %s: %s", final, strerror(errno));
+        return remove(path), -1;
     }
     return 0;
 }
@@ -151,7 +151,7 @@ static bool lr_is_axis(const struct qgm_grid *grid)
 }
 
 /* A field of RFC 4180: in quotes where it holds a comma or a quote, which is doubled. */
-static void print_field(FILE *f, const char *text)
+static void print_text(FILE *f, const char *text, const char *more)
 {
     bool quote = strpbrk(text, ",\"\n") != NULL;
     if (quote) fputc('"', f);
@@ -159,8 +159,11 @@ static void print_field(FILE *f, const char *text)
         if (*c == '"') fputc('"', f);
         fputc(*c, f);
     }
+    fputs(more, f); /* has none of these */
     if (quote) fputc('"', f);
 }
+
+static void print_field(FILE *f, const char *text) { print_text(f, text, ""); }
 
 /* "algorithm", the axes and the learning rate: of one run, or their names (run NULL). */
 static void print_key(FILE *f, const struct qgm_grid *grid, const struct qgm_grid_run *run, bool seeds)
@@ -181,7 +184,7 @@ static void print_key(FILE *f, const struct qgm_grid *grid, const struct qgm_gri
 static int write_runs(const struct qgm_grid *grid, const struct result *results, struct qgm_error *err)
 {
     char path[QGM_TEXT + 64];
-    FILE *f = create(grid, "runs.csv", path, err);
+    FILE *f = qgm_study_create(grid, "runs.csv", path, err);
     if (!f) return -1;
     print_key(f, grid, NULL, true);
     fprintf(f, ",status");
@@ -193,13 +196,13 @@ static int write_runs(const struct qgm_grid *grid, const struct result *results,
         for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%.6g", results[i].last[c]);
         fprintf(f, ",%.2f\n", results[i].seconds);
     }
-    return finish(f, path, err);
+    return qgm_study_finish(f, path, err);
 }
 
 static int write_summary(const struct qgm_grid *grid, const struct cell *cells, int n, struct qgm_error *err)
 {
     char path[QGM_TEXT + 64];
-    FILE *f = create(grid, "summary.csv", path, err);
+    FILE *f = qgm_study_create(grid, "summary.csv", path, err);
     if (!f) return -1;
     print_key(f, grid, NULL, false);
     fprintf(f, ",seeds,diverged,accuracy_mean_sd_percent");
@@ -211,7 +214,7 @@ static int write_summary(const struct qgm_grid *grid, const struct cell *cells, 
         for (int c = 0; c < COLUMNS; c++) fprintf(f, ",%.6g", cells[i].mean[c]);
         fprintf(f, ",%.2f\n", cells[i].seconds);
     }
-    return finish(f, path, err);
+    return qgm_study_finish(f, path, err);
 }
 
 /* One table, three dialects. */
@@ -302,21 +305,14 @@ static int write_table(const char *name, const struct dialect *d, const struct q
                        int n, struct qgm_error *err)
 {
     char path[QGM_TEXT + 64];
-    FILE *f = create(grid, name, path, err);
+    FILE *f = qgm_study_create(grid, name, path, err);
     if (!f) return -1;
     if (d->latex) fprintf(f, "%% %s\n", grid->study->title);
     print_table(f, d, grid, cells, n);
-    return finish(f, path, err);
+    return qgm_study_finish(f, path, err);
 }
 
 /* ---- Data of the figures: wide tables, one column a series, so that a script is a few lines of gnuplot ---- */
-
-static int find_axis(const struct qgm_grid *grid, const char *flag)
-{
-    for (int a = 0; a < grid->axes; a++)
-        if (flag && strcmp(grid->axis[a].flag->name, flag) == 0) return a;
-    return -1;
-}
 
 /* The cell of a series at value v of an axis and the first value of all others; NULL where the study has none. */
 static const struct cell *find_cell(const struct qgm_grid *grid, const struct cell *cells, int n, unsigned series,
@@ -334,8 +330,12 @@ static const struct cell *find_cell(const struct qgm_grid *grid, const struct ce
 static void write_heads(FILE *f, const struct qgm_grid *grid, const char *x, bool spread)
 {
     fprintf(f, "%s", x);
-    for (unsigned s = 0; s < grid->study->series_count; s++)
-        fprintf(f, spread ? ",%s,%s sd" : ",%s", grid->study->series[s].label, grid->study->series[s].label);
+    for (unsigned s = 0; s < grid->study->series_count; s++) {
+        fputc(',', f);
+        print_field(f, grid->study->series[s].label);
+        if (spread) fputc(',', f);
+        if (spread) print_text(f, grid->study->series[s].label, " sd");
+    }
     fprintf(f, "\n");
 }
 
@@ -343,13 +343,10 @@ static void write_heads(FILE *f, const struct qgm_grid *grid, const char *x, boo
 static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *figure, const struct cell *cells, int n,
                         struct qgm_error *err)
 {
-    int axis = find_axis(grid, figure->x);
-    if (axis < 0)
-        return qgm_fail(err, QGM_INPUT, "figure %s: x: '%s' is not a flag that the study varies", figure->plot,
-                        figure->x);
+    int axis = qgm_grid_axis(grid, figure->x);
     char path[QGM_TEXT + 64], name[QGM_TEXT];
     snprintf(name, sizeof name, "%s.csv", figure->plot);
-    FILE *f = create(grid, name, path, err);
+    FILE *f = qgm_study_create(grid, name, path, err);
     if (!f) return -1;
     unsigned values = grid->axis[axis].values.count, series = grid->study->series_count;
     write_heads(f, grid, figure->x, true);
@@ -362,9 +359,9 @@ static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *fi
         }
         fprintf(f, "\n");
     }
-    QGM_TRY(finish(f, path, err));
+    QGM_TRY(qgm_study_finish(f, path, err));
     snprintf(name, sizeof name, "%s-epochs.csv", figure->plot);
-    if (!(f = create(grid, name, path, err))) return -1;
+    if (!(f = qgm_study_create(grid, name, path, err))) return -1;
     write_heads(f, grid, "epoch", false);
     const struct cell *first = find_cell(grid, cells, n, 0, axis, values - 1);
     for (int p = 0; first && p < first->points; p++) {
@@ -375,18 +372,16 @@ static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *fi
         }
         fprintf(f, "\n");
     }
-    return finish(f, path, err);
+    return qgm_study_finish(f, path, err);
 }
 
 /* partition.csv: how many examples of each class every client has, for each value of the axis (the first series and
  * seed: all series of a study share the partition). */
 static int write_partition(const struct qgm_grid *grid, const struct qgm_figure *figure, struct qgm_error *err)
 {
-    int axis = find_axis(grid, figure->x);
-    if (axis < 0)
-        return qgm_fail(err, QGM_INPUT, "figure partition: x: '%s' is not a flag that the study varies", figure->x);
+    int axis = qgm_grid_axis(grid, figure->x);
     char path[QGM_TEXT + 64];
-    FILE *f = create(grid, "partition.csv", path, err);
+    FILE *f = qgm_study_create(grid, "partition.csv", path, err);
     if (!f) return -1;
     fprintf(f, "%s,client,class,examples\n", figure->x);
     struct qgm_dataset data = { 0 };
@@ -415,7 +410,7 @@ static int write_partition(const struct qgm_grid *grid, const struct qgm_figure 
         qgm_partition_close(&p);
     }
     qgm_dataset_close(&data);
-    int finished = finish(f, path, result < 0 ? NULL : err);
+    int finished = qgm_study_finish(f, path, result < 0 ? NULL : err);
     return result < 0 ? -1 : finished;
 }
 

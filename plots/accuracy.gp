@@ -7,13 +7,14 @@
 load plots.'/style.gp'
 table = out.'/accuracy.csv'
 curves = out.'/accuracy-epochs.csv'
-values = system(sprintf("tail -n +2 '%s' | cut -d, -f1", table))
-n = words(values)
-last = word(values, n)
+n = system(sprintf("wc -l < '%s'", table)) - 1
+array values[n]
+do for [i = 1:n] { values[i] = field(table, i + 1, 1) }
+last = values[n]
 numbers = strstrt('0123456789.', substr(last, 1, 1)) > 0 # names, of graphs say, stand side by side
-at(row) = numbers ? real(word(values, int(row) + 1)) : row
-series = (system(sprintf("head -n 1 '%s' | tr -cd ',' | wc -c", table)) + 0) / 2
-name(i) = system(sprintf("head -n 1 '%s' | cut -d, -f%d", table, 2 * i))
+at(row) = numbers ? real(values[int(row) + 1]) : row
+series = (columns_of(table) - 1) / 2
+name(i) = field(table, 1, 2 * i)
 curved = system(sprintf("wc -l < '%s'", curves)) + 0 > 2 # evaluations besides the last
 alone = n == 1 && curved
 title_of(x) = x eq 'alpha' ? 'Dirichlet α' : x eq 'lr' ? 'learning rate' : x
@@ -37,12 +38,12 @@ do for [format in 'svg png'] {
     set title 'final accuracy, mean ± standard deviation over seeds'
     if (x eq 'alpha' || x eq 'lr') {
         set logscale x
-        set xrange [word(values, 1) * 1.6 : last / 1.6] # the first value, often the largest, at the left
+        set xrange [values[1] * 1.6 : last / 1.6] # the first value, often the largest, at the left
     } else {
         set offsets graph 0.06, graph 0.06, 0, 0
     }
     if (numbers) { set xtics () } else { set xtics () rotate by 25 right font ',9'; unset xlabel }
-    if (!alone) { plot for [i = 1:series] table skip 1 using (at($0)):(column(2 * i)):(column(2 * i + 1)):xtic(1) with yerrorlines lt i }
+    if (!alone) { plot for [i = 1:series] table skip 1 using (at($0)):(column(2 * i)):(column(2 * i + 1)):xtic(values[int($0) + 1]) with yerrorlines lt i }
 
     unset logscale x
     set offsets 0, 0, 0, 0

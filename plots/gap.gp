@@ -5,13 +5,14 @@
 load plots.'/style.gp'
 wide = out.'/gap.csv'
 # One table for all: gap, the highest accuracy, graph, then the columns of gap.csv.
-column_of(name) = sprintf("head -n 1 '%s/summary.csv' | tr , '\\n' | grep -n '^%s$' | cut -d: -f1", out, name)
-gap_column = system(column_of('spectral_gap')) + 0
-x_column = system(column_of(x)) + 0
-rows = sprintf("< awk -F, 'NR == FNR { gap[$%d] = $%d; next } FNR > 1 { most = 0; for (i = 2; i < NF; i += 2) if ($i > most) most = $i; print gap[$1] \",\" most \",\" $0 }' '%s/summary.csv' '%s'", \
-               x_column, gap_column, out, wide)
-series = (system(sprintf("head -n 1 '%s' | tr -cd ',' | wc -c", wide)) + 0) / 2
-name(i) = system(sprintf("head -n 1 '%s' | cut -d, -f%d", wide, 2 * i))
+summary = out.'/summary.csv'
+column_of(name) = system(sprintf("%s | head -n 1 | tr '\\t' '\\n' | grep -nx '%s' | cut -d: -f1", tabbed(summary), name)) + 0
+rows = sprintf("< { %s; echo; %s; } | awk -F '\\t' -v OFS='\\t' '!NF { wide = 1; next } !wide { gap[$%d] = $%d; next } ".\
+    "wide++ > 1 { most = 0; for (i = 2; i < NF; i += 2) if ($i + 0 > most) most = $i; print gap[$1], most, $0 }'", \
+    tabbed(summary), tabbed(wide), column_of(x), column_of('spectral_gap'))
+series = (columns_of(wide) - 1) / 2
+name(i) = field(wide, 1, 2 * i)
+set datafile separator tab
 
 do for [format in 'svg png'] {
     if (format eq 'svg') {
@@ -32,4 +33,5 @@ do for [format in 'svg png'] {
     unset output
     reset
     load plots.'/style.gp'
+    set datafile separator tab
 }

@@ -4,8 +4,8 @@
 # SPDX-License-Identifier: MIT
 load plots.'/style.gp'
 table = out.'/partition.csv'
-values = system(sprintf("tail -n +2 '%s' | cut -d, -f1 | uniq", table))
-n = words(values)
+n = system(sprintf("%s | tail -n +2 | cut -f 1 | uniq | wc -l", tabbed(table))) + 0
+value_of(i) = system(sprintf("%s | tail -n +2 | cut -f 1 | uniq | sed -n %dp", tabbed(table), i))
 stats table skip 1 using 4 name 'examples' nooutput
 stats table skip 1 using 2 name 'client' nooutput
 stats table skip 1 using 3 name 'class' nooutput
@@ -25,9 +25,10 @@ do for [format in 'svg png'] {
     set yrange [-0.8:class_max + 0.8]
     set ytics 1
     do for [i = 1:n] {
-        set title (x eq 'alpha' ? 'Dirichlet α' : x).' = '.word(values, i)
+        set title (x eq 'alpha' ? 'Dirichlet α' : x).' = '.value_of(i)
         set ylabel (i == 1 ? 'class' : '')
-        plot table skip 1 using 2:(strcol(1) eq word(values, i) && $4 > 0 ? $3 : NaN):(size($4)) with points pt 7 ps variable lc rgb '#0072B2'
+        plot '< '.tabbed(table)." | awk -F '\t' -v OFS=, -v v='".value_of(i)."' '$1 \"\" == v && $4 > 0 { print $2, $3, $4 }'" \
+            using 1:2:(size($3)) with points pt 7 ps variable lc rgb '#0072B2'
     }
     unset multiplot
     unset output

@@ -1,5 +1,9 @@
 # Shared look: colour-blind-safe colours (Okabe and Ito, 2008), readable fonts, thin grid. SPDX-License-Identifier: MIT
 set datafile separator comma
+# Fields of a CSV file, whatever they hold: rows and columns count from 1.
+tabbed(file) = sprintf("awk -f '%s/csv.awk' '%s'", plots, file)
+field(file, row, column) = system(sprintf("%s | sed -n %dp | cut -f %d", tabbed(file), row, column))
+columns_of(file) = system(sprintf("%s | head -n 1 | tr '\\t' '\\n' | wc -l", tabbed(file))) + 0
 set datafile missing 'nan'
 set linetype 1 lc rgb '#0072B2' lw 2 pt 7 ps 0.8
 set linetype 2 lc rgb '#E69F00' lw 2 pt 5 ps 0.8

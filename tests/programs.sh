@@ -230,6 +230,25 @@ sed 's/label: QG,/label: "quasi \\"global\\", Nesterov",/' study.yaml >quoted.ya
 "$bin/qgm-study" quoted.yaml --out st-quoted --quiet >quoted.out 2>&1 && grep -q '^"quasi ""global"", Nesterov",1,' st-quoted/summary.csv && passed=$((passed + 1)) || fail "quotes in a label: $(cat quoted.out)"
 "$bin/qgm-study" study.yaml --out st-new --dry-run 2>&1 | grep -q '^time  *about [0-9]' && passed=$((passed + 1)) || fail "a plan without its time"
 "$bin/qgm-study" study.yaml --out st --dry-run 2>&1 | grep -q '8 finished earlier are kept, 0 to do' && passed=$((passed + 1)) || fail "runs were not kept"
+# Figures: mistakes are known before any run; labels with commas stay whole; all that gnuplot remarks is kept.
+printf 'figures:\n  - {plot: one, x: alpha}\n  - {plot: two, x: alpha}\n' | cat study.yaml - >figures.yaml
+mkdir scripts && for f in one two; do echo "print 'from $f'" >scripts/$f.gp; done
+sed '$s/alpha/alhpa/' figures.yaml >bad.yaml
+refuse 1 "bad.yaml, line 11: figure two: x: 'alhpa' is not a flag that the study varies .alpha, seed" "$bin/qgm-study" bad.yaml --out st2 --plots scripts --dry-run
+sed '$s/two/too/' figures.yaml >bad.yaml
+refuse 1 'bad.yaml, line 11: figure too: cannot read scripts/too.gp: .*there are: one, two' "$bin/qgm-study" bad.yaml --out st2 --plots scripts
+refuse 2 '--plots nowhere: cannot look into the folder' "$bin/qgm-study" figures.yaml --out st2 --plots nowhere
+rm st/machine.json && echo kept >target && ln -s ../target st/machine.json # what is replaced whole is not written through
+if command -v gnuplot >/dev/null; then
+    sed 's/label: QG,/label: "QG, mu",/' figures.yaml >comma.yaml
+    accept 'figure  *st/two.svg' "$bin/qgm-study" figures.yaml --out st --plots scripts --quiet
+    [ "$(cat st/figures.log)" = "$(printf 'from one\nfrom two')" ] && passed=$((passed + 1)) || fail "figures.log: $(cat st/figures.log)"
+    [ "$(cat target)" = kept ] && grep -q '"runs": 8' st/machine.json && passed=$((passed + 1)) || fail "machine.json was written in place"
+    sed 's/plot: one/plot: accuracy/; /plot: two/d' comma.yaml >accuracy.yaml
+    accept 'figure  *st-comma/accuracy.svg' "$bin/qgm-study" accuracy.yaml --out st-comma --plots "$here/../plots" --quiet
+    head -n 1 st-comma/accuracy.csv | grep -qx 'alpha,DSGD,DSGD sd,"QG, mu","QG, mu sd"' && grep -q '>QG, mu<' st-comma/accuracy.svg &&
+        passed=$((passed + 1)) || fail "a comma in a label: $(head -n 1 st-comma/accuracy.csv)"
+fi
 sed 's/base: {/base: {learn_rate: 3, /' study.yaml >bad.yaml
 refuse 1 'learn_rate.*line: 2' "$bin/qgm-study" bad.yaml --out st2
 sed 's/algo: dsgd,/algo: dsgdd,/' study.yaml >bad.yaml

@@ -1,0 +1,110 @@
+/* The figures of a study: checked before its runs, drawn by gnuplot after them. SPDX-License-Identifier: MIT */
+#include "study.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Line of figure i of the study file, for messages: that of the key "plot" that comes i-th after "figures:". libcyaml
+ * keeps no lines of what it has accepted. 0: not found. */
+static int line_of(const char *path, unsigned i)
+{
+    char *line = NULL;
+    size_t size = 0;
+    bool inside = false;
+    int found = 0;
+    unsigned seen = 0;
+    FILE *f = fopen(path, "r");
+    for (int number = 1; f && !found && getline(&line, &size, f) > 0; number++) {
+        if (*line != '#' && *line != ' ' && *line != '-' && *line != '\n') inside = strncmp(line, "figures:", 8) == 0;
+        line[strncmp(line + strspn(line, " "), "#", 1) == 0 ? 0 : strlen(line)] = 0; /* a comment has no keys */
+        for (char *c = line; inside && !found && (c = strstr(c, "plot:")); c++)
+            if (seen++ == i) found = number;
+    }
+    if (f) fclose(f);
+    free(line);
+    return found;
+}
+
+/* "accuracy, gap": the figures there are scripts for; style.gp is read by all of them. */
+static int list_scripts(const char *folder, char *text, size_t size, struct qgm_error *err)
+{
+    struct dirent **entry;
+    int n = scandir(folder, &entry, NULL, alphasort);
+    if (n < 0)
+        return qgm_fail(err, QGM_USAGE,
+                        "--plots %s: cannot look into the folder: %s; expected that of the gnuplot scripts, plots/ of "
+                        "the source",
+                        folder, strerror(errno));
+    *text = 0;
+    for (int i = 0; i < n; i++) {
+        char *end = strrchr(entry[i]->d_name, '.');
+        size_t used = strlen(text);
+        if (end && strcmp(end, ".gp") == 0 && strcmp(entry[i]->d_name, "style.gp") != 0)
+            snprintf(text + used, size - used, "%s%.*s", used ? ", " : "", (int)(end - entry[i]->d_name),
+                     entry[i]->d_name);
+        free(entry[i]);
+    }
+    free(entry);
+    return 0;
+}
+
+static int check(const struct qgm_grid *grid, const struct qgm_figure *figure, const char *plots, struct qgm_error *err)
+{
+    char script[2 * QGM_TEXT], text[200] = "";
+    size_t used = 0;
+    if (qgm_grid_axis(grid, figure->x) < 0) {
+        for (int a = 0; a < grid->axes && used < sizeof text; a++)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", a ? ", " : "", grid->axis[a].flag->name);
+        return qgm_fail(err, QGM_INPUT, "figure %s: x: '%s' is not a flag that the study varies (%s)", figure->plot,
+                        figure->x, grid->axes ? text : "it varies none");
+    }
+    snprintf(script, sizeof script, "%s/%s.gp", plots, figure->plot);
+    if (access(script, R_OK) == 0) return 0;
+    int why = errno;
+    QGM_TRY(list_scripts(plots, text, sizeof text, err));
+    return qgm_fail(err, QGM_INPUT, "figure %s: cannot read %s: %s; there are: %s", figure->plot, script, strerror(why),
+                    text);
+}
+
+int qgm_figures_check(const struct qgm_grid *grid, const char *path, const char *plots, struct qgm_error *err)
+{
+    for (unsigned i = 0; i < grid->study->figures_count; i++)
+        if (check(grid, &grid->study->figures[i], plots, err) < 0)
+            return qgm_fail_in(err, "study %s, line %d", path, line_of(path, i));
+    return 0;
+}
+
+/* In a process of its own; its remarks are added to the log. */
+static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm_figure *figure, const char *log,
+                struct qgm_error *err)
+{
+    char script[2 * QGM_TEXT], variables[4 * QGM_TEXT];
+    snprintf(script, sizeof script, "%s/%s.gp", plots, figure->plot);
+    snprintf(variables, sizeof variables, "out='%s'; plots='%s'; x='%s'", grid->out, plots, figure->x);
+    fflush(NULL);
+    pid_t process = fork();
+    if (process == 0) {
+        if (freopen(log, "a", stderr)) execlp("gnuplot", "gnuplot", "-e", variables, script, (char *)NULL);
+        fprintf(stderr, "qgm-study: gnuplot: %s (Debian: gnuplot-nox, or cmake/deps run)\n", strerror(errno));
+        _exit(127);
+    }
+    int status = 0;
+    while (process > 0 && waitpid(process, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (process < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
+        return qgm_fail(err, QGM_SYSTEM, "figure %s: gnuplot failed on %s: see %s", figure->plot, script, log);
+    return 0;
+}
+
+int qgm_figures_draw(const struct qgm_grid *grid, const char *plots, struct qgm_error *err)
+{
+    char log[QGM_TEXT + 16];
+    snprintf(log, sizeof log, "%s/figures.log", grid->out);
+    unlink(log); /* of an earlier drawing */
+    for (unsigned i = 0; i < grid->study->figures_count; i++)
+        QGM_TRY(draw(grid, plots, &grid->study->figures[i], log, err));
+    return 0;
+}
