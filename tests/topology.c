@@ -288,6 +288,7 @@ static void graph_from_a_file(void **state)
         fclose(f);
         assert_int_equal(qgm_topology_open(&t, spec, 4, false, 0, &err), -1);
         assert_non_null(strstr(err.text, path));
+        assert_null(strchr(err.text, '\n'));
     }
     remove(path);
 }
