@@ -248,8 +248,10 @@ static inline void compress_qsgd_(real *z, size_t len, size_t used, double level
 __attribute__((unused)) static void compress(const struct qgm_step *s, const struct qgm_block *b, real *z, int message)
 {
     uint32_t purpose_step = (uint32_t)s->t * QGM_MAX_MESSAGES + (uint32_t)message;
-    uint32_t stream = (uint32_t)(b->at / QGM_BLOCK) * 65536u + (uint32_t)b->client;
+    size_t number = b->at / QGM_BLOCK;
+    uint32_t stream = (uint32_t)number * 65536u + (uint32_t)b->client; /* clients are fewer than 65536 */
     struct qgm_random r = qgm_random(s->seed, QGM_RANDOM_COMPRESS, stream, purpose_step);
+    r.stream[0] += (uint32_t)(number >> 16) << 8; /* of large models; purposes are below 256 */
     switch ((int)s->knob[COMPRESSOR]) {
     case COMPRESS_TOPK:
         compress_topk_(b, z, compress_kept_(s, b->used));

@@ -49,7 +49,6 @@ int qgm_engine_measure(size_t *bytes, const struct qgm_engine_config *config, st
 const char *const *qgm_algo_names(void);
 const char *qgm_algo_about(const char *name);  /* one line: what it is, options with defaults */
 const char *qgm_algo_source(const char *name); /* paper and equation */
-bool qgm_algo_uses_momentum(const char *name);
 /* Compulsory memory traffic of a step with default options: bytes a parameter a client, each vector that must be read
  * or written counted once. */
 int qgm_algo_traffic(const char *name);
@@ -76,10 +75,6 @@ long qgm_engine_steps(const struct qgm_engine *engine); /* finished steps */
 long qgm_engine_exchanges(const struct qgm_engine *engine);
 size_t qgm_engine_dim(const struct qgm_engine *engine); /* floats a client, as asked for */
 int qgm_engine_clients(const struct qgm_engine *engine);
-int qgm_engine_first(const struct qgm_engine *engine); /* of the clients that live in this process */
-int qgm_engine_local(const struct qgm_engine *engine); /* how many they are */
-struct qgm_group *qgm_engine_group(const struct qgm_engine *engine);
-size_t qgm_engine_bytes(const struct qgm_engine *engine); /* memory it holds */
 /* Bytes a client has sent to others so far, mean over clients, self excluded. An all-reduce counts as its cheapest form
  * does: 2 (n-1)/n vectors a client. */
 double qgm_engine_bytes_sent(const struct qgm_engine *engine);

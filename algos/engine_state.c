@@ -37,12 +37,8 @@ double *qgm_engine_reference_grad(struct qgm_engine *e, int client)
 
 size_t qgm_engine_dim(const struct qgm_engine *e) { return e->pass.dim; }
 int qgm_engine_clients(const struct qgm_engine *e) { return e->exchange->clients; }
-int qgm_engine_first(const struct qgm_engine *e) { return e->exchange->first; }
-int qgm_engine_local(const struct qgm_engine *e) { return e->exchange->count; }
-struct qgm_group *qgm_engine_group(const struct qgm_engine *e) { return e->group; }
 long qgm_engine_steps(const struct qgm_engine *e) { return e->step.t; }
 long qgm_engine_exchanges(const struct qgm_engine *e) { return e->step.t / e->local; }
-size_t qgm_engine_bytes(const struct qgm_engine *e) { return e->bytes; }
 
 double qgm_engine_bytes_counted(const struct qgm_engine *e, enum qgm_bits dialect)
 {

@@ -55,7 +55,8 @@ struct qgm_rows {
     double *w;
     size_t capacity;
 };
-/* Sort, merge, weigh, make lazy ((I + W) / 2). Buffers grow when they must and are kept otherwise. */
+/* Sort, merge, weigh, make lazy ((I + W) / 2). Buffers grow when they must and are kept otherwise; where there is no
+ * memory, rows stay as they were. */
 int qgm_rows_make(struct qgm_rows *rows, struct qgm_links *links, enum qgm_weighting weighting, bool lazy,
                   struct qgm_error *err);
 void qgm_rows_close(struct qgm_rows *rows);
@@ -65,7 +66,13 @@ int qgm_graph_any(const struct qgm_request *request, struct qgm_error *err);
 /* ceil(log2 n), at least 1: draws of the exponential graphs. */
 int qgm_graph_log2(int n);
 
-/* Eigenvalues and norms of the product of the draws' matrices: fills gap, lambda2, lambda_min. */
-int qgm_spectrum_solve(struct qgm_topology *topology, struct qgm_spectrum *spectrum);
+enum { QGM_SAMPLED_DRAWS = 64 }; /* what is known of a graph without a period comes from so many */
+/* Eigenvalues and norms of the product of the draws' matrices: fills gap, lambda2, lambda_min. -1: they are as they
+ * were. */
+int qgm_spectrum_solve(struct qgm_topology *topology, struct qgm_spectrum *spectrum, struct qgm_error *err);
+/* Second largest and smallest eigenvalue of a symmetric W of many clients from its rows. row_stochastic: W 1 = 1.
+ * Returns 0; 1 where the dense method does better; -1: out of memory. */
+int qgm_spectrum_sparse(const struct qgm_row *rows, int n, bool row_stochastic, double *lambda2, double *lambda_min,
+                        struct qgm_error *err);
 
 #endif

@@ -28,7 +28,7 @@ static int read_line(const struct qgm_request *r, char *text, long line, int *co
     char *field[4], *rest = text, *word, *end;
     int n = 0;
     char original[64];
-    snprintf(original, sizeof original, "%s", text);
+    snprintf(original, sizeof original, "%.*s", (int)strcspn(text, "\r\n"), text);
     while (n < 4 && (word = strsep(&rest, " ,\t\r\n")))
         if (*word) field[n++] = word;
     if (n == 0 || field[0][0] == '#') return 0;
@@ -69,7 +69,8 @@ static int draw(const struct qgm_request *r, long k, struct qgm_links *l, struct
 
 const struct qgm_graph qgm_graphs_file[] = {
     { .name = "file",
-      .about = "file:PATH: edges 'a b', or weights 'to,from,weight'",
+      .about = "file:PATH: edges 'a b', or weights 'to,from,weight', a line each; spaces, tabs or commas between; # a "
+               "remark",
       .weighted = true,
       .period = given,
       .draw = draw },

@@ -67,7 +67,7 @@ static int erdos_renyi(const struct qgm_request *r, long draw, struct qgm_links 
         for (int i = 0; i < r->n; i++)
             for (int j = i + 1; j < r->n; j++)
                 if (qgm_random_double(&random) < r->knob[0]) qgm_edge(l, i, j);
-        if (!l->out_of_memory && connected(l, r->n, begin)) return 0;
+        if (l->out_of_memory || connected(l, r->n, begin)) return 0; /* qgm_rows_make says it */
     }
     return qgm_fail(err, QGM_USAGE, "topology %s: %d draws with p=%g on %d clients were not connected: use a larger p",
                     r->spec, MAX_TRIES, r->knob[0], r->n);
@@ -119,7 +119,7 @@ static int regular(const struct qgm_request *r, long draw, struct qgm_links *l, 
     for (int attempt = 0; attempt < MAX_TRIES; attempt++) {
         struct qgm_random random = stream(r, draw, attempt);
         l->count = begin;
-        if (try_regular(r, &random, l, begin)) return 0;
+        if (try_regular(r, &random, l, begin) || l->out_of_memory) return 0; /* qgm_rows_make says it */
     }
     return qgm_fail(err, QGM_USAGE, "topology %s: %d attempts gave no connected graph: another --seed or degree may",
                     r->spec, MAX_TRIES);

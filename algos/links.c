@@ -36,6 +36,7 @@ void qgm_edge(struct qgm_links *l, int a, int b)
 void qgm_links_clear(struct qgm_links *l)
 {
     l->count = 0;
+    l->out_of_memory = false; /* there may be memory by now */
     if (!l->start) l->start = calloc((size_t)l->n + 1, sizeof *l->start);
     if (!l->scratch) l->scratch = calloc((size_t)l->n, 2 * sizeof *l->scratch);
     if (!l->start || !l->scratch) l->out_of_memory = true;
@@ -73,12 +74,21 @@ static void merge(struct qgm_links *l, bool add)
     l->count = kept;
 }
 
+/* All or nothing: rows that stand point into both buffers. */
 static int reserve(struct qgm_rows *r, const struct qgm_links *l)
 {
     if (!r->row && !grow((void **)&r->row, (size_t)l->n, sizeof *r->row)) return -1;
     if (l->count <= r->capacity) return 0;
-    if (!grow((void **)&r->from, l->count, sizeof *r->from) || !grow((void **)&r->w, l->count, sizeof *r->w)) return -1;
-    r->capacity = l->count;
+    int *from = malloc(l->count * sizeof *from);
+    double *w = malloc(l->count * sizeof *w);
+    if (!from || !w) {
+        free(from);
+        free(w);
+        return -1;
+    }
+    free(r->from);
+    free(r->w);
+    *r = (struct qgm_rows){ .row = r->row, .from = from, .w = w, .capacity = l->count };
     return 0;
 }
 

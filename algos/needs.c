@@ -36,8 +36,33 @@ static const struct {
       "take a doubly stochastic one" },
 };
 
+/* Clients that hear of nobody would train alone, and nothing would show it: a graph file with fewer clients than
+ * --clients is one. An all-reduce needs no graph. */
+static int check_connected(const struct qgm_algo *algo, struct qgm_topology *topology, const struct qgm_spectrum *s,
+                           struct qgm_error *err)
+{
+    const char *graph = qgm_topology_spec(topology);
+    int n = qgm_topology_clients(topology), alone = s->isolated, first = s->first_isolated;
+    bool listens = false;
+    for (const struct qgm_stage *stage = algo->stage; stage->op; stage++)
+        listens = listens || stage->op == QGM_OP_MIX || stage->op == QGM_OP_RELAY;
+    if (s->connected || !listens) return 0;
+    if (!alone)
+        return qgm_fail(err, QGM_USAGE,
+                        "%s on %d clients is not connected: no way leads from client 0 to client %d, or none back: add "
+                        "edges, or --force-pairing to run it anyway",
+                        graph, n, s->unreached);
+    char less[64] = "";
+    if (first > 0 && first + alone == n) snprintf(less, sizeof less, "use --clients %d, ", first);
+    return qgm_fail(err, QGM_USAGE,
+                    "%s on %d clients is not connected: %d of them have no neighbour, the first is client %d: %sadd "
+                    "their edges, or --force-pairing to run it anyway",
+                    graph, n, alone, first, less);
+}
+
 int qgm_needs_check(const struct qgm_algo *algo, struct qgm_topology *topology, struct qgm_error *err)
 {
+    QGM_TRY(qgm_topology_find_facts(topology, err));
     const struct qgm_spectrum *facts = qgm_topology_facts(topology);
     const char *graph = qgm_topology_spec(topology);
     int n = qgm_topology_clients(topology);
@@ -47,7 +72,9 @@ int qgm_needs_check(const struct qgm_algo *algo, struct qgm_topology *topology, 
             return qgm_fail(err, QGM_USAGE, "%s needs %s; %s on %d clients %s: %s, or --force-pairing to run it anyway",
                             algo->name, properties[i].what, graph, n, properties[i].lacking, properties[i].remedy);
     }
+    QGM_TRY(check_connected(algo, topology, facts, err));
     if (!(algo->needs & QGM_NEEDS_LAMBDA_MIN)) return 0;
+    QGM_TRY(qgm_topology_find_spectrum(topology, err));
     double least = qgm_topology_spectrum(topology)->lambda_min;
     if (least > bound) return 0;
     return qgm_fail(err, QGM_USAGE,

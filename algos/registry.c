@@ -103,12 +103,6 @@ const char *qgm_algo_source(const char *name)
     return a ? a->source : NULL;
 }
 
-bool qgm_algo_uses_momentum(const char *name)
-{
-    const struct qgm_algo *a = qgm_algo_find(tables[0], name, NULL);
-    return a && a->momentum;
-}
-
 int qgm_algo_traffic(const char *name)
 {
     const struct qgm_algo *a = qgm_algo_find(tables[0], name, NULL);

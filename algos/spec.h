@@ -21,7 +21,7 @@ bool qgm_spec_is(const char *spec, const char *name);
  * `what` is "algorithm" or "topology". QGM_USAGE errors suggest the nearest name and state the range. */
 int qgm_spec_read(const char *spec, const char *what, const struct qgm_knob *knobs, double *value,
                   struct qgm_error *err);
-/* "about; options: mu (0.9), tau (1)" */
+/* "about; options: mu=0.9, tau=1" */
 void qgm_spec_about(char *text, size_t size, const char *about, const struct qgm_knob *knobs);
 
 #endif

@@ -6,7 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLED_DRAWS = 64 }; /* of a graph without a period */
+enum { LARGE = 512 }; /* clients, from which on a symmetric W is not made dense without need */
+
+static int fail_memory(struct qgm_topology *t, double numbers, struct qgm_error *err)
+{
+    return qgm_fail(err, QGM_SYSTEM, "out of memory: the eigenvalues of %s on %d clients need %.2f GiB",
+                    qgm_topology_spec(t), qgm_topology_clients(t), numbers * sizeof(double) / (1 << 30));
+}
+
+static int fail_lapack(struct qgm_topology *t, lapack_int code, struct qgm_error *err)
+{
+    if (code == LAPACK_WORK_MEMORY_ERROR || code == LAPACK_TRANSPOSE_MEMORY_ERROR)
+        return fail_memory(t, pow(qgm_topology_clients(t), 2), err);
+    return qgm_fail(err, QGM_SYSTEM, "LAPACK found no eigenvalues of %s on %d clients (code %d)", qgm_topology_spec(t),
+                    qgm_topology_clients(t), (int)code);
+}
 
 /* out = W in, for dense n x n matrices in and out and W given by rows. */
 static void multiply(const struct qgm_row *rows, size_t n, const double *in, double *out)
@@ -36,75 +50,113 @@ static double *product(struct qgm_topology *t, double *a, double *b)
 
 /* mean <- mean of W and square <- mean of W'W over draws: E || (W - 11'/n) x ||^2 <= p || x ||^2 with p the largest
  * eigenvalue of E[W'W] - 11'/n. */
-static void moments(struct qgm_topology *t, double *mean, double *square)
+static int moments(struct qgm_topology *t, double *mean, double *square, struct qgm_error *err)
 {
     size_t n = (size_t)qgm_topology_clients(t);
     memset(mean, 0, n * n * sizeof *mean);
     memset(square, 0, n * n * sizeof *square);
-    for (long d = 0; d < SAMPLED_DRAWS; d++) {
+    for (long d = 0; d < QGM_SAMPLED_DRAWS; d++) {
         const struct qgm_row *rows = qgm_topology_rows(t, d);
+        if (!rows) return qgm_fail(err, QGM_SYSTEM, "out of memory for a draw of %s", qgm_topology_spec(t));
         for (size_t i = 0; i < n; i++)
             for (int k = 0; k < rows[i].n; k++) {
-                mean[i * n + (size_t)rows[i].from[k]] += rows[i].w[k] / SAMPLED_DRAWS;
+                mean[i * n + (size_t)rows[i].from[k]] += rows[i].w[k] / QGM_SAMPLED_DRAWS;
                 for (int j = 0; j < rows[i].n; j++)
                     square[(size_t)rows[i].from[k] * n + (size_t)rows[i].from[j]] +=
-                        rows[i].w[k] * rows[i].w[j] / SAMPLED_DRAWS;
+                        rows[i].w[k] * rows[i].w[j] / QGM_SAMPLED_DRAWS;
             }
     }
+    return 0;
 }
 
-/* Second largest and smallest eigenvalue of the symmetric part of a. */
-static int eigenvalues(const double *a, double *work, double *values, size_t n, struct qgm_spectrum *s)
+/* Second largest and smallest eigenvalue of a symmetric matrix, which is lost. */
+static int eigenvalues(struct qgm_topology *t, double *a, double *values, struct qgm_spectrum *s, struct qgm_error *err)
 {
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < n; j++) work[i * n + j] = 0.5 * (a[i * n + j] + a[j * n + i]);
-    if (LAPACKE_dsyevd(LAPACK_ROW_MAJOR, 'N', 'U', (lapack_int)n, work, (lapack_int)n, values) != 0) return -1;
+    lapack_int n = qgm_topology_clients(t), code = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'N', 'U', n, a, n, values);
+    if (code) return fail_lapack(t, code, err);
     s->lambda_min = values[0];
     s->lambda2 = n > 1 ? values[n - 2] : 0;
     return 0;
 }
 
-/* || a - 11'/n ||_2 */
-static int norm_off_consensus(double *a, double *work, double *values, size_t n, double *norm)
+/* The same of the symmetric part of a, which is kept. */
+static int eigenvalues_of_part(struct qgm_topology *t, const double *a, double *work, double *values,
+                               struct qgm_spectrum *s, struct qgm_error *err)
 {
-    double *rest = work;
-    for (size_t i = 0; i < n * n; i++) a[i] -= 1.0 / (double)n;
-    if (LAPACKE_dgesvd(LAPACK_ROW_MAJOR, 'N', 'N', (lapack_int)n, (lapack_int)n, a, (lapack_int)n, values, NULL, 1,
-                       NULL, 1, rest) != 0)
-        return -1;
+    size_t n = (size_t)qgm_topology_clients(t);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) work[i * n + j] = 0.5 * (a[i * n + j] + a[j * n + i]);
+    return eigenvalues(t, work, values, s, err);
+}
+
+/* || a - 11'/n ||_2 */
+static int norm_off_consensus(struct qgm_topology *t, double *a, double *work, double *values, double *norm,
+                              struct qgm_error *err)
+{
+    lapack_int n = qgm_topology_clients(t);
+    for (size_t i = 0; i < (size_t)n * (size_t)n; i++) a[i] -= 1.0 / n;
+    lapack_int code = LAPACKE_dgesvd(LAPACK_ROW_MAJOR, 'N', 'N', n, n, a, n, values, NULL, 1, NULL, 1, work);
+    if (code) return fail_lapack(t, code, err);
     *norm = values[0];
     return 0;
 }
 
 /* room: n x n numbers three times, and n. */
-static int solve(struct qgm_topology *t, double *room, struct qgm_spectrum *s)
+static int solve_dense(struct qgm_topology *t, double *room, struct qgm_spectrum *s, struct qgm_error *err)
 {
     size_t n = (size_t)qgm_topology_clients(t);
     double *a = room, *work = room + n * n, *square = room + 2 * n * n, *values = room + 3 * n * n, norm = 0;
     if (!qgm_topology_period(t)) {
-        moments(t, a, square);
-        QGM_TRY(eigenvalues(a, work, values, n, s));
-        QGM_TRY(norm_off_consensus(square, work, values, n, &norm));
+        QGM_TRY(moments(t, a, square, err));
+        QGM_TRY(eigenvalues_of_part(t, a, work, values, s, err));
+        QGM_TRY(norm_off_consensus(t, square, work, values, &norm, err));
         s->gap = 1 - sqrt(norm);
         return 0;
     }
     double *result = product(t, a, work);
     work = result == a ? work : a;
-    QGM_TRY(eigenvalues(result, work, values, n, s));
-    if (s->symmetric && !s->time_varying)
-        norm = n > 1 ? fmax(fabs(s->lambda2), fabs(s->lambda_min)) : 0;
-    else
-        QGM_TRY(norm_off_consensus(result, work, values, n, &norm));
+    QGM_TRY(eigenvalues_of_part(t, result, work, values, s, err));
+    QGM_TRY(norm_off_consensus(t, result, work, values, &norm, err));
     s->gap = 1 - norm;
     return 0;
 }
 
-int qgm_spectrum_solve(struct qgm_topology *t, struct qgm_spectrum *s)
+/* A symmetric W that stays: its rows are enough if there are many clients and few links, else one dense matrix. */
+static int solve_symmetric(struct qgm_topology *t, struct qgm_spectrum *s, struct qgm_error *err)
 {
     size_t n = (size_t)qgm_topology_clients(t);
-    double *room = malloc((3 * n * n + n) * sizeof *room);
-    if (!room) return -1;
-    int result = solve(t, room, s);
-    free(room);
+    const struct qgm_row *rows = qgm_topology_rows(t, 0);
+    int result = 1;
+    if (n > LARGE) result = qgm_spectrum_sparse(rows, (int)n, s->row_stochastic, &s->lambda2, &s->lambda_min, err);
+    if (result > 0) {
+        double *a = calloc(n * n + n, sizeof *a);
+        if (!a) return fail_memory(t, (double)(n * n + n), err);
+        for (size_t i = 0; i < n; i++)
+            for (int k = 0; k < rows[i].n; k++) {
+                size_t j = (size_t)rows[i].from[k];
+                a[i * n + j] += 0.5 * rows[i].w[k];
+                a[j * n + i] += 0.5 * rows[i].w[k];
+            }
+        result = eigenvalues(t, a, a + n * n, s, err);
+        free(a);
+    }
+    s->gap = n > 1 ? 1 - fmax(fabs(s->lambda2), fabs(s->lambda_min)) : 1;
     return result;
+}
+
+int qgm_spectrum_solve(struct qgm_topology *t, struct qgm_spectrum *s, struct qgm_error *err)
+{
+    struct qgm_spectrum found = *s;
+    size_t n = (size_t)qgm_topology_clients(t), numbers = 3 * n * n + n;
+    if (s->symmetric && !s->time_varying)
+        QGM_TRY(solve_symmetric(t, &found, err));
+    else {
+        double *room = malloc(numbers * sizeof *room);
+        if (!room) return fail_memory(t, (double)numbers, err);
+        int result = solve_dense(t, room, &found, err);
+        free(room);
+        QGM_TRY(result);
+    }
+    *s = found;
+    return 0;
 }

@@ -8,7 +8,7 @@
 static const struct qgm_graph *const groups[] = { qgm_graphs_static,   qgm_graphs_algebraic, qgm_graphs_social,
                                                   qgm_graphs_periodic, qgm_graphs_base,      qgm_graphs_random,
                                                   qgm_graphs_file };
-enum { MAX_GRAPHS = 64, MAX_PERIOD = 4096, SAMPLED_DRAWS = 64 };
+enum { MAX_GRAPHS = 64 };
 
 static const char *const weightings[] = { "metropolis", "uniform", "max-degree", NULL };
 static const struct qgm_knob weights_knob = { .name = "weights",
@@ -200,8 +200,8 @@ int qgm_topology_period(const struct qgm_topology *t) { return t->period; }
 const struct qgm_row *qgm_topology_rows(struct qgm_topology *t, long step)
 {
     if (t->period) return t->draws[step % t->period].row;
-    /* A draw that fails for want of memory leaves the previous one in place: still a valid graph of this kind. */
-    if (t->drawn != step && make(t, t->draws, step, NULL) == 0) t->drawn = step;
+    if (t->drawn != step && make(t, t->draws, step, NULL) < 0) return NULL;
+    t->drawn = step;
     return t->draws->row;
 }
 
@@ -259,22 +259,27 @@ static int eccentricity(const struct qgm_rows *u, int n, int from, int *hops, in
     return tail == n ? hops[queue[n - 1]] : -1;
 }
 
-/* The union of all draws, and the same with every link reversed. Weights are sums of absolute values. */
-static int make_union(struct qgm_topology *t, int draws, struct qgm_rows *forward, struct qgm_rows *back)
+/* The union of all draws, and the same with every link reversed. Weights are sums of absolute values. What holds only
+ * if it holds for every draw is checked on the way. */
+static int make_union(struct qgm_topology *t, int draws, double *columns, struct qgm_rows *forward,
+                      struct qgm_rows *back)
 {
+    int result = 0;
     struct qgm_links links[2] = { { .n = t->request.n }, { .n = t->request.n } };
     qgm_links_clear(&links[0]);
     qgm_links_clear(&links[1]);
-    for (int d = 0; d < draws; d++) {
+    for (int d = 0; d < draws && result == 0; d++) {
         const struct qgm_row *rows = qgm_topology_rows(t, d);
-        for (int i = 0; i < t->request.n; i++)
+        result = rows ? 0 : -1;
+        if (rows) check_draw(rows, t->request.n, columns, &t->facts);
+        for (int i = 0; rows && i < t->request.n; i++)
             for (int k = 0; k < rows[i].n; k++) {
                 qgm_link_add(&links[0], i, rows[i].from[k], fabs(rows[i].w[k]));
                 qgm_link_add(&links[1], rows[i].from[k], i, fabs(rows[i].w[k]));
             }
     }
-    int result = qgm_rows_make(forward, &links[0], QGM_EXPLICIT, false, NULL) |
-                 qgm_rows_make(back, &links[1], QGM_EXPLICIT, false, NULL);
+    if (result == 0) result = qgm_rows_make(forward, &links[0], QGM_EXPLICIT, false, NULL);
+    if (result == 0) result = qgm_rows_make(back, &links[1], QGM_EXPLICIT, false, NULL);
     qgm_links_close(&links[0]);
     qgm_links_close(&links[1]);
     return result;
@@ -293,16 +298,34 @@ static int diameter(const struct qgm_rows *u, int n, bool complete, int *hops, i
     return most;
 }
 
+/* The first client out of reach of client 0, or -1. */
+static int first_unreached(const struct qgm_rows *u, int n, int *hops, int *queue)
+{
+    if (eccentricity(u, n, 0, hops, queue) >= 0) return -1;
+    int i = 0;
+    while (hops[i] >= 0) i++;
+    return i;
+}
+
+static int neighbours(const struct qgm_row *row, int i)
+{
+    int degree = 0;
+    for (int k = 0; k < row->n; k++) degree += row->from[k] != i && row->w[k] != 0;
+    return degree;
+}
+
 static void check_union(const struct qgm_rows *forward, const struct qgm_rows *back, int n, int *work,
                         struct qgm_spectrum *s)
 {
     int *hops = work, *queue = work + n;
-    s->connected = eccentricity(forward, n, 0, hops, queue) >= 0 && eccentricity(back, n, 0, hops, queue) >= 0;
+    s->unreached = first_unreached(forward, n, hops, queue);
+    if (s->unreached < 0) s->unreached = first_unreached(back, n, hops, queue);
+    s->connected = s->unreached < 0;
     double links = 0;
     bool both_ways = true;
     for (int i = 0; i < n; i++) {
-        int degree = 0;
-        for (int k = 0; k < forward->row[i].n; k++) degree += forward->row[i].from[k] != i && forward->row[i].w[k] != 0;
+        int degree = neighbours(&forward->row[i], i);
+        if (!degree && !neighbours(&back->row[i], i) && n > 1 && !s->isolated++) s->first_isolated = i;
         for (int k = 0; k < forward->row[i].n; k++)
             both_ways =
                 both_ways && (weight(forward->row, forward->row[i].from[k], i) != 0) == (forward->row[i].w[k] != 0);
@@ -316,31 +339,55 @@ static void check_union(const struct qgm_rows *forward, const struct qgm_rows *b
     s->diameter = s->connected ? diameter(forward, n, s->complete, hops, queue) : -1;
 }
 
-const struct qgm_spectrum *qgm_topology_facts(struct qgm_topology *t)
+static const struct qgm_spectrum nothing_known = { .gap = NAN,
+                                                   .lambda2 = NAN,
+                                                   .lambda_min = NAN,
+                                                   .diameter = -1,
+                                                   .degree_mean = NAN,
+                                                   .first_isolated = -1,
+                                                   .unreached = -1 };
+
+int qgm_topology_find_facts(struct qgm_topology *t, struct qgm_error *err)
 {
-    if (t->facts_known) return &t->facts;
-    int n = t->request.n, draws = t->period ? t->period : SAMPLED_DRAWS;
+    if (t->facts_known) return 0;
+    int n = t->request.n, draws = t->period ? t->period : QGM_SAMPLED_DRAWS;
     struct qgm_spectrum *s = &t->facts;
     struct qgm_rows forward = { 0 }, back = { 0 };
     double *columns = calloc((size_t)n, sizeof *columns);
     int *work = calloc((size_t)n, 2 * sizeof *work);
-    *s = (struct qgm_spectrum){ .time_varying = t->period != 1, .diameter = -1 };
-    if (columns && work && make_union(t, draws, &forward, &back) == 0) {
-        s->row_stochastic = s->column_stochastic = s->symmetric = true;
-        for (int d = 0; d < draws; d++) check_draw(qgm_topology_rows(t, d), n, columns, s);
+    *s = nothing_known;
+    s->time_varying = t->period != 1;
+    s->row_stochastic = s->column_stochastic = s->symmetric = true;
+    t->facts_known = columns && work && make_union(t, draws, columns, &forward, &back) == 0;
+    if (t->facts_known)
         check_union(&forward, &back, n, work, s);
-        t->facts_known = true;
-    }
+    else
+        *s = nothing_known;
     qgm_rows_close(&forward);
     qgm_rows_close(&back);
     free(columns);
     free(work);
-    return s;
+    if (t->facts_known) return 0;
+    return qgm_fail(err, QGM_SYSTEM, "out of memory for what %s on %d clients is like", t->spec, n);
+}
+
+int qgm_topology_find_spectrum(struct qgm_topology *t, struct qgm_error *err)
+{
+    QGM_TRY(qgm_topology_find_facts(t, err));
+    if (t->spectrum_known) return 0;
+    QGM_TRY(qgm_spectrum_solve(t, &t->facts, err));
+    t->spectrum_known = true;
+    return 0;
+}
+
+const struct qgm_spectrum *qgm_topology_facts(struct qgm_topology *t)
+{
+    (void)qgm_topology_find_facts(t, NULL);
+    return &t->facts;
 }
 
 const struct qgm_spectrum *qgm_topology_spectrum(struct qgm_topology *t)
 {
-    qgm_topology_facts(t);
-    if (!t->spectrum_known) t->spectrum_known = qgm_spectrum_solve(t, &t->facts) == 0;
+    (void)qgm_topology_find_spectrum(t, NULL);
     return &t->facts;
 }

@@ -26,6 +26,8 @@ struct qgm_spectrum {
     int diameter;               /* hops; -1 when not connected */
     int degree_min, degree_max; /* neighbours, self not counted */
     double degree_mean;
+    int isolated, first_isolated; /* clients that nothing joins to another, and the first of them; -1: none */
+    int unreached;                /* first client that no way leads to from client 0, or back from it; -1: connected */
 };
 
 /* spec: a name and options, "ring", "davis", "torus:rows=2". lazy: use (I + W) / 2. seed: random graphs. Unknown names,
@@ -48,12 +50,17 @@ const char *qgm_topology_about(const char *name);
 const char *qgm_topology_spec(const struct qgm_topology *topology);
 int qgm_topology_clients(const struct qgm_topology *topology);
 /* All rows of W at an exchange, counted from 0: at a step, where there are no local ones. Valid until the next call. A
- * pure function of that number: static graphs ignore it. */
+ * pure function of that number: static graphs ignore it. NULL when there is no memory for a new draw, which only a graph
+ * without a period makes. */
 const struct qgm_row *qgm_topology_rows(struct qgm_topology *topology, long exchange);
 /* Draws after which W repeats: 1 for a static graph, 0 for one that never does. */
 int qgm_topology_period(const struct qgm_topology *topology);
-/* Everything but gap, lambda2 and lambda_min, which cost an eigenvalue problem of all clients: made when first asked
- * for. Neither is for use by several threads at once. */
+/* Work out the facts, and the spectrum (gap, lambda2 and lambda_min, which cost an eigenvalue problem of all clients)
+ * besides: once, and not for use by several threads at a time. 0, or -1 (QGM_SYSTEM): no memory, or LAPACK failed. */
+int qgm_topology_find_facts(struct qgm_topology *topology, struct qgm_error *err);
+int qgm_topology_find_spectrum(struct qgm_topology *topology, struct qgm_error *err);
+/* What they found; look for it first where nobody did. What cannot be found is NaN, and false: who decides by it asks
+ * the functions above. */
 const struct qgm_spectrum *qgm_topology_facts(struct qgm_topology *topology);
 const struct qgm_spectrum *qgm_topology_spectrum(struct qgm_topology *topology);
 

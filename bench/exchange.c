@@ -126,12 +126,11 @@ static void summarise(struct bench *b, double exchange, double alone, double bot
 static void calibrate(struct bench *b, double exchange)
 {
     b->repeats = 1;
-    double one = measure(b, false, true), longest = exchange;
+    double one = measure(b, false, true), longest = 1;
     int ranks = b->group->ranks;
     double *all = b->told;
     all[b->group->rank] = one > 0 ? exchange / one : 1;
     qgm_group_share(b->group, all, sizeof *all, ranks);
-    longest = 1;
     for (int r = 0; r < ranks; r++) longest = fmax(longest, all[r]); /* the same work everywhere */
     b->repeats = (int)fmin(longest + 0.5, 1e6);
 }

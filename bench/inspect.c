@@ -75,6 +75,10 @@ static int inspect_topology(const struct qgm_options *o, struct qgm_error *err)
 {
     struct qgm_topology *t;
     QGM_TRY(qgm_topology_open(&t, o->topology, (int)o->clients, o->lazy, (uint64_t)o->seed, err));
+    if (!csv && !drawing && qgm_topology_find_spectrum(t, err) < 0) {
+        qgm_topology_close(&t);
+        return -1;
+    }
     if (!csv && !drawing) {
         const struct qgm_spectrum *s = qgm_topology_spectrum(t);
         printf("topology      %s%s, %ld clients: %s\n", o->topology, o->lazy ? " (lazy)" : "", o->clients,

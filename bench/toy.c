@@ -373,8 +373,8 @@ static int run_all(struct toy *t, const struct qgm_toy *problem, struct qgm_erro
     if (t->lr < 0) t->lr = problem->kind->lr;
     if (!*t->algos) snprintf(t->algos, sizeof t->algos, "%s", problem->kind->algos);
     QGM_TRY(qgm_topology_open(&graph, t->graph, problem->clients, t->lazy, problem->seed, err));
-    print_head(t, problem, graph);
-    int result = 0;
+    int result = qgm_topology_find_spectrum(graph, err);
+    if (result == 0) print_head(t, problem, graph);
     char algos[sizeof t->algos], *rest = algos, *algo;
     snprintf(algos, sizeof algos, "%s", t->algos);
     while (result == 0 && (algo = strsep(&rest, " ")))

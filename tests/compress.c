@@ -201,9 +201,26 @@ static void qsgd_rounds_to_levels_without_bias(void **state)
         assert_true(fabs(sum[k] / DRAWS - LEVEL * (double)c.before[k] / norm) < 5 * 0.5 / sqrt(DRAWS));
 }
 
+/* Above 65536 blocks too, each has random numbers of its own. */
+static void blocks_of_large_models_differ(void **state)
+{
+    (void)state;
+    struct call a, b;
+    struct qgm_random r = qgm_random(3, QGM_RANDOM_TEST, 9, 9);
+    prepare(&a, &r, COMPRESS_RANDK, 0.1, 0);
+    a.block.used = a.block.len = QGM_BLOCK;
+    for (size_t i = 0; i < QGM_BLOCK; i++) a.z[i] = 1;
+    b = a;
+    b.block.at = (size_t)65536 * QGM_BLOCK;
+    compress(&a.step, &a.block, a.z, 0);
+    compress(&b.step, &b.block, b.z, 0);
+    assert_true(memcmp(a.z, b.z, sizeof a.z) != 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_of_large_models_differ),
         cmocka_unit_test(topk_keeps_the_largest),
         cmocka_unit_test(topk_does_not_hide_nan),
         cmocka_unit_test(randk_keeps_so_many_each_as_likely),

@@ -122,6 +122,16 @@ refuse 2 '--checkpoint-every 5days: expected steps or a time' "$bin/qgm-train" $
 refuse 2 '--resume: of which run' "$bin/qgm-train" $small --resume
 refuse 2 'expected epochs, ascending' "$bin/qgm-train" $small --milestones 3,x
 refuse 2 'lambda_?min' "$bin/qgm-train" $small --algo d2 --clients 16
+# Of many clients too, with less memory than a dense matrix takes: what is not known is no reason to run.
+refuse 2 'd2 needs lambda_min > -1/3; ring on 12000 clients has -0.333' sh -c 'ulimit -v 3000000; "$0" "$@"' \
+    "$bin/qgm-train" $small --dataset synthetic:n=12000 --clients 12000 --batch 1 --algo d2 --dry-run
+# A graph in pieces: an edge list of fewer clients, and two pairs. An all-reduce does not need it.
+printf '0 1\n1 2\n2 3\n' >edges.txt
+printf '0 1\n2 3\n' >pairs.txt
+refuse 2 '12 of them have no neighbour, the first is client 4: use --clients 4' "$bin/qgm-train" $small --clients 16 --topology file:edges.txt
+accept '^digest' "$bin/qgm-train" $small --clients 16 --topology file:edges.txt --force-pairing
+refuse 2 'no way leads from client 0 to client 2' "$bin/qgm-train" $small --topology file:pairs.txt
+accept '^digest' "$bin/qgm-train" $small --topology file:pairs.txt --algo sgd-central
 refuse 2 'unknown instruction set|has no' "$bin/qgm-train" $small --isa sse9
 refuse 2 'unknown instruction set' env QGM_ISA=sse9 "$bin/qgm-train" $small
 refuse 2 'unexpected argument' "$bin/qgm-train" $small word

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above */
+#include "graph.h"
 #include "topology.h"
 #include <cmocka.h>
 #include <math.h>
@@ -69,6 +70,63 @@ static void gaps_as_tabulated(void **state)
             fail_msg("%s on %d: gap %.7f, expected %.6f", table[i].spec, table[i].n, gap, table[i].gap);
         qgm_topology_close(&t);
     }
+}
+
+/* Many clients: closed forms of the spectra of graphs that look the same from each client, and of a chain and a star,
+ * to ten digits. */
+static void spectra_of_many_clients(void **state)
+{
+    (void)state;
+    const double pi = acos(-1);
+    const struct {
+        const char *spec;
+        int n;
+        double lambda2, lambda_min;
+    } table[] = {
+        { "ring", 513, 1.0 / 3 + 2.0 / 3 * cos(2 * pi / 513), 1.0 / 3 + 2.0 / 3 * cos(2 * pi * 256 / 513) },
+        { "ring", 2000, 1.0 / 3 + 2.0 / 3 * cos(2 * pi / 2000), -1.0 / 3 },
+        { "chain", 1500, 1.0 / 3 + 2.0 / 3 * cos(pi / 1500), 1.0 / 3 + 2.0 / 3 * cos(pi * 1499 / 1500) },
+        { "ring-extended", 1000, 0.5 + 0.5 * cos(4 * pi / 1000), 0.5 * cos(2 * pi * 499 / 1000) },
+        { "torus:rows=3", 1200, 0.6 + 0.4 * cos(2 * pi / 400), 0.2 + 0.4 * cos(2 * pi / 3) - 0.4 },
+        { "torus", 3000, 0.6 + 0.4 * cos(2 * pi / 60), -0.6 },
+        { "hypercube", 2048, 10.0 / 12, -10.0 / 12 },
+        { "star", 2000, 1 - 1.0 / 2000, 0 },
+        { "complete", 600, 0, 0 },
+    };
+    for (size_t i = 0; i < QGM_COUNT(table); i++) {
+        struct qgm_topology *t = open_graph(table[i].spec, table[i].n, false);
+        struct qgm_error err = { 0 };
+        if (qgm_topology_find_spectrum(t, &err) < 0) fail_msg("%s", err.text);
+        const struct qgm_spectrum *s = qgm_topology_spectrum(t);
+        if (!(fabs(s->lambda2 - table[i].lambda2) < 1e-10 && fabs(s->lambda_min - table[i].lambda_min) < 1e-10))
+            fail_msg("%s on %d: %.12f and %.12f, expected %.12f and %.12f", table[i].spec, table[i].n, s->lambda2,
+                     s->lambda_min, table[i].lambda2, table[i].lambda_min);
+        qgm_topology_close(&t);
+    }
+}
+
+/* The method for many clients on few, where the dense one is the reference; graphs without any symmetry among them. */
+static void sparse_spectra_as_dense(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        int n;
+    } table[] = { { "karate", 34 },           { "les-miserables", 77 },         { "erdos-renyi:p=0.1", 100 },
+                  { "random-regular", 150 },  { "binary-tree", 200 },           { "margulis", 196 },
+                  { "equi-static:m=3", 150 }, { "ring:weights=max-degree", 50 } };
+    for (size_t i = 0; i < QGM_COUNT(table); i++)
+        for (int lazy = 0; lazy < 2; lazy++) {
+            struct qgm_topology *t = open_graph(table[i].spec, table[i].n, lazy);
+            const struct qgm_spectrum *s = qgm_topology_spectrum(t);
+            double lambda2 = NAN, lambda_min = NAN;
+            int result = qgm_spectrum_sparse(qgm_topology_rows(t, 0), table[i].n, s->row_stochastic, &lambda2,
+                                             &lambda_min, NULL);
+            if (result || !(fabs(s->lambda2 - lambda2) < 1e-10 && fabs(s->lambda_min - lambda_min) < 1e-10))
+                fail_msg("%s on %d: %d, %.12f and %.12f, expected %.12f and %.12f", table[i].spec, table[i].n, result,
+                         lambda2, lambda_min, s->lambda2, s->lambda_min);
+            qgm_topology_close(&t);
+        }
 }
 
 static double weight(const struct qgm_row *rows, int i, int j)
@@ -230,6 +288,7 @@ static void graph_from_a_file(void **state)
         fclose(f);
         assert_int_equal(qgm_topology_open(&t, spec, 4, false, 0, &err), -1);
         assert_non_null(strstr(err.text, path));
+        assert_null(strchr(err.text, '\n'));
     }
     remove(path);
 }
@@ -322,6 +381,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gaps_as_tabulated),
+        cmocka_unit_test(spectra_of_many_clients),
+        cmocka_unit_test(sparse_spectra_as_dense),
         cmocka_unit_test(davis_weights),
         cmocka_unit_test(every_graph_is_sound),
         cmocka_unit_test(base_graphs_average_exactly),

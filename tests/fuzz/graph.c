@@ -1,4 +1,4 @@
-/* builds with: algos/graph_*.c algos/links.c algos/spec.c algos/spectrum.c algos/topology.c; libs lapacke */
+/* builds with: algos/graph_*.c algos/links.c algos/spec.c algos/spectrum*.c algos/topology.c; libs lapacke */
 /* Any bytes as a list of edges or weights: refused, or rows that are in order and in range. SPDX-License-Identifier:
  * MIT */
 #include "input.h"
