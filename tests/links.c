@@ -18,7 +18,7 @@ static void *some_realloc(void *old, size_t size) { return left-- > 0 ? realloc(
 #define malloc  some_malloc
 #define calloc  some_calloc
 #define realloc some_realloc
-#include "links.c"
+#include "../algos/links.c"
 #undef malloc
 #undef calloc
 #undef realloc
