@@ -180,7 +180,7 @@ void qgm_options_text(const struct qgm_options *options, const struct qgm_flag *
     }
 }
 
-static int check_name(const char *flag, const char *spec, const char *const *names, struct qgm_error *err)
+int qgm_check_name(const char *flag, const char *spec, const char *const *names, struct qgm_error *err)
 {
     char name[QGM_TEXT];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(spec, ":"), spec);
@@ -210,11 +210,11 @@ int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
     static const char *const savings[] = { "none", "average", "clients", NULL };
     static const char *const augmentations[] = { "auto",    "none",      "flip",         "crop",
                                                  "resized", "flip+crop", "flip+resized", NULL };
-    QGM_TRY(check_name("algo", o->algo, qgm_algo_names(), err));
-    QGM_TRY(check_name("topology", o->topology, qgm_topology_names(), err));
-    QGM_TRY(check_name("dataset", o->dataset, qgm_dataset_names(), err));
-    QGM_TRY(check_name("model", o->model, qgm_model_names(), err));
-    QGM_TRY(check_name("partition", o->partition, qgm_partition_names(), err));
+    QGM_TRY(qgm_check_name("algo", o->algo, qgm_algo_names(), err));
+    QGM_TRY(qgm_check_name("topology", o->topology, qgm_topology_names(), err));
+    QGM_TRY(qgm_check_name("dataset", o->dataset, qgm_dataset_names(), err));
+    QGM_TRY(qgm_check_name("model", o->model, qgm_model_names(), err));
+    QGM_TRY(qgm_check_name("partition", o->partition, qgm_partition_names(), err));
     QGM_TRY(check_choice("augment", o->augment, augmentations, err));
     QGM_TRY(check_choice("save", o->save, savings, err));
     QGM_TRY(check_choice("bits-dialect", o->bits_dialect, dialects, err));

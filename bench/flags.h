@@ -40,6 +40,8 @@ void qgm_options_default(struct qgm_options *options);
 int qgm_options_set(struct qgm_options *options, const char *name, const char *value, struct qgm_error *err);
 /* A flag's value as text, as it would be written on the command line. */
 void qgm_options_text(const struct qgm_options *options, const struct qgm_flag *flag, char text[QGM_TEXT]);
+/* Is what stands before the options of `spec` (name:option=1) one of the names? */
+int qgm_check_name(const char *flag, const char *spec, const char *const *names, struct qgm_error *err);
 /* What no single flag can tell: names that must exist, combinations. Called once all flags are set. */
 int qgm_options_check(const struct qgm_options *options, struct qgm_error *err);
 /* Choose the kernels: --isa, --backend. Before anything asks for them. */

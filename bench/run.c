@@ -24,9 +24,19 @@ void qgm_catch_signals(void)
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error of a write, not a death */
 }
 
+/* Of symmetric graphs the spectrum takes moments. Of others it is a dense problem: of thousands of clients it would
+ * take longer than many a training, and is left unknown unless the algorithm has asked for it. */
+enum { MOST_DENSE = 1024 };
+static int find_spectrum(struct qgm_topology *topology, struct qgm_error *err)
+{
+    const struct qgm_spectrum *s = qgm_topology_facts(topology);
+    bool sparse = s->symmetric && !s->time_varying;
+    return sparse || qgm_topology_clients(topology) <= MOST_DENSE ? qgm_topology_find_spectrum(topology, err) : 0;
+}
+
 static json_t *spectrum_json(struct qgm_topology *topology)
 {
-    const struct qgm_spectrum *s = qgm_topology_spectrum(topology);
+    const struct qgm_spectrum *s = qgm_topology_facts(topology);
     return json_pack("{s:o, s:o, s:o, s:o}", "spectral_gap", qgm_json_number(s->gap), "lambda2",
                      qgm_json_number(s->lambda2), "lambda_min", qgm_json_number(s->lambda_min), "mean_degree",
                      qgm_json_number(s->degree_mean));
@@ -180,7 +190,8 @@ static int start(struct run *r, struct qgm_error *err)
             r->record.out, r->record.part, newest);
     }
     QGM_TRY(qgm_record_begin(&r->record, NULL, NULL, err));
-    if (!*r->record.out) return 0; /* the head has the spectrum of the graph, which takes clients^3 operations */
+    if (!*r->record.out) return 0; /* nobody asks for the head, whose spectrum takes time */
+    QGM_TRY(find_spectrum(r->t.topology, err));
     return qgm_record_object(&r->record, head(&r->t), err);
 }
 
@@ -316,16 +327,22 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
     QGM_TRY(qgm_record_name(&record, options->out, err));
     QGM_TRY(qgm_record_check(&record, options->force, err));
     QGM_TRY(qgm_trainer_open(&t, options, data, group, err));
-    const struct qgm_spectrum *s = qgm_topology_spectrum(t.topology);
+    if (find_spectrum(t.topology, err) < 0) {
+        qgm_trainer_close(&t);
+        return -1;
+    }
+    char gap[40] = "unknown";
+    const struct qgm_spectrum *s = qgm_topology_facts(t.topology);
+    if (!isnan(s->gap)) snprintf(gap, sizeof gap, "%.6f", s->gap);
     fprintf(to,
-            "algorithm  %s\ngraph      %s%s, %ld clients, spectral gap %.6f\nmodel      %s, %zu parameters, %.2f MFLOP "
+            "algorithm  %s\ngraph      %s%s, %ld clients, spectral gap %s\nmodel      %s, %zu parameters, %.2f MFLOP "
             "an example\n"
             "data       %s, %ld training and %ld test examples\npartition  %s, %ld to %ld examples a client, total "
             "variation %.3f\n"
             "run        %ld steps (%ld an epoch), batch %ld, tests on %ld examples, the last on all\n"
             "machine    %d processes of %d threads, %s kernels\n"
             "memory     %d clients here need %.2f GiB, %d process%s on this machine %.2f GiB of %.1f\n",
-            options->algo, options->topology, options->lazy ? " (lazy)" : "", options->clients, s->gap, options->model,
+            options->algo, options->topology, options->lazy ? " (lazy)" : "", options->clients, gap, options->model,
             qgm_model_count(t.model), qgm_model_flops(t.model) / 1e6, data->name, data->train.n, data->test.n,
             options->partition, t.heterogeneity.size_min, t.heterogeneity.size_max, t.heterogeneity.tv_mean, t.total,
             t.per_epoch, options->batch, t.subset, group->ranks, t.threads, qgm_kernels()->isa, t.local,

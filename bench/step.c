@@ -294,6 +294,16 @@ static int size_of(const char *text, size_t *floats, struct qgm_error *err)
                     near ? ": did you mean " : "", near ? near : "");
 }
 
+/* A misspelt name is no pairing that is refused, and must not be skipped. */
+static int check_names(const char *flag, const char *list, const char *const *names, struct qgm_error *err)
+{
+    char words[1000], *word, *rest = words;
+    snprintf(words, sizeof words, "%s", list);
+    while ((word = strsep(&rest, " ")))
+        if (*word) QGM_TRY(qgm_check_name(flag, word, names, err));
+    return 0;
+}
+
 static int bench_all(struct bench *b, struct qgm_error *err)
 {
     struct qgm_triad roof = { 0 };
@@ -331,6 +341,8 @@ static int step_main(int argc, const char **argv, struct qgm_error *err)
     qgm_options_default(&options);
     QGM_TRY(qgm_parse(&program, argc, argv, &options, NULL, 0, err));
     QGM_TRY(qgm_kernels_use(*b.isa ? b.isa : NULL, err));
+    if (strcmp(b.algos, "all") != 0) QGM_TRY(check_names("algos", b.algos, qgm_algo_names(), err));
+    QGM_TRY(check_names("graphs", b.graphs, qgm_topology_names(), err));
     if (!b.threads) b.threads = omp_get_max_threads();
     if (!*b.full) return bench_all(&b, err);
     const struct qgm_full full = { .models = b.full,

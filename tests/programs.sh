@@ -51,6 +51,9 @@ else
 fi
 refuse 2 "did you mean 'onednn'" "$bin/qgm-train" $small --backend onednnn
 
+refuse 2 "--algos dsgdd: unknown name: did you mean 'dsgd'" "$bin/qgm-bench-step" --algos 'gt dsgdd' --clients 2 --threads 1
+refuse 2 '--graphs bogus: unknown name' "$bin/qgm-bench-step" --graphs 'ring bogus' --clients 2 --threads 1
+
 # Texts of one's own: a class and columns a row, a vocabulary.
 printf '[UNK]\n[CLS]\n[SEP]\ngood\nbad\nvery\n' >vocab.txt
 for _ in 1 2 3 4 5 6 7 8; do printf '1,good,very good\n2,bad\n'; done >texts.csv
