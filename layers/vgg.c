@@ -55,7 +55,7 @@ static int build(struct qgm_builder *b, int x)
         .about =                                                                                                       \
             "VGG for 32 x 32 images (Simonyan and Zisserman 2015); norm=none or bn; scale=0: plain, S: widths 4S "     \
             "to 32S and one dense layer (vgg11:scale=8 is the half-width one of Lin et al. 2021); dropout=0: "         \
-            "share dropped before the last dense layers",                                                              \
+            "share dropped before the dense layers",                                                                   \
         .option = { { "norm", "none" }, { "scale", "0" }, { "dropout", "0" } },                                        \
         .build = build,                                                                                                \
         .detail = &(const struct vgg){ { __VA_ARGS__ } },                                                              \
