@@ -97,6 +97,18 @@ const char *qgm_algo_about(const char *name)
     return NULL;
 }
 
+const char *qgm_algo_options(void)
+{
+    static char text[6000];
+    const struct qgm_algo *a;
+    for (int i = 0; i < MAX_ALGOS && (a = nth(tables[0], i)); i++) {
+        struct qgm_knob knobs[QGM_MAX_KNOBS];
+        qgm_algo_knobs(a, knobs);
+        qgm_spec_glossary(text, sizeof text, knobs);
+    }
+    return text;
+}
+
 const char *qgm_algo_source(const char *name)
 {
     const struct qgm_algo *a = qgm_algo_find(tables[0], name, NULL);

@@ -100,3 +100,26 @@ void qgm_spec_about(char *text, size_t size, const char *about, const struct qgm
             at += (size_t)snprintf(text + at, size - at, "%s%s=%g", separator, knobs[i].name, knobs[i].value);
     }
 }
+
+/* "; 0 to 1", "; topk, sign or none" */
+static void describe_values(char *text, size_t size, const struct qgm_knob *k)
+{
+    size_t at = 0;
+    if (!k->choices) {
+        snprintf(text, size, "; %s%g to %g", k->whole ? "a whole number, " : "", k->low, k->high);
+        return;
+    }
+    for (const char *const *c = k->choices; *c && at < size; c++)
+        at += (size_t)snprintf(text + at, size - at, "%s%s", c == k->choices ? "; " : c[1] ? ", " : " or ", *c);
+}
+
+void qgm_spec_glossary(char *text, size_t size, const struct qgm_knob *knobs)
+{
+    for (const struct qgm_knob *k = knobs; k < knobs + QGM_MAX_KNOBS && k->name; k++) {
+        char line[200], values[100];
+        size_t used = strlen(text);
+        describe_values(values, sizeof values, k);
+        snprintf(line, sizeof line, "    %-14s %s%s\n", k->name, k->help, values);
+        if (!strstr(text, line)) snprintf(text + used, size - used, "%s", line);
+    }
+}

@@ -23,5 +23,7 @@ int qgm_spec_read(const char *spec, const char *what, const struct qgm_knob *kno
                   struct qgm_error *err);
 /* "about; options: mu=0.9, tau=1" */
 void qgm_spec_about(char *text, size_t size, const char *about, const struct qgm_knob *knobs);
+/* Append a line an option to `text`, "  mu   memory of the buffer; 0 to 1", but for those that it has already. */
+void qgm_spec_glossary(char *text, size_t size, const struct qgm_knob *knobs);
 
 #endif

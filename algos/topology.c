@@ -69,6 +69,18 @@ const char *qgm_topology_about(const char *name)
     return NULL;
 }
 
+const char *qgm_topology_options(void)
+{
+    static char text[3000];
+    const struct qgm_graph *g;
+    for (int i = 0; i < MAX_GRAPHS && (g = nth(i)); i++) {
+        struct qgm_knob knobs[QGM_MAX_KNOBS];
+        all_knobs(g, knobs);
+        qgm_spec_glossary(text, sizeof text, knobs);
+    }
+    return text;
+}
+
 /* ---- Opening ---- */
 
 static int find(struct qgm_topology *t, struct qgm_error *err)

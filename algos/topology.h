@@ -46,12 +46,13 @@ int qgm_topology_from(struct qgm_topology **topology, const char *name, int clie
 void qgm_topology_close(struct qgm_topology **topology);
 const char *const *qgm_topology_names(void);
 const char *qgm_topology_about(const char *name);
+const char *qgm_topology_options(void); /* all there are: a line each, what it means and may be */
 
 const char *qgm_topology_spec(const struct qgm_topology *topology);
 int qgm_topology_clients(const struct qgm_topology *topology);
 /* All rows of W at an exchange, counted from 0: at a step, where there are no local ones. Valid until the next call. A
- * pure function of that number: static graphs ignore it. NULL when there is no memory for a new draw, which only a graph
- * without a period makes. */
+ * pure function of that number: static graphs ignore it. NULL when there is no memory for a new draw, which only a
+ * graph without a period makes. */
 const struct qgm_row *qgm_topology_rows(struct qgm_topology *topology, long exchange);
 /* Draws after which W repeats: 1 for a static graph, 0 for one that never does. */
 int qgm_topology_period(const struct qgm_topology *topology);

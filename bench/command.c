@@ -36,7 +36,9 @@ static void print_names(FILE *to, const char *title, const char *const *names, c
 void qgm_print_list(FILE *to)
 {
     print_names(to, "algorithms (--algo)", qgm_algo_names(), qgm_algo_about, qgm_algo_source);
+    fprintf(to, "  options of algorithms, as in qg-dsgdm-n:mu=0.95,tau=3\n%s", qgm_algo_options());
     print_names(to, "topologies (--topology)", qgm_topology_names(), qgm_topology_about, NULL);
+    fprintf(to, "  options of topologies, as in torus:rows=4\n%s", qgm_topology_options());
     print_names(to, "models (--model)", qgm_model_names(), qgm_model_about, NULL);
     print_names(to, "data sets (--dataset)", qgm_dataset_names(), qgm_dataset_about, NULL);
     print_names(to, "partitions (--partition)", qgm_partition_names(), qgm_partition_about, NULL);

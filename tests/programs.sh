@@ -34,6 +34,8 @@ refuse() {
 accept 'usage: qgm-train' "$bin/qgm-train" --help
 accept 'in use: ' "$bin/qgm-train" --version
 accept 'qg-dsgdm-n ' "$bin/qgm-train" --list
+accept 'compressor .*; none, topk, randk, sign or qsgd' "$bin/qgm-train" --list
+accept 'rows .*0: as square as it can be' "$bin/qgm-train" --list
 accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $small
 accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $small --quiet --clients 1
 accept 'spectral gap +0.050747' "$bin/qgm-inspect" topology ring --clients 16
