@@ -8,13 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLAG_CSV = QGM_OWN_FLAG, FLAG_DRAWING };
+enum { FLAG_CSV = QGM_OWN_FLAG, FLAG_DRAWING, FLAG_STEP, FLAG_WRITE };
 static bool csv, drawing;
+static long step;
+static char file[QGM_TEXT]; /* where the partition goes */
 
 static int set_own(int val, const char *argument, void *user, struct qgm_error *err)
 {
-    (void)argument, (void)user, (void)err;
-    *(val == FLAG_CSV ? &csv : &drawing) = true;
+    (void)user;
+    char *end = NULL;
+    if (val == FLAG_CSV) csv = true;
+    if (val == FLAG_DRAWING) drawing = true;
+    if (val == FLAG_WRITE && snprintf(file, sizeof file, "%s", argument) >= (int)sizeof file)
+        return qgm_fail(err, QGM_USAGE, "--write: the path is too long");
+    if (val == FLAG_STEP) step = strtol(argument, &end, 10);
+    if (val == FLAG_STEP && (end == argument || *end || step < 0 || step > 1000000000))
+        return qgm_fail(err, QGM_USAGE, "--step %s: expected a whole number from 0 to 1000000000", argument);
     return 0;
 }
 
@@ -23,6 +32,9 @@ static const struct poptOption own_flags[] = {
       "machine-readable: topology to,from,weight; partition client,class,examples", NULL },
     { "drawing", 0, POPT_ARG_NONE, NULL, FLAG_DRAWING,
       "of a topology: to,from,weight and where to draw the two, x and y within -1..1", NULL },
+    { "step", 0, POPT_ARG_STRING, NULL, FLAG_STEP, "of a topology that changes: the weights of this step [0]", "T" },
+    { "write", 0, POPT_ARG_STRING, NULL, FLAG_WRITE, "write the partition to a file that --partition file:FILE reads",
+      "FILE" },
     POPT_TABLEEND
 };
 static const struct qgm_program program = {
@@ -32,8 +44,9 @@ static const struct qgm_program program = {
              "partition: how many examples of each class every client gets, and how heterogeneous that is.\n"
              "Takes the flags of a run: --clients, --lazy, --seed, --dataset, --partition, --alpha ...",
     .examples = "  qgm-inspect topology davis --clients 32\n  qgm-inspect topology ring --clients 16 --lazy --csv\n"
-                "  qgm-inspect topology karate --clients 34 --drawing\n  qgm-inspect partition lin2021 --alpha 0.1 "
-                "--clients 16\n",
+                "  qgm-inspect topology one-peer-exponential --clients 8 --step 2\n  qgm-inspect topology karate "
+                "--clients 34 --drawing\n  qgm-inspect partition lin2021 --alpha 0.1 "
+                "--clients 16 --write mine.txt\n",
     .run_flags = true,
     .own = own_flags,
     .set = set_own,
@@ -91,14 +104,16 @@ static int inspect_topology(const struct qgm_options *o, struct qgm_error *err)
             printf("diameter      none: not connected\n");
         printf("stochastic    rows %s, columns %s; symmetric %s; time-varying %s\n", yes(s->row_stochastic),
                yes(s->column_stochastic), yes(s->symmetric), yes(s->time_varying));
-        printf("weights       client | from:weight ...\n");
+        if (s->time_varying)
+            printf("weights       of step %ld%s: client | from:weight ...\n", step,
+                   qgm_topology_period(t) ? "" : "; every step has others");
+        else
+            printf("weights       client | from:weight ...\n");
     }
-    const struct qgm_row *rows = qgm_topology_rows(t, 0);
-    int result = 0;
-    if (drawing)
-        result = print_drawing(rows, (int)o->clients, err);
-    else
-        print_weights(rows, (int)o->clients);
+    const struct qgm_row *rows = qgm_topology_rows(t, step);
+    int result = rows ? 0 : qgm_fail(err, QGM_SYSTEM, "out of memory for %ld clients", o->clients);
+    if (rows && drawing) result = print_drawing(rows, (int)o->clients, err);
+    if (rows && !drawing) print_weights(rows, (int)o->clients);
     qgm_topology_close(&t);
     return result;
 }
@@ -155,7 +170,8 @@ static int inspect_partition(const struct qgm_options *o, struct qgm_error *err)
     int result = qgm_partition_open(&p, o->partition, o->alpha, (int)o->clients, data.train.labels, data.train.n,
                                     data.train.classes, (uint64_t)o->seed, err);
     if (result == 0) {
-        result = print_partition(o, &data, &p, err);
+        if (*file) result = qgm_partition_save(&p, file, err);
+        if (result == 0) result = print_partition(o, &data, &p, err);
         qgm_partition_close(&p);
     }
     qgm_dataset_close(&data);

@@ -45,6 +45,14 @@ accept 'qg-dsgdm +5000 +3\.3191e-01' "$bin/qgm-toy" quadratic --algos qg-dsgdm -
 accept '^least-squares,gt,ring,4,' "$bin/qgm-toy" least-squares:dim=3 --algos gt --clients 4 --steps 20 --noise 0.1 --csv
 accept '^logreg,gt,ring,2,' "$bin/qgm-bench-step" --full logreg --algos gt --clients 2 --threads 1 --repeats 3
 accept 'total variation' "$bin/qgm-inspect" partition iid --dataset synthetic --clients 4
+accept 'of step 2: client' "$bin/qgm-inspect" topology one-peer-exponential --clients 8 --step 2
+accept '^0,4,0.5$' "$bin/qgm-inspect" topology one-peer-exponential --clients 8 --step 2 --csv
+accept '^0,7,0.5$' "$bin/qgm-inspect" topology one-peer-exponential --clients 8 --step 3 --csv
+refuse 2 '--step two: expected a whole number' "$bin/qgm-inspect" topology ring --step two
+# A partition that was drawn is one that can be given.
+"$bin/qgm-inspect" partition lin2021 --alpha 0.1 --dataset synthetic --clients 4 --write mine.txt | grep fingerprint >drawn.txt
+accept "$(cat drawn.txt)" "$bin/qgm-inspect" partition file:mine.txt --dataset synthetic --clients 4
+refuse 1 'nowhere/mine.txt' "$bin/qgm-inspect" partition iid --dataset synthetic --clients 4 --write nowhere/mine.txt
 accept 'MFLOP' "$bin/qgm-train" $small --dry-run
 if "$bin/qgm-train" $small --backend onednn --quiet >/dev/null 2>stderr.txt; then # in this build
     accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $small --model cnn --batch 2 --backend onednn --threads 2
