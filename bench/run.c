@@ -155,6 +155,8 @@ static int train(struct run *r, struct qgm_error *err)
         bool due = step == t->total || (t->every && step % t->every == 0);
         t->wishes = wishes_of(r, step);
         QGM_TRY(qgm_trainer_step(t, due ? &telemetry : NULL, &r->outcome->diverged, err));
+        /* A ReLU takes NaN for 0, so that the loss alone does not show it. */
+        if (due && !isfinite(telemetry.mean_norm)) r->outcome->diverged = true;
         bool last = step == t->total || r->outcome->diverged;
         if (due || last) QGM_TRY(evaluate(r, &telemetry, last, err));
         if (t->wishes & QGM_WISH_STOP && !last) return interrupted(r, step, err);

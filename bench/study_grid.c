@@ -5,10 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whatever a file says, a study gives each run its folder and takes up what was begun. */
+static int check_key(const char *key, struct qgm_error *err)
+{
+    static const char *const ours[] = { "out", "resume", "force", "dry-run" };
+    for (size_t i = 0; i < QGM_COUNT(ours); i++)
+        if (strcmp(key, ours[i]) == 0)
+            return qgm_fail(err, QGM_INPUT, "%s: is the study's own: leave it out (flags of the command: --help)", key);
+    return 0;
+}
+
 static int apply(struct qgm_options *o, char *const *set, struct qgm_error *err)
 {
-    for (size_t i = 0; set && i < qgm_flag_count; i++)
-        if (set[i]) QGM_TRY(qgm_options_set(o, qgm_flags[i].name, set[i], err));
+    for (size_t i = 0; set && i < qgm_flag_count; i++) {
+        if (!set[i]) continue;
+        QGM_TRY(check_key(qgm_flags[i].name, err));
+        QGM_TRY(qgm_options_set(o, qgm_flags[i].name, set[i], err));
+    }
     return 0;
 }
 
@@ -107,6 +120,20 @@ static int open_run(struct qgm_grid *grid, struct qgm_grid_run *run, int number,
     return run->kept ? 0 : qgm_record_check(&record, true, err);
 }
 
+/* Runs of one folder would take each other's place, and a seed that is listed twice would count as two. */
+static int check_folders(const struct qgm_grid *grid, struct qgm_error *err)
+{
+    for (int i = 0; i < grid->runs; i++)
+        for (int j = 0; j < i; j++)
+            if (strcmp(grid->run[i].options.out, grid->run[j].options.out) == 0)
+                return qgm_fail(
+                    err, QGM_INPUT,
+                    "two runs would be in %s: give series labels that differ in letters or digits, and list "
+                    "no value twice",
+                    grid->run[i].options.out);
+    return 0;
+}
+
 int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const char *path, int scale, const char *out,
                   struct qgm_error *err)
 {
@@ -118,6 +145,7 @@ int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const ch
     grid->run = calloc((size_t)grid->runs, sizeof *grid->run);
     if (!grid->run) return qgm_fail(err, QGM_SYSTEM, "out of memory");
     for (int i = 0; i < grid->runs && result == 0; i++) result = open_run(grid, &grid->run[i], i, scale, err);
+    if (result == 0) result = check_folders(grid, err);
     if (result == 0) return 0;
     qgm_grid_close(grid);
     return qgm_fail_in(err, "study %s", path);

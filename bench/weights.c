@@ -2,21 +2,23 @@
 #include "weights.h"
 #include "safetensors.h"
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* As it is named, or below $QGM_DATA, so that a study need not know where somebody keeps such files. */
-static int find_file(char path[PATH_MAX], const char *name, struct qgm_error *err)
+/* As it is named, or below --data-dir or $QGM_DATA, so that a study need not know where somebody keeps such files. */
+static int find_file(char path[PATH_MAX], const char *name, const char *data_dir, struct qgm_error *err)
 {
-    const char *data = getenv("QGM_DATA");
+    const char *data = *data_dir ? data_dir : getenv("QGM_DATA");
     snprintf(path, PATH_MAX, "%s", name);
     if (access(path, F_OK) == 0) return 0;
     if (data && *name != '/' && snprintf(path, PATH_MAX, "%s/%s", data, name) < PATH_MAX && access(path, F_OK) == 0)
         return 0;
     return qgm_fail(err, QGM_INPUT,
-                    "--init %s: there is no such file, nor one in $QGM_DATA (%s): expected weights in safetensors, as "
+                    "--init %s: there is no such file, nor one in --data-dir or $QGM_DATA (%s): expected weights in "
+                    "safetensors, as "
                     "model.safetensors of the model's page on Hugging Face",
                     name, data ? data : "not set");
 }
@@ -25,10 +27,13 @@ int qgm_weights_init(struct qgm_trainer *t, struct qgm_error *err)
 {
     char path[PATH_MAX];
     float *buffers = qgm_model_buffers(t->model) ? t->average_buffers : NULL;
-    QGM_TRY(find_file(path, t->options.init, err));
+    QGM_TRY(find_file(path, t->options.init, t->options.data_dir, err));
     if (qgm_safetensors_pretrained(path, t->model, qgm_engine_params(t->engine, t->first), buffers, t->note,
                                    sizeof t->note, err) < 0)
         return qgm_fail_in(err, "--init");
+    const float *x = qgm_engine_params(t->engine, t->first);
+    for (size_t k = 0; k < qgm_model_size(t->model); k++)
+        if (!isfinite(x[k])) return qgm_fail(err, QGM_INPUT, "--init: %s: holds a weight that is not finite", path);
     return 0;
 }
 

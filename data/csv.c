@@ -12,6 +12,8 @@ struct cursor {
     const char *path, *at, *end;
     long line; /* from 1 */
     int classes;
+    int fields;      /* of text, in every row as in the first */
+    long first_line; /* where that is */
 };
 
 static int put(struct qgm_texts *t, char c, struct qgm_error *err)
@@ -112,6 +114,11 @@ static int read_row(struct cursor *c, struct qgm_texts *t, struct qgm_error *err
     if (!fields)
         return qgm_fail(err, QGM_INPUT, "%s: line %ld: 1 column, expected a class and at least one of text", c->path,
                         line);
+    if (t->n == 0) c->fields = fields, c->first_line = line;
+    if (fields != c->fields)
+        return qgm_fail(err, QGM_INPUT,
+                        "%s: line %ld: %d columns, expected %d as in line %ld: texts with commas go in quotes", c->path,
+                        line, fields + 1, c->fields + 1, c->first_line);
     QGM_TRY(check_utf8(c, t, line, err));
     t->start[++t->n] = t->used;
     return 0;

@@ -38,8 +38,9 @@ struct qgm_dataset {
  *
  * All but the synthetic take train=N and test=N: no more examples than that, chosen at random, always the same.
  *
- * "csv:TRAIN,TEST": UTF-8, a row a text: its class, a whole number from 1, then one or more fields, which are joined by
- * spaces; no heading line. Quotes as in RFC 4180; a backslash is read as a line break, as AG News writes it.
+ * "csv:TRAIN,TEST": UTF-8, a row a text: its class, a whole number from 1, then one or more fields, as many in every
+ * row, which are joined by spaces; no heading line. Quotes as in RFC 4180; a backslash is read as a line break, as AG
+ * News writes it.
  *
  * "folder:PATH": train/<class>/ and val/<class>/ of JPEG files (grey and CMYK too). Options: size=224: pixels a side
  * that a model sees; skip=1: leave out damaged files and count them; cache=DIR; workers=N. The first time, all files

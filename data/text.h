@@ -13,7 +13,8 @@ struct qgm_texts {
     long most;         /* of n */
 };
 /* Rows of a class (1..classes, or with classes 0 any whole number from 1 to 10000) and one or more fields of text: RFC
- * 4180 quoting; a backslash is a line break, as in AG News. The fields of a row are joined by a space. A byte-order
+ * 4180 quoting; a backslash is a line break, as in AG News. As many fields in every row; they are
+ * joined by a space. A byte-order
  * mark at the start is skipped. */
 int qgm_read_csv(const char *path, int classes, struct qgm_texts *texts, struct qgm_error *err);
 void qgm_texts_close(struct qgm_texts *texts);

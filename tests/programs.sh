@@ -66,7 +66,7 @@ refuse 2 '--graphs bogus: unknown name' "$bin/qgm-bench-step" --graphs 'ring bog
 
 # Texts of one's own: a class and columns a row, a vocabulary.
 printf '[UNK]\n[CLS]\n[SEP]\ngood\nbad\nvery\n' >vocab.txt
-for _ in 1 2 3 4 5 6 7 8; do printf '1,good,very good\n2,bad\n'; done >texts.csv
+for _ in 1 2 3 4 5 6 7 8; do printf '1,good,very good\n2,bad,bad\n'; done >texts.csv
 encoder="--model bert-tiny:width=16,heads=2,inner=32 --clients 2 --batch 4 --steps 3 --lr 0.01 --threads 1"
 accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv,length=4 $encoder --algo qg-dadam
 accept '16 training and 16 test' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --dry-run
@@ -74,9 +74,14 @@ for how in '--isa scalar' '--threads 2'; do # the same bits on texts too
     "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder $how --quiet
 done >digests.txt 2>stderr.txt
 [ "$(grep -cE '^digest [0-9a-f]{16}$' digests.txt)" = 2 ] && [ "$(uniq digests.txt | wc -l)" = 1 ] && passed=$((passed + 1)) || fail "texts: instruction sets or threads differ"
+printf '1,good,very good\n2,bad\n' >uneven.csv
+refuse 1 'line 2: 2 columns, expected 3 as in line 1' "$bin/qgm-train" --dataset csv:uneven.csv,texts.csv $encoder
 refuse 2 '[0-9]+ clients need [0-9.]+ GiB, this machine has' "$bin/qgm-train" --dataset synthetic:n=40000 --model mlp:hidden=60000-60000 --clients 1000
 accept 'digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --out saved --save clients
 for f in average client-0 client-1; do [ -s saved/$f.safetensors ] || fail "no saved/$f.safetensors"; done
+cp saved/average.safetensors nan.safetensors # its last number becomes a NaN
+printf '\000\000\300\177' | dd of=nan.safetensors bs=1 seek=$(($(wc -c <nan.safetensors) - 4)) conv=notrunc 2>dd.txt
+refuse 1 'nan.safetensors: holds a weight that is not finite' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --init nan.safetensors
 { cat vocab.txt; echo more; } >longer.txt
 refuse 1 'word_embeddings.weight: shape .6,16., expected .7, 16., .*vocabulary' "$bin/qgm-train" \
     --dataset csv:texts.csv,texts.csv,vocab=longer.txt $encoder --init saved/average.safetensors
@@ -276,6 +281,10 @@ sed 's/base: {/base: {learn_rate: 3, /' study.yaml >bad.yaml
 refuse 1 'learn_rate.*line: 2' "$bin/qgm-study" bad.yaml --out st2
 sed 's/algo: dsgd,/algo: dsgdd,/' study.yaml >bad.yaml
 refuse 2 'did you mean' "$bin/qgm-study" bad.yaml --out st2
+printf 'title: t\nbase: {model: logreg, dataset: synthetic, steps: 1}\nvary: {seed: [1, 1]}\nseries:\n  - {label: DSGD, set: {algo: dsgd}}\n' >twice.yaml
+refuse 1 'two runs would be in st2/runs/dsgd_seed-1' "$bin/qgm-study" twice.yaml --out st2
+printf 'title: t\nbase: {model: logreg, dataset: synthetic, dry-run: true}\nseries:\n  - {label: DSGD, set: {algo: dsgd}}\n' >own.yaml
+refuse 1 "dry-run: is the study's own" "$bin/qgm-study" own.yaml --out st2
 }
 echo "programs: $passed passed, $failed failed"
 [ $failed = 0 ]
