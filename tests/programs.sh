@@ -105,6 +105,11 @@ if command -v curl >/dev/null; then
     mkdir mirror && echo short >mirror/cifar-10-binary.tar.gz
     QGM_MIRROR=file://$(pwd)/mirror "$get" --dir sets cifar10 >stdout.txt 2>stderr.txt && fail "a wrong checksum went unnoticed"
     grep -q 'another checksum' stderr.txt && [ -z "$(ls sets)" ] && passed=$((passed + 1)) || fail "get-data kept $(ls sets)"
+    for try in first second; do # an archive that does not hold what it should is not there the next time either
+        echo short >mirror/uncased_L-2_H-128_A-2.zip
+        QGM_MIRROR=file://$(pwd)/mirror "$get" --dir words vocab >stdout.txt 2>stderr.txt && fail "a wrong archive: $try time"
+        grep -q 'does not hold the vocabulary' stderr.txt && [ -z "$(ls words/vocab)" ] && passed=$((passed + 1)) || fail "get-data, $try: $(ls words/vocab)"
+    done
 fi
 # What Debian packs are the makers' files without the time and the name in gzip's header: with both they have the right
 # checksums. Of one a part is there, as after an interruption: the rest is fetched, and trainings find all four.
