@@ -210,8 +210,8 @@ struct wave {
 
 /* As much of each row at a time as leaves what is between the first part and the last in the nearest caches: memory
  * likes long pieces of a row, overlap with the maps short ones. Where short pieces would not stay in the caches either,
- * long ones are worth more than what a cache further away would keep, and so they are where all waits for all and memory
- * for nothing. Where results depend on blocks it is a block: sums of NORM, compression. */
+ * long ones are worth more than what a cache further away would keep, and so they are where all waits for all and
+ * memory for nothing. Where results depend on blocks it is a block: sums of NORM, compression. */
 static size_t unit_of(const struct wave *v)
 {
     const struct qgm_pass *p = v->pass;
