@@ -38,7 +38,7 @@ do for [format in 'svg png'] {
     set title 'final accuracy, mean ± standard deviation over seeds'
     if (x eq 'alpha' || x eq 'lr') {
         set logscale x
-        room = values[1] > last ? 1.6 : 1 / 1.6
+        room = values[1] + 0 > last + 0 ? 1.6 : 1 / 1.6
         set xrange [values[1] * room : last / room] # the first value, often the largest, at the left
     } else {
         set offsets graph 0.06, graph 0.06, 0, 0

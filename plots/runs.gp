@@ -5,7 +5,9 @@ n = words(tables)
 # The folder's name; a run that is under way says so.
 name(i) = system(sprintf("basename $(dirname '%s') | sed 's/\\.part$/ (under way)/; s/_/ /g'", word(tables, i)))
 # Which of them have a momentum.
-moving = system(sprintf("i=0; for t in %s; do i=$((i + 1)); cut -d, -f16 $t | grep -q '^-*[0-9]' && echo $i; done", tables))
+moving = system(sprintf("i=0; for t in %s; do i=$((i + 1)); awk -F, '".\
+    "NR == 1 { for (c = NF; c && $c != \"momentum_gradient_cosine\"; c--); } ".\
+    "$c ~ /^-?[0-9]/ { n++ } END { exit !n }' $t && echo $i; done", tables))
 x = 'epoch'
 
 do for [format in 'svg png'] {
