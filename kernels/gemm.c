@@ -6,11 +6,12 @@
 #include <assert.h>
 #include <string.h>
 
-/* NR: the width of a panel of b. A block of b is at most QGM_CHAIN x NC, 590 or 295 KB: deep, since c is read and
- * written once for each chain, and narrow enough to leave half of a usual second level to what passes through. Rows of
- * a are packed MB at a time and kept MC at a time; sizes.c knows NC and MC. WIDE: vectors of c that one row keeps. */
-enum { NV = TILE_NV, NR = VF * NV, MR = TILE_NV == 2 ? TILE_ROWS_2 : TILE_ROWS_1, WIDE = 4 * NV };
-enum { NC = 96 * NV, MB = 112 / MR * MR, MC = 2048, AHEAD = 16, ROWS_AHEAD = 2, B_AHEAD = 4 };
+/* NR: the width of a panel of b, MR: the rows of a tile on it. A block of b is at most QGM_CHAIN x NC, 590 or 295 KB:
+ * deep, since c is read and written once for each chain, and narrow enough to leave half of a usual second level to
+ * what passes through. Rows of a are packed MB at a time, whole tiles of 9 or 14 rows, and kept MC at a time; sizes.c
+ * knows NC, MB and MC. WIDE: vectors of c that one row keeps. */
+enum { NV = TILE_GEMM_NV, NR = VF * NV, MR = NV == 3 ? TILE_ROWS_3 : TILE_ROWS_1, WIDE = 4 * TILE_NV };
+enum { NC = 96 * TILE_NV, MB = 126, MC = 2048, AHEAD = 16, ROWS_AHEAD = 2, B_AHEAD = 4 };
 
 static inline int least(int a, int b) { return a < b ? a : b; }
 static inline int whole(int n) { return (n + VF - 1) / VF * VF; }
@@ -27,7 +28,7 @@ struct block {
 static bool packs_b(const struct qgm_gemm *g) { return g->tb || g->m > 64; }
 
 /* Rows of a whose lines would meet in a first-level cache of 4 KB a way, when taken where they are: those that start
- * within 768 bytes of the first one, a multiple of lda after it. */
+ * within 768 bytes of the first one, a multiple of lda after it. Few rows never are. */
 static bool crowded(const struct qgm_gemm *g)
 {
     int meet = 0;
@@ -35,17 +36,24 @@ static bool crowded(const struct qgm_gemm *g)
         int at = (int)((ptrdiff_t)i * g->lda % 1024);
         meet += at < 192 || at > 1024 - 192;
     }
-    return meet > 8;
+    return meet > 5 && MR > 6;
 }
 
 /* Packed a: worth it when enough panels of b reuse it and its rows crowd a cache set, or its columns lie on a page
  * each. */
 static bool packs_a(const struct qgm_gemm *g) { return g->n > 128 && (g->ta || (g->k > 64 && crowded(g))); }
 
-/* The first panel to pack: all, or only a last one that is not whole. */
+/* How many of `rest` columns a panel takes: four last vectors are two and two, not three and a slow one. */
+static int take_columns(int rest) { return rest <= NR ? rest : NV > 2 && rest <= NR + VF ? NR - VF : NR; }
+
+/* The first panel to pack: all, or only a last one that is not of whole vectors. */
 static int first_packed(const struct block *block)
 {
-    return packs_b(block->g) ? 0 : block->n / VF * VF == block->n ? block->n : (block->n - 1) / NR * NR;
+    int j = 0;
+    if (packs_b(block->g)) return 0;
+    if (block->n % VF == 0) return block->n;
+    while (j + take_columns(block->n - j) < block->n) j += take_columns(block->n - j);
+    return j;
 }
 
 /* Whole panels of b from column j on: all are written at once, for the rows of b to be read in long pieces. Returns the
@@ -54,7 +62,8 @@ static int pack_panels(const struct block *block, int j)
 {
     ptrdiff_t ldb = block->g->ldb, k = block->k;
     const float *from = block->g->b + block->p * ldb + block->j;
-    int end = j + (block->n - j) / NR * NR;
+    int end = j;
+    while (end < block->n && take_columns(block->n - end) == NR) end += NR;
     for (ptrdiff_t p = 0; j < end && p < k; p++, from += ldb)
         for (int c = j; c < end; c += NR) {
             float *to = block->b + c * k + p * NR;
@@ -67,30 +76,32 @@ static int pack_panels(const struct block *block, int j)
     return end;
 }
 
-/* Columns of op(b) in panels of NR, the last one of whole vectors, zeros behind n; each k rows of its width. */
+/* Columns of op(b) in panels of at most NR, the last one of whole vectors, zeros behind n; each k rows of its width. */
 static void pack_b(const struct block *block)
 {
     const struct qgm_gemm *g = block->g;
     int j = first_packed(block);
-    for (; g->tb && j < block->n; j += NR) {
-        int cols = least(NR, block->n - j);
-        tile_transpose(g->b + (ptrdiff_t)(block->j + j) * g->ldb + block->p, g->ldb, cols, block->k,
-                       block->b + (ptrdiff_t)j * block->k, whole(cols));
-    }
-    if (g->tb) return;
-    j = pack_panels(block, j);
-    int rest = block->n - j, width = whole(rest);
-    for (int l = 0; l < rest; l += VF) {
-        const float *from = g->b + (ptrdiff_t)block->p * g->ldb + block->j + j + l;
-        float *to = block->b + (ptrdiff_t)j * block->k + l;
-        for (int p = 0; p < block->k; p++, from += g->ldb, to += width) vf_store(to, tile_load_(from, rest - l));
+    if (!g->tb) j = pack_panels(block, j);
+    for (int cols; j < block->n; j += cols) {
+        cols = take_columns(block->n - j);
+        int width = whole(cols);
+        float *to = block->b + (ptrdiff_t)j * block->k;
+        if (g->tb) {
+            tile_transpose(g->b + (ptrdiff_t)(block->j + j) * g->ldb + block->p, g->ldb, cols, block->k, to, width);
+            continue;
+        }
+        for (int l = 0; l < cols; l += VF) {
+            const float *from = g->b + (ptrdiff_t)block->p * g->ldb + block->j + j + l;
+            for (int p = 0; p < block->k; p++, from += g->ldb)
+                vf_store(to + (ptrdiff_t)p * width + l, tile_load_(from, cols - l));
+        }
     }
 }
 
 /* How many of `rows` a tile takes: the last two are even rather than one of them too short to hide latency. */
 static int take_rows(const struct block *block, int rows)
 {
-    int full = block->g->n <= VF ? tile_rows(1) : MR;
+    int full = tile_rows(whole(take_columns(block->g->n)) / VF);
     return rows <= full ? rows : rows < 2 * full ? (rows + 1) / 2 : full;
 }
 
@@ -154,16 +165,16 @@ static void multiply_rows(const struct block *block, int i, int m, const float *
         rows = take_rows(block, end - i);
         t.a = a ? a : g->ta ? g->a + (ptrdiff_t)block->p * g->lda + i : g->a + (ptrdiff_t)i * g->lda + block->p;
         t.row = a ? packed_row(block) : g->lda, t.step = a ? rows : g->lda;
-        for (int j = 0; j < block->n; j += NR) {
-            int nv = least(NV, (block->n - j + VF - 1) / VF);
-            t.cols = least(NR, block->n - j);
+        for (int j = 0; j < block->n; j += t.cols) {
+            t.cols = take_columns(block->n - j);
+            int nv = whole(t.cols) / VF;
             if (j >= packed)
                 t.b = block->b + (ptrdiff_t)j * block->k, t.ldb = nv * VF;
             else
                 t.b = g->b + (ptrdiff_t)block->p * g->ldb + block->j + j, t.ldb = g->ldb;
             t.bias = g->bias ? g->bias + block->j + j : NULL;
             t.c = g->c + (ptrdiff_t)i * g->ldc + block->j + j;
-            t.soon = t.c + NR;
+            t.soon = t.c + t.cols;
             QGM_ISA(qgm_tile)(g->ta ? BY_COLUMN : BY_ROW, rows, nv, &t);
         }
         if (a) a += rows * packed_row(block);
@@ -229,7 +240,7 @@ void QGM_ISA(qgm_gemm)(const struct qgm_gemm *g, void *scratch)
         rest.n -= done, rest.b += done, rest.c += done;
         if (rest.bias) rest.bias += done;
     }
-    float *room_b = scratch, *room_a = room_b + (ptrdiff_t)terms * least((rest.n + NR - 1) / NR * NR, NC);
+    float *room_b = scratch, *room_a = room_b + (ptrdiff_t)terms * least(whole(rest.n), NC);
     struct block block = { .g = &rest, .a = packs_a(&rest) ? room_a : NULL, .b = room_b };
     for (block.i = 0; block.i < rest.m; block.i += MC) {
         block.m = least(MC, rest.m - block.i);

@@ -5,11 +5,11 @@
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /* gemm.c's blocks: at most QGM_CHAIN terms of NC <= 192 columns of op(b), whole panels, and of MC = 2048 rows of op(a),
- * or of MB <= 112 where there is one block of columns alone (NC >= 96). Rows of op(a) are whole vectors apart. */
+ * or of MB = 126 where there is one block of columns alone (NC >= 96). Rows of op(a) are whole vectors apart. */
 size_t qgm_gemm_scratch(const struct qgm_gemm *g)
 {
     size_t k = least((size_t)g->k, QGM_CHAIN), n = least(((size_t)g->n + 31) / 32 * 32, 192);
-    size_t m = least((size_t)g->m, g->n > 96 ? 2048 : 112);
+    size_t m = least((size_t)g->m, g->n > 96 ? 2048 : 126);
     return qgm_piece(k * n + qgm_pad16(k) * m, sizeof(float));
 }
 

@@ -2,7 +2,7 @@
 #include "tile.h"
 
 /* PACE: terms between two prefetched rows of c, some 350 cycles. */
-enum { TILE_MOST = 16, TILE_PACE = 24 };
+enum { TILE_MOST = 16, TILE_WIDEST = 3, TILE_PACE = 24 };
 
 /* Four terms a turn: wide cores issue as much as they can decode, and the counter and the pointers are part of it. */
 #if !defined(QGM_TARGET_AVX512) && !defined(QGM_TARGET_AVX2)
@@ -18,7 +18,7 @@ VF_INLINE int tile_least_(int a, int b) { return a < b ? a : b; }
 /* The inner loop. BY_ROW keeps a pointer to every fourth row and reaches the others by multiples of the distance: the
  * empty asm stops the compiler from folding them into more addresses than there are registers. */
 VF_INLINE void tile_chain_(enum tile_shape shape, int rows, int nv, const struct tile *t, const float *a,
-                           const float *b, int k, vf acc[TILE_MOST][2])
+                           const float *b, int k, vf acc[TILE_MOST][TILE_WIDEST])
 {
     ptrdiff_t row = t->row, step = t->step, ldb = t->ldb;
     const float *quad[TILE_MOST / 4];
@@ -26,7 +26,7 @@ VF_INLINE void tile_chain_(enum tile_shape shape, int rows, int nv, const struct
     for (int i = 0; i < rows; i += 4) quad[i / 4] = a + i * row;
     TILE_TURN
     for (int p = k; p > 0; p--) {
-        vf bj[2];
+        vf bj[TILE_WIDEST];
         UNROLL
         for (int j = 0; j < nv; j++) bj[j] = vf_load(b + VF * j);
         UNROLL
@@ -55,7 +55,7 @@ VF_INLINE void tile_prefetch_(int rows, int nv, const float *c, ptrdiff_t ldc)
 /* A segment, and the next c on its way. A wide tile asks for it row by row: its many lines together would fill the
  * buffers of lines under way, and b would wait behind them for memory. A narrow one (nv is a constant) has few. */
 VF_INLINE void tile_segment_(enum tile_shape shape, int rows, int nv, const struct tile *t, const float *a,
-                             const float *b, vf acc[TILE_MOST][2])
+                             const float *b, vf acc[TILE_MOST][TILE_WIDEST])
 {
     const float *soon = t->soon, *end = soon ? soon + rows * t->ldc : NULL;
     if (nv == 1) {
@@ -79,7 +79,7 @@ VF_INLINE void tile_segment_(enum tile_shape shape, int rows, int nv, const stru
  * the same steps in small loops, through memory. */
 VF_INLINE bool tile_whole_(int nv, const struct tile *t) { return t->cols == VF * nv; }
 
-VF_INLINE void tile_begin_(int rows, int nv, const struct tile *t, vf acc[TILE_MOST][2])
+VF_INLINE void tile_begin_(int rows, int nv, const struct tile *t, vf acc[TILE_MOST][TILE_WIDEST])
 {
     if (t->start == FROM_C && tile_whole_(nv, t)) {
         UNROLL
@@ -120,7 +120,7 @@ static void tile_finish_(int rows, int nv, const struct tile *t, const float *su
         }
 }
 
-VF_INLINE void tile_end_(int rows, int nv, const struct tile *t, vf acc[TILE_MOST][2])
+VF_INLINE void tile_end_(int rows, int nv, const struct tile *t, vf acc[TILE_MOST][TILE_WIDEST])
 {
     if (tile_whole_(nv, t) && !t->add_bias && !t->relu) {
         if (t->add_c) {
@@ -137,7 +137,7 @@ VF_INLINE void tile_end_(int rows, int nv, const struct tile *t, vf acc[TILE_MOS
         }
         return;
     }
-    _Alignas(64) float sums[TILE_MOST * 2 * VF];
+    _Alignas(64) float sums[TILE_MOST * TILE_WIDEST * VF];
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
@@ -148,7 +148,7 @@ VF_INLINE void tile_end_(int rows, int nv, const struct tile *t, vf acc[TILE_MOS
 
 VF_INLINE void tile_body_(enum tile_shape shape, int rows, int nv, const struct tile *t)
 {
-    vf acc[TILE_MOST][2];
+    vf acc[TILE_MOST][TILE_WIDEST];
     tile_begin_(rows, nv, t, acc);
     for (int r = 0; r < t->repeats; r++) {
         const float *a = t->a + r * t->a_repeat, *b = t->b + r * t->b_repeat;
@@ -177,20 +177,24 @@ VF_INLINE void tile_body_(enum tile_shape shape, int rows, int nv, const struct 
 #define TILE_UP_TO_5_(DO, nv)  TILE_UP_TO_4_(DO, nv) DO(5, nv)
 #define TILE_UP_TO_6_(DO, nv)  TILE_UP_TO_5_(DO, nv) DO(6, nv)
 #define TILE_UP_TO_8_(DO, nv)  TILE_UP_TO_6_(DO, nv) DO(7, nv) DO(8, nv)
-#define TILE_UP_TO_14_(DO, nv) TILE_UP_TO_8_(DO, nv) DO(9, nv) DO(10, nv) DO(11, nv) DO(12, nv) DO(13, nv) DO(14, nv)
+#define TILE_UP_TO_9_(DO, nv)  TILE_UP_TO_8_(DO, nv) DO(9, nv)
+#define TILE_UP_TO_14_(DO, nv) TILE_UP_TO_9_(DO, nv) DO(10, nv) DO(11, nv) DO(12, nv) DO(13, nv) DO(14, nv)
 #define TILE_UP_TO_16_(DO, nv) TILE_UP_TO_14_(DO, nv) DO(15, nv) DO(16, nv)
 #define TILE_NAME__(n)         TILE_UP_TO_##n##_
 #define TILE_NAME_(n)          TILE_NAME__(n)
 #define TILE_EACH_1(DO)        TILE_NAME_(TILE_ROWS_1)(DO, 1)
 #define TILE_EACH_2(DO)        TILE_NAME_(TILE_ROWS_2)(DO, 2)
+#define TILE_EACH_3(DO)        TILE_NAME_(TILE_ROWS_3)(DO, 3)
 
 typedef void tile_function(const struct tile *t);
 TILE_EACH_1(TILE_FUNCTION_)
 TILE_EACH_2(TILE_FUNCTION_)
+TILE_EACH_3(TILE_FUNCTION_)
 static tile_function *const tiles_1[][2] = { { 0 }, TILE_EACH_1(TILE_ENTRY_) };
 static tile_function *const tiles_2[][2] = { { 0 }, TILE_EACH_2(TILE_ENTRY_) };
+static tile_function *const tiles_3[][2] = { { 0 }, TILE_EACH_3(TILE_ENTRY_) };
 
 void QGM_ISA(qgm_tile)(enum tile_shape shape, int rows, int nv, const struct tile *t)
 {
-    (nv == 1 ? tiles_1 : tiles_2)[rows][shape](t);
+    (nv == 1 ? tiles_1 : nv == 2 ? tiles_2 : tiles_3)[rows][shape](t);
 }

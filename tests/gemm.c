@@ -82,7 +82,7 @@ static void blocks(void **state)
     static const int shapes[][3] = { { 150, 40, 700 }, { 9, 530, 70 },   { 500, 17, 33 }, { 33, 33, 1100 },
                                      { 1, 700, 129 },  { 700, 1, 129 },  { 3, 3, 2100 },  { 257, 65, 257 },
                                      { 32, 10, 4096 }, { 128, 96, 520 }, { 14, 32, 384 }, { 1, 300, 1600 },
-                                     { 5, 40, 769 } };
+                                     { 5, 40, 769 },   { 40, 250, 70 },  { 130, 112, 50 } };
     struct qgm_random r = qgm_random(1, QGM_RANDOM_TEST, 0, 2);
     for (size_t i = 0; i < (size_t)check_count(QGM_COUNT(shapes)); i++)
         for (int t = 0; t < 4; t++) {
