@@ -82,7 +82,9 @@ static size_t add_text(struct qgm_listing *l, const char *text)
     return at;
 }
 
-static int add_file(struct qgm_listing *l, const char *path, int label, XXH3_state_t *digest, struct qgm_error *err)
+/* inside: the path below the root, which is told to the digest once. */
+static int add_file(struct qgm_listing *l, const char *path, const char *inside, int label, XXH3_state_t *digest,
+                    struct qgm_error *err)
 {
     struct stat s;
     if (stat(path, &s) < 0) return qgm_fail(err, QGM_INPUT, "%s: %s", path, strerror(errno));
@@ -94,14 +96,16 @@ static int add_file(struct qgm_listing *l, const char *path, int label, XXH3_sta
         l->most = most;
     }
     int64_t facts[] = { s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, label };
-    XXH3_64bits_update(digest, path, strlen(path) + 1);
+    XXH3_64bits_update(digest, inside, strlen(inside) + 1);
     XXH3_64bits_update(digest, facts, sizeof facts);
     l->file[l->n] = (struct qgm_listed){ .path = add_text(l, path), .label = label };
     if (l->file[l->n++].path == SIZE_MAX) return qgm_fail(err, QGM_SYSTEM, "out of memory for a list of files");
     return 0;
 }
 
-static int add_class(struct qgm_listing *l, const char *folder, int label, XXH3_state_t *digest, struct qgm_error *err)
+/* folder: root bytes of the root's name, then where it is inside. */
+static int add_class(struct qgm_listing *l, const char *folder, size_t root, int label, XXH3_state_t *digest,
+                     struct qgm_error *err)
 {
     struct names names;
     QGM_TRY(read_names(&names, folder, true, err));
@@ -109,7 +113,7 @@ static int add_class(struct qgm_listing *l, const char *folder, int label, XXH3_
     for (int i = 0; i < names.n && result == 0; i++) {
         char path[QGM_PATH];
         result = snprintf(path, sizeof path, "%s/%s", folder, names.name[i]) < QGM_PATH
-                     ? add_file(l, path, label, digest, err)
+                     ? add_file(l, path, path + root, label, digest, err)
                      : qgm_fail(err, QGM_INPUT, "%s: paths in it are too long", folder);
     }
     free_names(&names);
@@ -153,7 +157,7 @@ static int add_split(struct qgm_listing *l, const char *root, bool train, XXH3_s
         char folder[QGM_PATH + 300];
         snprintf(folder, sizeof folder, "%s/%s", split, names.name[i]);
         int label = label_of(l, names.name[i], train, split, err);
-        result = label < 0 ? -1 : add_class(l, folder, label, digest, err);
+        result = label < 0 ? -1 : add_class(l, folder, strlen(root), label, digest, err);
     }
     free_names(&names);
     return result;
@@ -162,9 +166,12 @@ static int add_split(struct qgm_listing *l, const char *root, bool train, XXH3_s
 int qgm_list_images(struct qgm_listing *l, const char *root, struct qgm_error *err)
 {
     *l = (struct qgm_listing){ 0 };
+    char *where = realpath(root, NULL); /* one folder has one digest, however it is spelt */
+    if (!where) return qgm_fail(err, QGM_INPUT, "%s: %s", root, strerror(errno));
     XXH3_state_t *digest = XXH3_createState();
+    if (digest) XXH3_64bits_reset(digest), XXH3_64bits_update(digest, where, strlen(where) + 1);
+    free(where);
     if (!digest) return qgm_fail(err, QGM_SYSTEM, "out of memory for a list of files");
-    XXH3_64bits_reset(digest);
     int result = add_split(l, root, true, digest, err);
     l->train = l->n;
     if (result == 0) result = add_split(l, root, false, digest, err);

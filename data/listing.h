@@ -15,7 +15,7 @@ struct qgm_listing {
     long n, train, most; /* files, those of them for training, room */
     size_t *class_name;  /* in text */
     int classes;
-    uint64_t digest; /* of names, sizes and dates of the files, and of what was kept */
+    uint64_t digest; /* of the root's absolute path, names, sizes and dates of the files, and of what was kept */
 };
 /* Empty classes, classes of val that train lacks, and folders without either are QGM_INPUT. */
 int qgm_list_images(struct qgm_listing *listing, const char *root, struct qgm_error *err);

@@ -312,12 +312,10 @@ static int cache_path(char path[QGM_PATH], const struct qgm_pack_config *config,
     }
     if (!*folder) return qgm_fail(err, QGM_USAGE, "no place for a cache of decoded images: name one with cache=DIR");
     QGM_TRY(make_folder(folder, err));
-    size_t root = strlen(config->root);
-    while (root > 1 && config->root[root - 1] == '/') root--;
-    size_t base = root;
-    while (base && config->root[base - 1] != '/') base--;
-    int n = snprintf(path, QGM_PATH, "%s/%.*s-%d-%016" PRIx64 ".pack", folder, (int)(root - base), config->root + base,
-                     config->size, key);
+    char *root = realpath(config->root, NULL); /* "." would be no name */
+    if (!root) return qgm_fail(err, QGM_INPUT, "%s: %s", config->root, strerror(errno));
+    int n = snprintf(path, QGM_PATH, "%s/%s-%d-%016" PRIx64 ".pack", folder, strrchr(root, '/') + 1, config->size, key);
+    free(root);
     return n < QGM_PATH ? 0 : qgm_fail(err, QGM_USAGE, "cache=%.100s...: the path is too long", folder);
 }
 

@@ -183,6 +183,29 @@ static void a_folder_is_packed_once(void **state)
     free(first);
 }
 
+/* However its folder is spelt. */
+static void a_folder_has_one_pack(void **state)
+{
+    (void)state;
+    struct stat before, after;
+    assert_int_equal(stat(only_cache(), &before), 0);
+    char *whole = realpath(below("set"), NULL), spec[2000];
+    char around[100];
+    snprintf(around, sizeof around, "../%s/set", root);
+    const char *const spelt[] = { "./set/", around, whole, "link" };
+    assert_int_equal(symlink("set", below("link")), 0);
+    for (size_t i = 0; i < QGM_COUNT(spelt); i++) {
+        struct qgm_dataset d;
+        struct qgm_error err = { 0 };
+        snprintf(spec, sizeof spec, "folder:%s,size=16,cache=%s/caches", spelt[i], root);
+        if (qgm_dataset_open(&d, spec, root, &err) < 0) fail_msg("%s", err.text);
+        qgm_dataset_close(&d);
+        assert_int_equal(stat(only_cache(), &after), 0); /* still one */
+        assert_int_equal(before.st_ino, after.st_ino);
+    }
+    free(whole);
+}
+
 /* A process that finds another one at work waits and takes its file; a lock that somebody left stops nobody. */
 static void one_builds_while_others_wait(void **state)
 {
@@ -331,6 +354,7 @@ int main(void)
         cmocka_unit_test(refusals),
 #ifdef QGM_HAVE_JPEG
         cmocka_unit_test(a_folder_is_packed_once),
+        cmocka_unit_test(a_folder_has_one_pack),
         cmocka_unit_test(one_builds_while_others_wait),
         cmocka_unit_test(damaged_files_are_named_or_counted),
         cmocka_unit_test(whole_size_files),
