@@ -334,6 +334,7 @@ int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, boo
         client_gradient(t, i, step, &t->workers[omp_get_thread_num()]);
         qgm_engine_progress(t->engine, omp_get_thread_num());
     }
+    QGM_TRY(qgm_dataset_intact(t->data, err)); /* or the step would teach what a damaged image says */
     double computed = qgm_seconds();
     tell_losses(t);
     QGM_TRY(qgm_engine_step(t->engine, lr, telemetry, err));

@@ -76,7 +76,7 @@ void qgm_trainer_gossip(struct qgm_trainer *trainer);
 /* Set `average` and `average_buffers` to the mean over clients. */
 void qgm_trainer_average(struct qgm_trainer *trainer);
 /* Test every client's own model, and the averaged one, on the first `images` of the test order; fills the accuracies
- * and the counters of *e. */
-void qgm_trainer_evaluate(struct qgm_trainer *trainer, long images, struct qgm_evaluation *e);
+ * and the counters of *e. Fails on damaged images, as a step does. */
+int qgm_trainer_evaluate(struct qgm_trainer *trainer, long images, struct qgm_evaluation *e, struct qgm_error *err);
 
 #endif

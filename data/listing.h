@@ -31,10 +31,13 @@ struct qgm_pack_config {
     int workers;              /* threads that decode; 0: one a core. Any number gives the same file */
     bool skip;                /* leave out damaged files, and count them */
 };
-/* The cache of these files: mapped if it is there and whole, else written first, by one process while others wait. Sets
+/* The cache of these files: mapped if it is there and its header and index are whole, else written first, by one process while others wait. Sets
  * train, test, class_names, skipped and pack of the data set. */
 int qgm_pack_open(struct qgm_dataset *dataset, const struct qgm_listing *listing, const struct qgm_pack_config *config,
                   struct qgm_error *err);
+/* The example whose label this is, of train or test, is about to be read: compare its pixels with what was written,
+ * unless that has been done; qgm_dataset_intact() tells. Several threads may call at once. */
+void qgm_pack_compare(const struct qgm_dataset *dataset, const int32_t *label);
 /* Unmaps; clears the pointers of dataset that led into it. */
 void qgm_pack_close(struct qgm_dataset *dataset);
 

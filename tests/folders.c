@@ -147,6 +147,17 @@ static size_t slurp(const char *path, uint8_t **bytes)
     return (size_t)s.st_size;
 }
 
+/* One bit of a byte of the cache, there and back. */
+static void flip(size_t at)
+{
+    FILE *f = fopen(only_cache(), "r+b");
+    assert_true(f && fseek(f, (long)at, SEEK_SET) == 0);
+    int byte = fgetc(f);
+    assert_true(fseek(f, (long)at, SEEK_SET) == 0 && fputc(byte ^ 0x40, f) != EOF && fclose(f) == 0);
+}
+
+enum { PIXELS = 3 * (18 * 42 + 16 * 16 + 20 * 16 + 18 * 36 + 2 * 16 * 16) }; /* of make_tree(), as they are kept */
+
 static void a_folder_is_packed_once(void **state)
 {
     (void)state;
@@ -165,10 +176,9 @@ static void a_folder_is_packed_once(void **state)
     qgm_dataset_close(&d);
     assert_int_equal(stat(only_cache(), &after), 0);
     assert_int_equal(before.st_ino, after.st_ino);
-    /* Damage anywhere is found, and the file written anew, by other numbers of workers with the same bytes. */
-    for (size_t at = 0; at < size; at += at < 400 ? 13 : 997) {
-        FILE *f = fopen(only_cache(), "r+b");
-        assert_true(f && fseek(f, (long)at, SEEK_SET) == 0 && fputc(first[at] ^ 0x40, f) != EOF && fclose(f) == 0);
+    /* Damage before the pixels is found, and the file written anew, by other numbers of workers with the same bytes. */
+    for (size_t at = 0; at < size - PIXELS; at += at < 400 ? 13 : 97) {
+        flip(at);
         open_tree(&d, at % 2 ? ",workers=3" : ",workers=7");
         check_tree(&d);
         qgm_dataset_close(&d);
@@ -176,11 +186,51 @@ static void a_folder_is_packed_once(void **state)
         assert_memory_equal(first, again, size);
         free(again);
     }
-    assert_int_equal(truncate(only_cache(), (off_t)size - 1), 0);
-    open_tree(&d, "");
-    check_tree(&d);
-    qgm_dataset_close(&d);
+    for (size_t cut = 1; cut <= size; cut += cut < 10 ? 1 : 700) {
+        assert_int_equal(truncate(only_cache(), (off_t)(size - cut)), 0);
+        open_tree(&d, "");
+        check_tree(&d);
+        qgm_dataset_close(&d);
+    }
     free(first);
+}
+
+static bool intact_after(const struct qgm_dataset *d, const struct qgm_examples *from, uint32_t i,
+                         struct qgm_error *err)
+{
+    static float x[16 * 16 * 3];
+    int32_t label;
+    const struct qgm_augment a = { .resized = true }, *how = from == &d->train && i % 2 ? &a : NULL;
+    qgm_batch_fill(d, from, &i, 1, how, x, &label);
+    return qgm_dataset_intact(d, err) == 0;
+}
+
+/* An image of the cache is compared with its sum before anything is made of it, and only then. */
+static void damaged_pixels_are_not_used(void **state)
+{
+    (void)state;
+    uint8_t *bytes;
+    size_t size = slurp(only_cache(), &bytes), at = size - PIXELS;
+    free(bytes);
+    static const size_t area[] = { 18 * 42, 16 * 16, 20 * 16, 18 * 36, 16 * 16, 16 * 16 };
+    static const char *const says[] = { "training image 1 of 4 (class 'ant')", "training image 2 of 4 (class 'ant')",
+                                        "training image 3 of 4 (class 'cat')", "training image 4 of 4 (class 'cat')",
+                                        "test image 1 of 2 (class 'ant')",     "test image 2 of 2 (class 'cat')" };
+    for (uint32_t hurt = 0; hurt < 6; at += 3 * area[hurt++])
+        for (int last = 0; last < 2; last++) {
+            size_t byte = last ? at + 3 * area[hurt] - 1 : at;
+            struct qgm_dataset d;
+            struct qgm_error err;
+            flip(byte);
+            open_tree(&d, "");
+            for (uint32_t i = 0; i < 6; i++)
+                if (i != hurt) assert_true(intact_after(&d, i < 4 ? &d.train : &d.test, i < 4 ? i : i - 4, &err));
+            assert_false(intact_after(&d, hurt < 4 ? &d.train : &d.test, hurt < 4 ? hurt : hurt - 4, &err));
+            if (!strstr(err.text, says[hurt]) || !strstr(err.text, below("caches")) || !strstr(err.text, "delete it"))
+                fail_msg("\"%s\" does not say \"%s\"", err.text, says[hurt]);
+            qgm_dataset_close(&d);
+            flip(byte);
+        }
 }
 
 /* However its folder is spelt. */
@@ -354,6 +404,7 @@ int main(void)
         cmocka_unit_test(refusals),
 #ifdef QGM_HAVE_JPEG
         cmocka_unit_test(a_folder_is_packed_once),
+        cmocka_unit_test(damaged_pixels_are_not_used),
         cmocka_unit_test(a_folder_has_one_pack),
         cmocka_unit_test(one_builds_while_others_wait),
         cmocka_unit_test(damaged_files_are_named_or_counted),

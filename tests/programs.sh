@@ -96,6 +96,22 @@ refuse 1 'bytes.csv: line 2: byte 0xff is not UTF-8' sh -c 'printf "1,a\n2,b\377
 refuse 2 'model logreg: expected images, but the data are texts' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv --model logreg
 refuse 2 'model bert-tiny: expected texts, but the data are images' "$bin/qgm-train" --dataset synthetic --model bert-tiny
 
+# Images of one's own, in folders by class; packed once.
+if "$bin/qgm-train" --version | grep -q jpeg; then
+    for class in train/cat train/dog val/cat val/dog; do
+        mkdir -p pics/$class
+        for seed in colour grey progressive cmyk; do cp "$here/fuzz/seeds/jpeg/$seed" pics/$class/$seed.jpg; done
+    done
+    pics="--model logreg --clients 2 --batch 2 --threads 1 --steps 6 --dataset folder:pics,size=16,cache=caches"
+    accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $pics --quiet
+    cp stdout.txt digest.txt
+    pack=$(ls caches/*.pack)
+    printf '\377' | dd of="$pack" bs=1 seek=$(($(wc -c <"$pack") - 1)) conv=notrunc 2>dd.txt # of the last image
+    refuse 1 "$pack: the pixels of test image 8 of 8 .class 'dog'.*delete it" "$bin/qgm-train" $pics --out out --quiet
+    rm "$pack"
+    accept "$(cat digest.txt)" "$bin/qgm-train" $pics --quiet
+fi
+
 # data/get-data: what it would fetch; what comes with another checksum is not kept.
 get=$here/../data/get-data
 accept '^cifar100$' "$get" --list
