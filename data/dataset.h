@@ -47,7 +47,7 @@ struct qgm_dataset {
  * are decoded (scaled down to a shorter side of 8/7 size, 256 for 224) into one packed file in cache, $QGM_CACHE,
  * $XDG_CACHE_HOME/qgm or ~/.cache/qgm, which later runs map into memory; it is 3 bytes a pixel and does not depend on
  * the number of workers or on how PATH is spelt. A cache whose index is damaged is written anew; an image of it is
- * checked when it is first read (qgm_dataset_intact). Evaluation reads the middle size x size of it; an image no larger than `size` is
+ * checked when it is first read (qgm_dataset_intact). What a killed process leaves of one, the next to write removes. Evaluation reads the middle size x size of it; an image no larger than `size` is
  * taken whole. Down-sampled ImageNet (Chrabaszcz et al. 2017: batches of {"data": n x 3072 bytes, planes; "labels": n,
  * from 1}) is read as a folder of such images; sizes up to 64 take its transform, larger ones that of ImageNet. */
 int qgm_dataset_open(struct qgm_dataset *dataset, const char *spec, const char *dir, struct qgm_error *err);

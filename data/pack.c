@@ -1,9 +1,9 @@
-/* The packed cache of an image folder: header, index, sums, labels, class names, pixels. SPDX-License-Identifier: MIT
- */
+/* The packed cache of an image folder: header, index, sums, labels, names, pixels. SPDX-License-Identifier: MIT */
 #include "listing.h"
 #include "ordered.h"
 #include "reader.h"
 #include "resample.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -297,13 +297,39 @@ static int fill(struct builder *b, struct qgm_error *err)
     return good ? 0 : write_failed(b, err);
 }
 
-/* A file of its own, whoever builds the same cache at the same time, on whatever machine; readable for whom a file of
- * fopen would be. */
+static void wait_for(int file)
+{
+    while (flock(file, LOCK_EX) < 0 && errno == EINTR) continue;
+}
+
+/* What is built has a name of its own, whoever builds the same cache at the same time, on whatever machine, and is
+ * locked while its builder lives; the machine is in the name, since the locks of some shared folders end at it. */
+static void name_machine(char machine[65])
+{
+    if (gethostname(machine, 65) < 0) *machine = 0;
+    machine[64] = 0;
+}
+
+/* Locked before somebody has taken it for an orphan, and removed it. part ends in XXXXXX. */
+static int create_part(char *part)
+{
+    struct stat s = { .st_nlink = 1 };
+    int file = -1;
+    do {
+        if (file >= 0) close(file);
+        memset(part + strlen(part) - 6, 'X', 6);
+        file = mkostemp(part, O_CLOEXEC);
+        if (file >= 0) wait_for(file);
+    } while (file >= 0 && fstat(file, &s) == 0 && s.st_nlink == 0);
+    return file;
+}
+
+/* Readable for whom a file of fopen would be. */
 static FILE *open_part(char *part)
 {
     mode_t mask = umask(0);
     umask(mask);
-    int file = mkostemp(part, O_CLOEXEC);
+    int file = create_part(part);
     if (file < 0) return NULL;
     FILE *f = fchmod(file, 0666 & ~mask) == 0 ? fdopen(file, "wb") : NULL;
     if (f) return f;
@@ -314,11 +340,31 @@ static FILE *open_part(char *part)
     return NULL;
 }
 
+/* Parts of this and other caches in the folder, whose builders were killed here: a lock goes with its process. */
+static void remove_orphans(const char *path, const char *machine)
+{
+    char folder[QGM_PATH], middle[80];
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+    snprintf(middle, sizeof middle, ".pack.%s.", machine);
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        const char *ending = strstr(e->d_name, middle);
+        if (!ending || strlen(ending) != strlen(middle) + 6) continue;
+        int file = openat(dirfd(dir), e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if (file < 0) continue;
+        if (flock(file, LOCK_EX | LOCK_NB) == 0) unlinkat(dirfd(dir), e->d_name, 0);
+        close(file);
+    }
+    if (dir) closedir(dir);
+}
+
 static int build(const char *path, const struct qgm_listing *listing, const struct qgm_pack_config *config,
                  uint64_t key, struct qgm_error *err)
 {
-    char part[QGM_PATH + 32];
-    snprintf(part, sizeof part, "%s.XXXXXX", path);
+    char machine[65], part[QGM_PATH + 80];
+    name_machine(machine);
+    snprintf(part, sizeof part, "%s.%s.XXXXXX", path, machine);
+    remove_orphans(path, machine);
     struct builder b = { .listing = listing, .config = config, .path = path };
     int result = plan(&b, key, err);
     if (result == 0 && !(b.file = open_part(part))) result = write_failed(&b, err);
@@ -371,12 +417,11 @@ static int cache_path(char path[QGM_PATH], const struct qgm_pack_config *config,
  * beside the cache. Returns its descriptor; -1: error. Where locks do not work several may build, each its own part. */
 static int lock(const char *name, struct qgm_error *err)
 {
-    int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666), result;
+    int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (file < 0)
         return qgm_fail(err, QGM_SYSTEM, "cannot write the cache: %s: %s (cache=DIR names another folder)", name,
                         strerror(errno));
-    do result = flock(file, LOCK_EX);
-    while (result < 0 && errno == EINTR);
+    wait_for(file);
     return file;
 }
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,10 +123,13 @@ static void check_tree(const struct qgm_dataset *d)
     check_colour(d->test.pixels + 256 * 3, 256, 90, 90, 90);
 }
 
-static char *only_cache(void)
+/* Of the folder of that name; asserts that there is one. */
+static char *only_pack(const char *set)
 {
     static char path[400];
-    FILE *f = popen("ls -d \"$(pwd)\"/$QGM_TEST_CACHES/*", "r");
+    char command[500];
+    snprintf(command, sizeof command, "ls -d \"$(pwd)\"/%s/caches/%s*", root, set);
+    FILE *f = popen(command, "r");
     assert_non_null(f);
     assert_non_null(fgets(path, sizeof path, f));
     char more[400];
@@ -134,6 +138,8 @@ static char *only_cache(void)
     path[strcspn(path, "\n")] = 0;
     return path;
 }
+
+static char *only_cache(void) { return only_pack(""); }
 
 static size_t slurp(const char *path, uint8_t **bytes)
 {
@@ -163,7 +169,6 @@ static void a_folder_is_packed_once(void **state)
     (void)state;
     struct qgm_dataset d;
     make_tree();
-    setenv("QGM_TEST_CACHES", below("caches"), 1);
     open_tree(&d, ",workers=1");
     check_tree(&d);
     qgm_dataset_close(&d);
@@ -300,6 +305,63 @@ static void one_builds_while_others_wait(void **state)
     assert_int_equal(after.st_mode & 0777, 0666 & ~mask);
 }
 
+/* Packs that somebody has begun and not ended. */
+static int parts(void)
+{
+    char command[500], line[400];
+    snprintf(command, sizeof command, "ls %s/caches | grep -E '[.]pack[.](.*[.])?[A-Za-z0-9]{6}$'", root);
+    FILE *f = popen(command, "r");
+    int n = 0;
+    while (fgets(line, sizeof line, f)) n++;
+    pclose(f);
+    return n;
+}
+
+static int open_many(void)
+{
+    struct qgm_dataset d;
+    char spec[300];
+    snprintf(spec, sizeof spec, "folder:many,size=16,workers=1,cache=%s/caches", root);
+    int result = qgm_dataset_open(&d, spec, root, NULL);
+    if (result == 0) qgm_dataset_close(&d);
+    return result;
+}
+
+/* A process that is killed while it packs leaves a part, which the next one removes; one that is still at it keeps its
+ * own. */
+static void a_killed_builder_leaves_nothing(void **state)
+{
+    (void)state;
+    static const char *const folders[] = { "many", "many/train", "many/val", "many/train/cat", "many/val/cat" };
+    for (size_t i = 0; i < QGM_COUNT(folders); i++) folder(folders[i]);
+    for (int i = 0; i <= 3000; i++) { /* they take about a second */
+        char name[100];
+        snprintf(name, sizeof name, "many/%s/cat/%d.jpg", i ? "train" : "val", i);
+        assert_int_equal(symlink("../../../set/val/ant/v.JPEG", below(name)), 0);
+    }
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) _exit(open_many() < 0);
+    for (int i = 0; i < 20000 && !parts(); i++) usleep(500);
+    kill(child, SIGSTOP);
+    assert_int_equal(parts(), 1);
+    struct qgm_dataset d;
+    unlink(only_pack("set"));
+    open_tree(&d, "");
+    check_tree(&d);
+    qgm_dataset_close(&d);
+    assert_int_equal(parts(), 1); /* its builder lives */
+    kill(child, SIGKILL);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(parts(), 1);
+    assert_int_equal(open_many(), 0);
+    assert_int_equal(parts(), 0);
+    unlink(only_pack("many"));
+    assert_non_null(only_cache()); /* the lock of the dead went too */
+}
+
 static void damaged_files_are_named_or_counted(void **state)
 {
     (void)state;
@@ -407,6 +469,7 @@ int main(void)
         cmocka_unit_test(damaged_pixels_are_not_used),
         cmocka_unit_test(a_folder_has_one_pack),
         cmocka_unit_test(one_builds_while_others_wait),
+        cmocka_unit_test(a_killed_builder_leaves_nothing),
         cmocka_unit_test(damaged_files_are_named_or_counted),
         cmocka_unit_test(whole_size_files),
 #endif
