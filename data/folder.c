@@ -59,6 +59,7 @@ int qgm_open_folder(struct qgm_dataset *d, const char *spec, const char *dir, st
     QGM_TRY(qgm_list_images(&listing, root, err));
     int result = qgm_listing_thin(&listing, options[TRAIN].value, options[TEST].value, err);
     if (result == 0) result = qgm_pack_open(d, &listing, &config, err);
+    memcpy(d->notes, listing.notes, sizeof d->notes);
     qgm_listing_close(&listing);
     static const float mean[3] = { .485f, .456f, .406f }, std[3] = { .229f, .224f, .225f };
     bool small = config.size <= DOWN_SAMPLED;

@@ -3,6 +3,8 @@
 #include "reader.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fts.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,42 @@ static bool is_image(const char *name)
     return ending && (strcasecmp(ending, ".jpeg") == 0 || strcasecmp(ending, ".jpg") == 0);
 }
 
+/* Images too, but not for us: whoever has put them there wants to know that they are not trained on. */
+static const char *const foreign[QGM_FOREIGN] = { ".png",  ".gif",  ".bmp",  ".webp", ".tif", ".tiff",
+                                                  ".heic", ".heif", ".avif", ".jfif", ".ppm" };
+
+static int foreign_kind(const char *name)
+{
+    const char *ending = strrchr(name, '.');
+    for (int i = 0; ending && i < QGM_FOREIGN; i++)
+        if (strcasecmp(ending, foreign[i]) == 0) return i;
+    return -1;
+}
+
+/* "10 .png, 2 .gif" */
+static void list_foreign(char *text, size_t room, const long count[QGM_FOREIGN])
+{
+    size_t used = 0;
+    *text = 0;
+    for (int i = 0; i < QGM_FOREIGN && used < room; i++)
+        if (count[i])
+            used += (size_t)snprintf(text + used, room - used, "%s%ld %s", used ? ", " : "", count[i], foreign[i]);
+}
+
+/* A line for the user. */
+__attribute__((format(printf, 2, 3))) static void note(struct qgm_listing *l, const char *format, ...)
+{
+    size_t used = strlen(l->notes);
+    va_list list;
+    va_start(list, format);
+    int n = vsnprintf(l->notes + used, sizeof l->notes - used, format, list);
+    va_end(list);
+    if (n < 0 || (size_t)n + 2 > sizeof l->notes - used)
+        l->notes[used] = 0; /* no room for half a line */
+    else
+        strcat(l->notes, "\n");
+}
+
 static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 static bool add_name(struct names *names, const char *name)
@@ -44,10 +82,11 @@ static bool add_name(struct names *names, const char *name)
     return (names->name[names->n] = strdup(name)) && ++names->n;
 }
 
-/* Folders (images false) or image files in `path`. What begins with a dot is nobody's. */
-static int read_names(struct names *names, const char *path, bool images, struct qgm_error *err)
+/* The folders in `path`; images beside them belong to no class. What begins with a dot is nobody's. */
+static int read_folders(struct names *names, const char *path, long *loose, struct qgm_error *err)
 {
     *names = (struct names){ 0 };
+    *loose = 0;
     DIR *dir = opendir(path);
     if (!dir) return qgm_fail(err, QGM_INPUT, "cannot read the folder %s: %s", path, strerror(errno));
     bool room = true;
@@ -55,7 +94,8 @@ static int read_names(struct names *names, const char *path, bool images, struct
         if (*e->d_name == '.') continue;
         struct stat s;
         if (fstatat(dirfd(dir), e->d_name, &s, 0) < 0) continue;
-        if (images ? S_ISREG(s.st_mode) && is_image(e->d_name) : S_ISDIR(s.st_mode)) room = add_name(names, e->d_name);
+        if (S_ISDIR(s.st_mode)) room = add_name(names, e->d_name);
+        *loose += S_ISREG(s.st_mode) && (is_image(e->d_name) || foreign_kind(e->d_name) >= 0);
     }
     closedir(dir);
     if (!room) {
@@ -83,11 +123,9 @@ static size_t add_text(struct qgm_listing *l, const char *text)
 }
 
 /* inside: the path below the root, which is told to the digest once. */
-static int add_file(struct qgm_listing *l, const char *path, const char *inside, int label, XXH3_state_t *digest,
-                    struct qgm_error *err)
+static int add_file(struct qgm_listing *l, const char *path, const char *inside, const struct stat *s, int label,
+                    XXH3_state_t *digest, struct qgm_error *err)
 {
-    struct stat s;
-    if (stat(path, &s) < 0) return qgm_fail(err, QGM_INPUT, "%s: %s", path, strerror(errno));
     if (l->n == l->most) {
         long most = 2 * l->most + 1024;
         struct qgm_listed *more = realloc(l->file, (size_t)most * sizeof *more);
@@ -95,7 +133,7 @@ static int add_file(struct qgm_listing *l, const char *path, const char *inside,
         l->file = more;
         l->most = most;
     }
-    int64_t facts[] = { s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, label };
+    int64_t facts[] = { s->st_size, s->st_mtim.tv_sec, s->st_mtim.tv_nsec, label };
     XXH3_64bits_update(digest, inside, strlen(inside) + 1);
     XXH3_64bits_update(digest, facts, sizeof facts);
     l->file[l->n] = (struct qgm_listed){ .path = add_text(l, path), .label = label };
@@ -103,21 +141,80 @@ static int add_file(struct qgm_listing *l, const char *path, const char *inside,
     return 0;
 }
 
-/* folder: root bytes of the root's name, then where it is inside. */
+static int by_name(const FTSENT **a, const FTSENT **b) { return strcmp((*a)->fts_name, (*b)->fts_name); }
+
+/* A file or folder in a class's folder. A link that leads nowhere is a file that cannot be read: damaged. */
+static int visit(struct qgm_listing *l, FTS *tree, FTSENT *e, size_t root, int label, long count[QGM_FOREIGN],
+                 XXH3_state_t *digest, struct qgm_error *err)
+{
+    int kind = foreign_kind(e->fts_name);
+    if (e->fts_level > 0 && *e->fts_name == '.') return fts_set(tree, e, FTS_SKIP);
+    switch (e->fts_info) {
+    case FTS_F:
+    case FTS_SLNONE:
+        if (is_image(e->fts_name))
+            return add_file(l, e->fts_path, e->fts_path + root, e->fts_statp, label, digest, err);
+        if (kind >= 0) count[kind]++;
+        return 0;
+    case FTS_DC:
+        return qgm_fail(err, QGM_INPUT, "%s: a link to a folder that it is in", e->fts_path);
+    case FTS_DNR:
+    case FTS_NS:
+    case FTS_ERR:
+        return qgm_fail(err, QGM_INPUT, "cannot read %s: %s", e->fts_path, strerror(e->fts_errno));
+    default:
+        return 0;
+    }
+}
+
+static int no_image(const char *folder, const long count[QGM_FOREIGN], struct qgm_error *err)
+{
+    char kinds[200];
+    list_foreign(kinds, sizeof kinds, count);
+    if (!*kinds) return qgm_fail(err, QGM_INPUT, "%s: a class without any .JPEG or .jpg file", folder);
+    return qgm_fail(err, QGM_INPUT,
+                    "%s: a class without any .JPEG or .jpg file: it has %s, which are not read: convert them (with "
+                    "ImageMagick: mogrify -format jpg %s/*%.*s)",
+                    folder, kinds, folder, (int)strcspn(strchr(kinds, '.'), ","), strchr(kinds, '.'));
+}
+
+/* The images of a class: in its folder and those below it. folder: `root` bytes of the root's name, then where it is
+ * inside. */
 static int add_class(struct qgm_listing *l, const char *folder, size_t root, int label, XXH3_state_t *digest,
                      struct qgm_error *err)
 {
-    struct names names;
-    QGM_TRY(read_names(&names, folder, true, err));
-    int result = names.n ? 0 : qgm_fail(err, QGM_INPUT, "%s: a class without any .JPEG or .jpg file", folder);
-    for (int i = 0; i < names.n && result == 0; i++) {
-        char path[QGM_PATH];
-        result = snprintf(path, sizeof path, "%s/%s", folder, names.name[i]) < QGM_PATH
-                     ? add_file(l, path, path + root, label, digest, err)
-                     : qgm_fail(err, QGM_INPUT, "%s: paths in it are too long", folder);
+    char *const paths[] = { (char *)folder, NULL };
+    long before = l->n, count[QGM_FOREIGN] = { 0 }, others = 0;
+    FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, by_name);
+    if (!tree) return qgm_fail(err, QGM_SYSTEM, "%s: %s", folder, strerror(errno));
+    int result = 0;
+    for (FTSENT *e; result == 0 && (e = fts_read(tree));) result = visit(l, tree, e, root, label, count, digest, err);
+    if (result == 0 && errno) result = qgm_fail(err, QGM_SYSTEM, "%s: %s", folder, strerror(errno));
+    fts_close(tree);
+    if (result == 0 && l->n == before) result = no_image(folder, count, err);
+    for (int i = 0; i < QGM_FOREIGN; i++) {
+        others += count[i];
+        l->foreign[i] += count[i];
     }
-    free_names(&names);
-    return result;
+    if (others && result == 0 && !l->foreign_folders++) l->foreign_folder = add_text(l, folder);
+    return result == 0 && l->foreign_folders && l->foreign_folder == SIZE_MAX
+               ? qgm_fail(err, QGM_SYSTEM, "out of memory for a list of files")
+               : result;
+}
+
+/* After all classes: what was left out. */
+static void note_foreign(struct qgm_listing *l)
+{
+    char kinds[200], more[60] = "";
+    list_foreign(kinds, sizeof kinds, l->foreign);
+    if (!*kinds) return;
+    if (l->foreign_folders > 1)
+        snprintf(more, sizeof more, " and %d other folder%s", l->foreign_folders - 1,
+                 l->foreign_folders > 2 ? "s" : "");
+    note(l,
+         "%s%s: left out %s: only .jpg and .jpeg are read; convert them to have them too (with ImageMagick: mogrify "
+         "-format jpg FILE...)",
+         l->text + l->foreign_folder, more, kinds);
 }
 
 /* A class of training is new; one of evaluation is one of those. */
@@ -134,7 +231,7 @@ static int label_of(struct qgm_listing *l, const char *name, bool train, const c
         return l->classes++;
     }
     int low = 0, high = l->classes;
-    while (low < high) { /* sorted, as read_names gave them */
+    while (low < high) { /* sorted, as read_folders gave them */
         int middle = (low + high) / 2, order = strcmp(l->text + l->class_name[middle], name);
         if (order == 0) return middle;
         if (order < 0)
@@ -151,7 +248,8 @@ static int add_split(struct qgm_listing *l, const char *root, bool train, XXH3_s
     char split[QGM_PATH];
     if (snprintf(split, sizeof split, "%s/%s", root, train ? "train" : "val") >= QGM_PATH / 2)
         return qgm_fail(err, QGM_USAGE, "%.100s...: the path is too long", root);
-    QGM_TRY(read_names(&names, split, false, err));
+    long loose;
+    QGM_TRY(read_folders(&names, split, &loose, err));
     int result = names.n ? 0 : qgm_fail(err, QGM_INPUT, "%s: expected a folder a class", split);
     for (int i = 0; i < names.n && result == 0; i++) {
         char folder[QGM_PATH + 300];
@@ -159,6 +257,7 @@ static int add_split(struct qgm_listing *l, const char *root, bool train, XXH3_s
         int label = label_of(l, names.name[i], train, split, err);
         result = label < 0 ? -1 : add_class(l, folder, strlen(root), label, digest, err);
     }
+    if (loose) note(l, "%s: left out %ld image%s beside the folders of classes", split, loose, loose > 1 ? "s" : "");
     free_names(&names);
     return result;
 }
@@ -177,7 +276,10 @@ int qgm_list_images(struct qgm_listing *l, const char *root, struct qgm_error *e
     if (result == 0) result = add_split(l, root, false, digest, err);
     l->digest = XXH3_64bits_digest(digest);
     XXH3_freeState(digest);
-    if (result < 0) qgm_listing_close(l);
+    if (result == 0)
+        note_foreign(l);
+    else
+        qgm_listing_close(l);
     return result;
 }
 

@@ -3,8 +3,9 @@
 #define QGM_LISTING_H
 #include "dataset.h"
 
-/* The files of <root>/train/<class>/ and <root>/val/<class>/ by name, case apart, .jpg or .jpeg; classes and files in
- * the order of their bytes, the training files first. */
+enum { QGM_FOREIGN = 11 }; /* kinds of image files that are not read */
+/* The files of <root>/train/<class>/ and <root>/val/<class>/ and the folders below these by name, case apart, .jpg or
+ * .jpeg; classes and files in the order of their bytes, the training files first. */
 struct qgm_listing {
     char *text; /* NUL-terminated names, one behind another */
     size_t used, room;
@@ -15,7 +16,11 @@ struct qgm_listing {
     long n, train, most; /* files, those of them for training, room */
     size_t *class_name;  /* in text */
     int classes;
-    uint64_t digest; /* of the root's absolute path, names, sizes and dates of the files, and of what was kept */
+    long foreign[QGM_FOREIGN]; /* such files; in how many folders, and in which first */
+    int foreign_folders;
+    size_t foreign_folder; /* in text */
+    char notes[QGM_NOTES]; /* as of struct qgm_dataset */
+    uint64_t digest;       /* of the root's absolute path, names, sizes and dates of the files, and of what was kept */
 };
 /* Empty classes, classes of val that train lacks, and folders without either are QGM_INPUT. */
 int qgm_list_images(struct qgm_listing *listing, const char *root, struct qgm_error *err);
@@ -31,8 +36,8 @@ struct qgm_pack_config {
     int workers;              /* threads that decode; 0: one a core. Any number gives the same file */
     bool skip;                /* leave out damaged files, and count them */
 };
-/* The cache of these files: mapped if it is there and its header and index are whole, else written first, by one process while others wait. Sets
- * train, test, class_names, skipped and pack of the data set. */
+/* The cache of these files: mapped if it is there and its header and index are whole, else written first, by one
+ * process while others wait. Sets train, test, class_names, skipped and pack of the data set. */
 int qgm_pack_open(struct qgm_dataset *dataset, const struct qgm_listing *listing, const struct qgm_pack_config *config,
                   struct qgm_error *err);
 /* The example whose label this is, of train or test, is about to be read: compare its pixels with what was written,

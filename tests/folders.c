@@ -362,6 +362,80 @@ static void a_killed_builder_leaves_nothing(void **state)
     assert_non_null(only_cache()); /* the lock of the dead went too */
 }
 
+static void touch(const char *name)
+{
+    FILE *f = fopen(below(name), "w");
+    assert_true(f && fclose(f) == 0);
+}
+
+static void noted(const char *options, const char *notes)
+{
+    struct qgm_dataset d;
+    open_tree(&d, options);
+    check_tree(&d);
+    char want[1000];
+    snprintf(want, sizeof want, notes, root, root);
+    if (strcmp(d.notes, want) != 0) fail_msg("notes are \"%s\", expected \"%s\"", d.notes, want);
+    qgm_dataset_close(&d);
+}
+
+/* Images of other formats are no secret loss; what is hidden, or no image at all, is nobody's. */
+static void other_formats_are_noted(void **state)
+{
+    (void)state;
+    char spec[300];
+    noted("", "");
+    folder("set/train/cat/more");
+    folder("set/train/cat/.git");
+    touch("set/train/cat/.hidden.jpg");
+    touch("set/train/cat/.git/x.jpg");
+    touch("set/train/cat/1.png");
+    touch("set/train/cat/2.PNG");
+    touch("set/train/cat/more/3.webp");
+    noted("", "%s/set/train/cat: left out 2 .png, 1 .webp: only .jpg and .jpeg are read; convert them to have them too "
+              "(with ImageMagick: mogrify -format jpg FILE...)\n");
+    touch("set/val/ant/4.gif");
+    touch("set/val/5.jpg");
+    noted("", "%s/set/val: left out 1 image beside the folders of classes\n"
+              "%s/set/train/cat and 1 other folder: left out 2 .png, 1 .gif, 1 .webp: only .jpg and .jpeg are read; "
+              "convert them to have them too (with ImageMagick: mogrify -format jpg FILE...)\n");
+    folder("set/train/dog");
+    touch("set/train/dog/1.PNG");
+    touch("set/train/dog/2.bmp");
+    snprintf(spec, sizeof spec, "folder:set,size=16,cache=%s/caches", root);
+    refused(spec, "set/train/dog: a class without any .JPEG or .jpg file: it has 1 .png, 1 .bmp, which are not read");
+    refused(spec, "mogrify -format jpg");
+    static const char *const gone[] = { "set/train/dog/1.PNG",       "set/train/dog/2.bmp", "set/train/dog",
+                                        "set/train/cat/.git/x.jpg",  "set/train/cat/.git",  "set/train/cat/1.png",
+                                        "set/train/cat/.hidden.jpg", "set/train/cat/2.PNG", "set/val/ant/4.gif",
+                                        "set/train/cat/more/3.webp", "set/train/cat/more",  "set/val/5.jpg" };
+    for (size_t i = 0; i < QGM_COUNT(gone); i++) assert_int_equal(remove(below(gone[i])), 0);
+}
+
+/* What lies deeper is the class's too, by the bytes of names: b.JPEG behind a.jpg's folder. */
+static void folders_below_belong_to_the_class(void **state)
+{
+    (void)state;
+    struct qgm_dataset d;
+    folder("set/train/cat/a");
+    folder("set/train/cat/a/deep");
+    assert_int_equal(rename(below("set/train/cat/a.jpg"), below("set/train/cat/a/deep/z.jpg")), 0);
+    open_tree(&d, "");
+    check_tree(&d);
+    qgm_dataset_close(&d);
+    assert_int_equal(symlink("..", below("set/train/cat/a/up")), 0);
+    char spec[300];
+    snprintf(spec, sizeof spec, "folder:set,size=16,cache=%s/caches", root);
+    refused(spec, "cat/a/up: a link to a folder that it is in");
+    unlink(below("set/train/cat/a/up"));
+    assert_int_equal(symlink("nowhere", below("set/train/cat/c.jpg")), 0);
+    refused(spec, "cat/c.jpg: No such file");
+    unlink(below("set/train/cat/c.jpg"));
+    assert_int_equal(rename(below("set/train/cat/a/deep/z.jpg"), below("set/train/cat/a.jpg")), 0);
+    rmdir(below("set/train/cat/a/deep"));
+    rmdir(below("set/train/cat/a"));
+}
+
 static void damaged_files_are_named_or_counted(void **state)
 {
     (void)state;
@@ -391,7 +465,7 @@ static void damaged_files_are_named_or_counted(void **state)
     qgm_dataset_close(&d);
     unlink(below("set/val/cat/w.JPEG"));
     folder("set/train/dog");
-    refused(spec, "train/dog: a class without any .JPEG");
+    refused(spec, "train/dog: a class without any .JPEG or .jpg file");
     rmdir(below("set/train/dog"));
     folder("set/val/cow");
     refused(spec, "training has no class 'cow'");
@@ -470,6 +544,8 @@ int main(void)
         cmocka_unit_test(a_folder_has_one_pack),
         cmocka_unit_test(one_builds_while_others_wait),
         cmocka_unit_test(a_killed_builder_leaves_nothing),
+        cmocka_unit_test(other_formats_are_noted),
+        cmocka_unit_test(folders_below_belong_to_the_class),
         cmocka_unit_test(damaged_files_are_named_or_counted),
         cmocka_unit_test(whole_size_files),
 #endif
