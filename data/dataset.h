@@ -46,7 +46,8 @@ struct qgm_dataset {
  *
  * "folder:PATH": train/<class>/ and val/<class>/ of JPEG files (grey and CMYK too), .jpg or .jpeg in any case, also in
  * folders below these. What begins with a dot is left out; images of other formats are, too, with a note, and a class
- * that has only such is refused. Options: size=224: pixels a side
+ * that has only such is refused. Classes are those of train: one that val has besides is refused, one that val lacks
+ * gets a note. Options: size=224: pixels a side
  * that a model sees; skip=1: leave out damaged files and count them; cache=DIR; workers=N. The first time, all files
  * are decoded (scaled down to a shorter side of 8/7 size, 256 for 224) into one packed file in cache, $QGM_CACHE,
  * $XDG_CACHE_HOME/qgm or ~/.cache/qgm, which later runs map into memory; it is 3 bytes a pixel and does not depend on

@@ -217,6 +217,24 @@ static void note_foreign(struct qgm_listing *l)
          l->text + l->foreign_folder, more, kinds);
 }
 
+/* Legal, but seldom meant: such a class is never tested. Labels ascend in a split. */
+static void note_untested(struct qgm_listing *l, const char *root)
+{
+    char names[200] = "";
+    size_t used = 0;
+    int missing = 0;
+    for (long c = 0, i = l->train; c < l->classes; c++) {
+        const char *name = l->text + l->class_name[c];
+        bool tested = i < l->n && l->file[i].label == c;
+        while (i < l->n && l->file[i].label == c) i++;
+        if (tested || missing++ >= 3) continue;
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s'%.40s'", used ? ", " : "", name);
+    }
+    if (missing)
+        note(l, "%s/val: lacks %d of the %d classes of train: %s%s: they are never tested", root, missing, l->classes,
+             names, missing > 3 ? " ..." : "");
+}
+
 /* A class of training is new; one of evaluation is one of those. */
 static int label_of(struct qgm_listing *l, const char *name, bool train, const char *folder, struct qgm_error *err)
 {
@@ -239,7 +257,8 @@ static int label_of(struct qgm_listing *l, const char *name, bool train, const c
         else
             high = middle;
     }
-    return qgm_fail(err, QGM_INPUT, "%s: training has no class '%s'", folder, name);
+    return qgm_fail(err, QGM_INPUT, "%s: training has no class '%s': every class of val must be one of train", folder,
+                    name);
 }
 
 static int add_split(struct qgm_listing *l, const char *root, bool train, XXH3_state_t *digest, struct qgm_error *err)
@@ -276,10 +295,12 @@ int qgm_list_images(struct qgm_listing *l, const char *root, struct qgm_error *e
     if (result == 0) result = add_split(l, root, false, digest, err);
     l->digest = XXH3_64bits_digest(digest);
     XXH3_freeState(digest);
-    if (result == 0)
+    if (result == 0) {
         note_foreign(l);
-    else
+        note_untested(l, root);
+    } else {
         qgm_listing_close(l);
+    }
     return result;
 }
 

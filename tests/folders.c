@@ -467,6 +467,14 @@ static void damaged_files_are_named_or_counted(void **state)
     folder("set/train/dog");
     refused(spec, "train/dog: a class without any .JPEG or .jpg file");
     rmdir(below("set/train/dog"));
+    assert_int_equal(rename(below("set/val/cat"), below("aside")), 0);
+    open_tree(&d, "");
+    snprintf(spec, sizeof spec, "%s/set/val: lacks 1 of the 2 classes of train: 'cat': they are never tested\n", root);
+    assert_string_equal(d.notes, spec);
+    assert_true(d.test.n == 1 && d.test.classes == 2);
+    qgm_dataset_close(&d);
+    snprintf(spec, sizeof spec, "folder:set,size=16,cache=%s/caches", root);
+    assert_int_equal(rename(below("aside"), below("set/val/cat")), 0);
     folder("set/val/cow");
     refused(spec, "training has no class 'cow'");
     rmdir(below("set/val/cow"));
