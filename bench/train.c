@@ -44,8 +44,6 @@ static int train(int argc, const char **argv, struct qgm_group *group, struct qg
     struct qgm_dataset data;
     QGM_TRY(qgm_dataset_open(&data, options.dataset, *options.data_dir ? options.data_dir : NULL, err));
     if (!options.quiet) qgm_print_notes(program.name, data.notes);
-    if (data.skipped && !options.quiet)
-        fprintf(stderr, "qgm-train: %s: %ld damaged files were left out\n", options.dataset, data.skipped);
     int result;
     struct qgm_outcome outcome = { 0 };
     if (options.dry_run) {

@@ -1,6 +1,8 @@
 /* The table of data sets. SPDX-License-Identifier: MIT */
 #include "listing.h"
 #include "reader.h"
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +60,19 @@ const char *qgm_dataset_about(const char *name)
 {
     const struct entry *e = find(name);
     return e ? e->about : "";
+}
+
+void qgm_note(char notes[QGM_NOTES], const char *format, ...)
+{
+    size_t used = strlen(notes);
+    va_list list;
+    va_start(list, format);
+    int n = vsnprintf(notes + used, QGM_NOTES - used, format, list);
+    va_end(list);
+    if (n < 0 || (size_t)n + 2 > QGM_NOTES - used)
+        notes[used] = 0;
+    else
+        strcat(notes, "\n");
 }
 
 int qgm_dataset_open(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err)

@@ -26,12 +26,13 @@ enum { QGM_NOTES = 1500 };
 struct qgm_dataset {
     const char *name;
     struct qgm_examples train, test;
-    float mean[4], std[4];          /* of images: of x / 255, a channel */
-    bool crop, flip, resized;       /* what the reference's training transform does: see struct qgm_augment */
-    const char *const *class_names; /* NULL, or one a class */
-    long skipped;                   /* damaged files that were left out, as asked */
-    char notes[QGM_NOTES];          /* what its user should know, a line each: files that are not read, for instance */
-    struct qgm_pack *pack;          /* the file that examples are mapped from, or NULL */
+    float mean[4], std[4];            /* of images: of x / 255, a channel */
+    bool crop, flip, resized;         /* what the reference's training transform does: see struct qgm_augment */
+    const char *const *class_names;   /* NULL, or one a class */
+    long skipped;                     /* damaged files that were left out, as asked, */
+    const char *const *skipped_names; /* and what they are called, from the folder on; NULL: none */
+    char notes[QGM_NOTES]; /* what its user should know, a line each: files that are not read, for instance */
+    struct qgm_pack *pack; /* the file that examples are mapped from, or NULL */
 };
 /* Load a data set. spec: a name, for some with files and options: "synthetic:classes=4", "ag-news:length=64",
  * "csv:train.csv,test.csv". dir NULL: the places where it is usually found ($QGM_DATA, the Debian package's folder,
@@ -48,14 +49,14 @@ struct qgm_dataset {
  * folders below these. What begins with a dot is left out; images of other formats are, too, with a note, and a class
  * that has only such is refused. Classes are those of train: one that val has besides is refused, one that val lacks
  * gets a note. Options: size=224: pixels a side
- * that a model sees; skip=1: leave out damaged files and count them; cache=DIR; workers=N. The first time, all files
- * are decoded (scaled down to a shorter side of 8/7 size, 256 for 224) into one packed file in cache, $QGM_CACHE,
- * $XDG_CACHE_HOME/qgm or ~/.cache/qgm, which later runs map into memory; it is 3 bytes a pixel and does not depend on
- * the number of workers or on how PATH is spelt. A cache whose index is damaged is written anew; an image of it is
- * checked when it is first read (qgm_dataset_intact). What a killed process leaves of one, the next to write removes.
- * Evaluation reads the middle size x size of it; an image no larger than `size` is taken whole. Down-sampled ImageNet
- * (Chrabaszcz et al. 2017: batches of {"data": n x 3072 bytes, planes; "labels": n, from 1}) is read as a folder of
- * such images; sizes up to 64 take its transform, larger ones that of ImageNet. */
+ * that a model sees; skip=1: leave out damaged files, with a note that names the first; cache=DIR; workers=N. The first
+ * time, all files are decoded (scaled down to a shorter side of 8/7 size, 256 for 224) into one packed file in cache,
+ * $QGM_CACHE, $XDG_CACHE_HOME/qgm or ~/.cache/qgm, which later runs map into memory; it is 3 bytes a pixel and does not
+ * depend on the number of workers or on how PATH is spelt. A cache whose index is damaged is written anew; an image of
+ * it is checked when it is first read (qgm_dataset_intact). What a killed process leaves of one, the next to write
+ * removes. Evaluation reads the middle size x size of it; an image no larger than `size` is taken whole. Down-sampled
+ * ImageNet (Chrabaszcz et al. 2017: batches of {"data": n x 3072 bytes, planes; "labels": n, from 1}) is read as a
+ * folder of such images; sizes up to 64 take its transform, larger ones that of ImageNet. */
 int qgm_dataset_open(struct qgm_dataset *dataset, const char *spec, const char *dir, struct qgm_error *err);
 void qgm_dataset_close(struct qgm_dataset *dataset); /* safe on a zeroed struct */
 /* QGM_INPUT if an example that was read since opening, by qgm_batch_fill, was damaged in its packed file: ask after a

@@ -35,6 +35,18 @@ static int find_root(char root[QGM_PATH], const char *name, const char *dir, str
                     name, name, *name ? "/" : "", dir ? dir : "the current folder, $QGM_DATA or ./data");
 }
 
+enum { NAMED = 5 };
+static void note_skipped(struct qgm_dataset *d, const char *root)
+{
+    char names[1000] = "";
+    size_t used = 0;
+    for (long i = 0; i < d->skipped && i < NAMED && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", d->skipped_names[i]);
+    if (d->skipped)
+        qgm_note(d->notes, "%s: %ld damaged file%s left out: %s%s", root, d->skipped, d->skipped > 1 ? "s" : "", names,
+                 d->skipped > NAMED ? " ... (run.jsonl of --out names all)" : "");
+}
+
 int qgm_open_folder(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err)
 {
     char name[QGM_PATH] = "", cache[QGM_PATH] = "", root[QGM_PATH];
@@ -60,6 +72,7 @@ int qgm_open_folder(struct qgm_dataset *d, const char *spec, const char *dir, st
     int result = qgm_listing_thin(&listing, options[TRAIN].value, options[TEST].value, err);
     if (result == 0) result = qgm_pack_open(d, &listing, &config, err);
     memcpy(d->notes, listing.notes, sizeof d->notes);
+    if (result == 0) note_skipped(d, root);
     qgm_listing_close(&listing);
     static const float mean[3] = { .485f, .456f, .406f }, std[3] = { .229f, .224f, .225f };
     bool small = config.size <= DOWN_SAMPLED;

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fts.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,20 +51,6 @@ static void list_foreign(char *text, size_t room, const long count[QGM_FOREIGN])
     for (int i = 0; i < QGM_FOREIGN && used < room; i++)
         if (count[i])
             used += (size_t)snprintf(text + used, room - used, "%s%ld %s", used ? ", " : "", count[i], foreign[i]);
-}
-
-/* A line for the user. */
-__attribute__((format(printf, 2, 3))) static void note(struct qgm_listing *l, const char *format, ...)
-{
-    size_t used = strlen(l->notes);
-    va_list list;
-    va_start(list, format);
-    int n = vsnprintf(l->notes + used, sizeof l->notes - used, format, list);
-    va_end(list);
-    if (n < 0 || (size_t)n + 2 > sizeof l->notes - used)
-        l->notes[used] = 0; /* no room for half a line */
-    else
-        strcat(l->notes, "\n");
 }
 
 static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -211,10 +196,11 @@ static void note_foreign(struct qgm_listing *l)
     if (l->foreign_folders > 1)
         snprintf(more, sizeof more, " and %d other folder%s", l->foreign_folders - 1,
                  l->foreign_folders > 2 ? "s" : "");
-    note(l,
-         "%s%s: left out %s: only .jpg and .jpeg are read; convert them to have them too (with ImageMagick: mogrify "
-         "-format jpg FILE...)",
-         l->text + l->foreign_folder, more, kinds);
+    qgm_note(
+        l->notes,
+        "%s%s: left out %s: only .jpg and .jpeg are read; convert them to have them too (with ImageMagick: mogrify "
+        "-format jpg FILE...)",
+        l->text + l->foreign_folder, more, kinds);
 }
 
 /* Legal, but seldom meant: such a class is never tested. Labels ascend in a split. */
@@ -231,8 +217,8 @@ static void note_untested(struct qgm_listing *l, const char *root)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s'%.40s'", used ? ", " : "", name);
     }
     if (missing)
-        note(l, "%s/val: lacks %d of the %d classes of train: %s%s: they are never tested", root, missing, l->classes,
-             names, missing > 3 ? " ..." : "");
+        qgm_note(l->notes, "%s/val: lacks %d of the %d classes of train: %s%s: they are never tested", root, missing,
+                 l->classes, names, missing > 3 ? " ..." : "");
 }
 
 /* A class of training is new; one of evaluation is one of those. */
@@ -276,7 +262,9 @@ static int add_split(struct qgm_listing *l, const char *root, bool train, XXH3_s
         int label = label_of(l, names.name[i], train, split, err);
         result = label < 0 ? -1 : add_class(l, folder, strlen(root), label, digest, err);
     }
-    if (loose) note(l, "%s: left out %ld image%s beside the folders of classes", split, loose, loose > 1 ? "s" : "");
+    if (loose)
+        qgm_note(l->notes, "%s: left out %ld image%s beside the folders of classes", split, loose,
+                 loose > 1 ? "s" : "");
     free_names(&names);
     return result;
 }

@@ -1,4 +1,5 @@
-/* The packed cache of an image folder: header, index, sums, labels, names, pixels. SPDX-License-Identifier: MIT */
+/* The packed cache of an image folder: header, index, sums, labels, names, pixels, names. SPDX-License-Identifier: MIT
+ */
 #include "listing.h"
 #include "ordered.h"
 #include "reader.h"
@@ -22,7 +23,8 @@ struct header {
     uint64_t key, bytes;
     uint64_t n, train, classes, size, skipped;
     uint64_t sums_at, labels_at, names_at, pixels_at; /* struct qgm_stored begin behind the header */
-    uint64_t index_sum;                               /* XXH3 of all before pixels_at; an image's is at sums_at */
+    uint64_t skipped_at;                              /* the names of files that were left out, up to the end */
+    uint64_t skipped_sum, index_sum; /* XXH3 of these, and of all before pixels_at; an image's is at sums_at */
 };
 static const char magic[8] = "QGMpack2";
 
@@ -31,9 +33,9 @@ static const char magic[8] = "QGMpack2";
 struct qgm_pack {
     const struct header *map;
     char *path;
-    const char **names;
-    char *known;  /* [image]: compared, by whichever thread came first */
-    long damaged; /* an image that is not as it was written, from 1; 0: none was met */
+    const char **names; /* of classes, NULL, of files that were left out, NULL */
+    char *known;        /* [image]: compared, by whichever thread came first */
+    long damaged;       /* an image that is not as it was written, from 1; 0: none was met */
 };
 
 /* ---- Reading ---- */
@@ -47,20 +49,28 @@ static bool is_whole(const struct header *h, size_t bytes, uint64_t key)
                 h->size && h->size <= 4096 && index <= h->sums_at && h->sums_at % sizeof(uint64_t) == 0 &&
                 h->sums_at + h->n * sizeof(uint64_t) <= h->labels_at && h->labels_at % sizeof(int32_t) == 0 &&
                 h->labels_at + h->n * sizeof(int32_t) <= h->names_at && h->names_at <= h->pixels_at &&
-                h->sums_at <= bytes && h->labels_at <= bytes && h->pixels_at <= bytes;
+                h->sums_at <= bytes && h->labels_at <= bytes && h->pixels_at <= h->skipped_at && h->skipped_at <= bytes;
     if (!fits) return false;
     const char *start = (const char *)h;
     struct header blank = *h;
     blank.index_sum = 0;
     uint64_t seed = XXH3_64bits(&blank, sizeof blank);
-    return XXH3_64bits_withSeed(start + sizeof *h, h->pixels_at - sizeof *h, seed) == h->index_sum;
+    return XXH3_64bits(start + h->skipped_at, bytes - h->skipped_at) == h->skipped_sum &&
+           XXH3_64bits_withSeed(start + sizeof *h, h->pixels_at - sizeof *h, seed) == h->index_sum;
+}
+
+static uint64_t count_names(const struct header *h, uint64_t from, uint64_t to)
+{
+    uint64_t names = 0;
+    for (; from < to; from++) names += !((const char *)h)[from];
+    return names;
 }
 
 static bool examples_fit(const struct header *h)
 {
     const struct qgm_stored *stored = (const void *)(h + 1);
     const int32_t *label = (const void *)((const char *)h + h->labels_at);
-    uint64_t room = h->bytes - h->pixels_at, used = 0, names = 0;
+    uint64_t room = h->skipped_at - h->pixels_at, used = 0;
     for (uint64_t i = 0; i < h->n; i++) {
         if (stored[i].h < 1 || stored[i].w < 1 || stored[i].h > 65535 || stored[i].w > 65535) return false;
         uint64_t size = (uint64_t)stored[i].h * stored[i].w * 3;
@@ -69,9 +79,8 @@ static bool examples_fit(const struct header *h)
         if (i >= h->train && (stored[i].h != h->size || stored[i].w != h->size)) return false;
         used += size;
     }
-    for (const char *at = (const char *)h + h->names_at, *end = (const char *)h + h->pixels_at; at < end; at++)
-        names += !*at;
-    return names == h->classes;
+    return count_names(h, h->names_at, h->pixels_at) == h->classes &&
+           count_names(h, h->skipped_at, h->bytes) == h->skipped;
 }
 
 /* Training images that are all of the size wanted need no index. */
@@ -90,6 +99,9 @@ static void use(struct qgm_dataset *d, const struct header *h)
     const char **names = d->pack->names;
     for (uint64_t c = 0; c < h->classes; c++, at += strlen(at) + 1) names[c] = at;
     d->class_names = names;
+    at = start + h->skipped_at;
+    for (uint64_t i = 0; i < h->skipped; i++, at += strlen(at) + 1) names[h->classes + 1 + i] = at;
+    if (h->skipped) d->skipped_names = names + h->classes + 1;
     d->skipped = (long)h->skipped;
     struct qgm_examples all = { .n = (long)h->train,
                                 .h = (int)h->size,
@@ -113,7 +125,7 @@ static int open_pack(struct qgm_pack **pack, const char *path, const struct head
     if (p) {
         p->map = h;
         p->path = strdup(path);
-        p->names = calloc((size_t)h->classes + 1, sizeof *p->names);
+        p->names = calloc((size_t)h->classes + (size_t)h->skipped + 2, sizeof *p->names);
         p->known = calloc((size_t)h->n, 1);
     }
     return p && p->path && p->names && p->known ? 0 : qgm_fail(err, QGM_SYSTEM, "%s: out of memory", path);
@@ -179,7 +191,7 @@ void qgm_pack_close(struct qgm_dataset *d)
     free(d->pack);
     d->pack = NULL;
     d->train = d->test = (struct qgm_examples){ 0 };
-    d->class_names = NULL;
+    d->class_names = d->skipped_names = NULL;
 }
 
 /* ---- Writing ---- */
@@ -191,6 +203,9 @@ struct builder {
     FILE *file;
     struct header head;
     char *index; /* what is between the header and the pixels */
+    FILE *names; /* of the files that are left out, */
+    char *skipped;
+    size_t skipped_size;
     uint64_t at; /* of the next pixels, behind pixels_at */
 };
 struct slot {
@@ -220,6 +235,15 @@ static int write_failed(const struct builder *b, struct qgm_error *err)
                     strerror(errno));
 }
 
+static int skip(struct builder *b, long i, struct qgm_error *err)
+{
+    const char *name = b->listing->text + b->listing->file[i].path + strlen(b->config->root);
+    name += strspn(name, "/");
+    b->head.skipped++;
+    return fwrite(name, strlen(name) + 1, 1, b->names) == 1 ? 0
+                                                            : qgm_fail(err, QGM_SYSTEM, "%s: out of memory", b->path);
+}
+
 /* An entry of the next image, in the table that begins at `table`. */
 static void put(struct builder *b, uint64_t table, const void *entry, size_t size)
 {
@@ -230,11 +254,11 @@ static int append(void *user, long i, void *from, struct qgm_error *err)
 {
     struct builder *b = user;
     struct slot *s = from;
-    if (s->failed && s->err.kind == QGM_INPUT && b->config->skip) return b->head.skipped++, 0;
+    if (s->failed && s->err.kind == QGM_INPUT && b->config->skip) return skip(b, i, err);
     if (s->failed) {
         *err = s->err;
         return err->kind == QGM_INPUT && strstr(err->text, "skip=1") == NULL
-                   ? qgm_fail_in(err, "to leave out damaged files and count them, say skip=1")
+                   ? qgm_fail_in(err, "to leave out damaged files, say skip=1")
                    : -1;
     }
     size_t bytes = (size_t)s->picture.h * (size_t)s->picture.w * 3;
@@ -268,7 +292,8 @@ static int plan(struct builder *b, uint64_t key, struct qgm_error *err)
     h->names_at = h->labels_at + files * sizeof(int32_t);
     h->pixels_at = h->names_at + names;
     b->index = calloc(h->pixels_at - sizeof *h, 1);
-    if (!b->index) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", b->path);
+    b->names = open_memstream(&b->skipped, &b->skipped_size);
+    if (!b->index || !b->names) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", b->path);
     char *at = b->index + (h->names_at - sizeof *h);
     for (int c = 0; c < l->classes; c++) at = stpcpy(at, l->text + l->class_name[c]) + 1;
     return 0;
@@ -289,9 +314,13 @@ static int fill(struct builder *b, struct qgm_error *err)
     if (!h->train || h->train == h->n)
         return qgm_fail(err, QGM_INPUT, "%s: every image of %s is damaged", b->config->root,
                         h->train ? "val" : "train");
-    h->bytes = h->pixels_at + b->at;
+    if (fflush(b->names) != 0) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", b->path);
+    h->skipped_at = h->pixels_at + b->at;
+    h->skipped_sum = XXH3_64bits(b->skipped, b->skipped_size);
+    h->bytes = h->skipped_at + b->skipped_size;
     h->index_sum = XXH3_64bits_withSeed(b->index, h->pixels_at - sizeof *h, XXH3_64bits(h, sizeof *h));
-    bool good = fseeko(b->file, 0, SEEK_SET) == 0 && fwrite(h, sizeof *h, 1, b->file) == 1 &&
+    bool good = fwrite(b->skipped, 1, b->skipped_size, b->file) == b->skipped_size &&
+                fseeko(b->file, 0, SEEK_SET) == 0 && fwrite(h, sizeof *h, 1, b->file) == 1 &&
                 fwrite(b->index, h->pixels_at - sizeof *h, 1, b->file) == 1 && fflush(b->file) == 0 &&
                 fsync(fileno(b->file)) == 0;
     return good ? 0 : write_failed(b, err);
@@ -372,6 +401,8 @@ static int build(const char *path, const struct qgm_listing *listing, const stru
     if (b.file && fclose(b.file) != 0 && result == 0) result = write_failed(&b, err);
     if (result == 0 && rename(part, path) < 0) result = write_failed(&b, err);
     if (result < 0 && b.file) unlink(part);
+    if (b.names) fclose(b.names);
+    free(b.skipped);
     free(b.index);
     return result;
 }

@@ -447,11 +447,32 @@ static void damaged_files_are_named_or_counted(void **state)
     fclose(f);
     free(bytes);
     snprintf(spec, sizeof spec, "folder:set,size=16,cache=%s/caches", root);
+    struct qgm_dataset d;
     refused(spec, "cat/cut.JPEG: damaged");
     refused(spec, "skip=1");
-    struct qgm_dataset d;
+    static const char *const many[] = {
+        "set/train/cat/cut0.JPEG", "set/train/cat/cut1.JPEG", "set/train/cat/cut2.JPEG",
+        "set/train/cat/cut3.JPEG", "set/train/cat/cut4.JPEG", "set/train/cat/cut5.JPEG"
+    };
+    char note[300];
+    for (int i = 0; i < 6; i++) assert_int_equal(symlink("cut.JPEG", below(many[i])), 0);
+    for (int again = 0; again < 2; again++) { /* decoded, and mapped */
+        open_tree(&d, ",skip=1");
+        assert_int_equal(d.skipped, 7);
+        for (int i = 0; i < 6; i++) assert_string_equal(d.skipped_names[i + 1], many[i] + strlen("set/"));
+        assert_null(d.skipped_names[7]);
+        snprintf(note, sizeof note,
+                 "%s/set: 7 damaged files left out: train/cat/cut.JPEG, train/cat/cut0.JPEG, train/cat/cut1.JPEG, "
+                 "train/cat/cut2.JPEG, train/cat/cut3.JPEG ... (run.jsonl of --out names all)\n",
+                 root);
+        assert_string_equal(d.notes, note);
+        qgm_dataset_close(&d);
+    }
+    for (int i = 0; i < 6; i++) unlink(below(many[i]));
     open_tree(&d, ",skip=1");
     assert_true(d.skipped == 1 && d.train.n == 4 && d.test.n == 2);
+    assert_string_equal(d.skipped_names[0], "train/cat/cut.JPEG");
+    assert_null(d.skipped_names[1]);
     qgm_dataset_close(&d);
     f = fopen(below("set/val/cat/w.JPEG"), "wb");
     fputs("\x89PNG is another format", f);

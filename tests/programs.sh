@@ -109,6 +109,13 @@ if "$bin/qgm-train" --version | grep -q jpeg; then
     printf '\377' | dd of="$pack" bs=1 seek=$(($(wc -c <"$pack") - 1)) conv=notrunc 2>dd.txt # of the last image
     refuse 1 "$pack: the pixels of test image 8 of 8 .class 'dog'.*delete it" "$bin/qgm-train" $pics --out out --quiet
     rm "$pack"
+    head -c 700 pics/train/cat/colour.jpg >pics/train/cat/cut.jpg
+    touch pics/val/dog/other.png
+    refuse 1 'skip=1: pics/train/cat/cut.jpg: damaged' "$bin/qgm-train" $pics --quiet
+    accept digest "$bin/qgm-train" $pics --dataset folder:pics,size=16,cache=caches,skip=1 --out skipped
+    grep -q 'note: pics: 1 damaged file left out: train/cat/cut.jpg' stderr.txt && grep -q 'note: pics/val/dog: left out 1 .png' stderr.txt &&
+        grep -q '"files_skipped":1,"skipped_files":."train/cat/cut.jpg".' skipped/run.jsonl && passed=$((passed + 1)) || fail "no word of files left out"
+    rm pics/train/cat/cut.jpg
     accept "$(cat digest.txt)" "$bin/qgm-train" $pics --quiet
 fi
 
