@@ -35,7 +35,7 @@ static const struct entry {
       "vocab=FILE, train=0, test=0: no more rows than that",
       qgm_open_ag_news },
     { "csv",
-      "csv:TRAIN,TEST: your own texts: rows of a class, counted from 1, and columns of text, without a heading line; a "
+      "csv:TRAIN,TEST: your own texts: rows of a class, a number from 1 or a name, and columns of text, without a heading line; a "
       "backslash is read as a line break; options as ag-news",
       qgm_open_csv },
 };
@@ -92,6 +92,7 @@ int qgm_dataset_open(struct qgm_dataset *d, const char *spec, const char *dir, s
 void qgm_dataset_close(struct qgm_dataset *d)
 {
     qgm_pack_close(d);
+    free((void *)d->own_names);
     const struct qgm_examples *all[] = { &d->train, &d->test };
     for (size_t i = 0; i < QGM_COUNT(all); i++) {
         free((void *)all[i]->pixels);

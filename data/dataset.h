@@ -29,6 +29,7 @@ struct qgm_dataset {
     float mean[4], std[4];            /* of images: of x / 255, a channel */
     bool crop, flip, resized;         /* what the reference's training transform does: see struct qgm_augment */
     const char *const *class_names;   /* NULL, or one a class */
+    const char *const *own_names;     /* the same where closing frees them */
     long skipped;                     /* damaged files that were left out, as asked, */
     const char *const *skipped_names; /* and what they are called, from the folder on; NULL: none */
     char notes[QGM_NOTES]; /* what its user should know, a line each: files that are not read, for instance */
@@ -41,9 +42,10 @@ struct qgm_dataset {
  *
  * All but the synthetic take train=N and test=N: no more examples than that, chosen at random, always the same.
  *
- * "csv:TRAIN,TEST": UTF-8, a row a text: its class, a whole number from 1, then one or more fields, as many in every
- * row, which are joined by spaces; no heading line. Quotes as in RFC 4180; a backslash is read as a line break, as AG
- * News writes it.
+ * "csv:TRAIN,TEST": UTF-8, a row a text: its class, then one or more fields, as many in every row, which are joined
+ * by spaces; no heading line. Classes are whole numbers from 1 in all rows, or names of at most 100 bytes in all rows,
+ * numbered in the order of their bytes; those of TEST must be among those of TRAIN. Quotes as in RFC 4180; a backslash
+ * is read as a line break, as AG News writes it.
  *
  * "folder:PATH": train/<class>/ and val/<class>/ of JPEG files (grey and CMYK too), .jpg or .jpeg in any case, also in
  * folders below these. What begins with a dot is left out; images of other formats are, too, with a note, and a class

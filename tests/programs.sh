@@ -74,6 +74,9 @@ for how in '--isa scalar' '--threads 2'; do # the same bits on texts too
     "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder $how --quiet
 done >digests.txt 2>stderr.txt
 [ "$(grep -cE '^digest [0-9a-f]{16}$' digests.txt)" = 2 ] && [ "$(uniq digests.txt | wc -l)" = 1 ] && passed=$((passed + 1)) || fail "texts: instruction sets or threads differ"
+sed 's/^1/up/; s/^2/"down, ""really"""/' texts.csv >named.csv # the same texts: digests differ in how classes count
+accept digest "$bin/qgm-train" --dataset csv:named.csv,named.csv $encoder --out named
+grep -q '"classes":.*"down, .*really.*","up"' named/run.jsonl && passed=$((passed + 1)) || fail "names of classes in run.jsonl"
 printf '1,good,very good\n2,bad\n' >uneven.csv
 refuse 1 'line 2: 2 columns, expected 3 as in line 1' "$bin/qgm-train" --dataset csv:uneven.csv,texts.csv $encoder
 refuse 2 '[0-9]+ clients need [0-9.]+ GiB, this machine has' "$bin/qgm-train" --dataset synthetic:n=40000 --model mlp:hidden=60000-60000 --clients 1000
