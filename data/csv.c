@@ -73,7 +73,9 @@ static int read_field(struct cursor *c, struct qgm_texts *t, struct qgm_error *e
 
 static int not_utf8(const struct cursor *c, char byte, long line, struct qgm_error *err)
 {
-    return qgm_fail(err, QGM_INPUT, "%s: line %ld: byte 0x%02x is not UTF-8: convert the file (iconv -t UTF-8)",
+    return qgm_fail(err, QGM_INPUT,
+                    "%s: line %ld: byte 0x%02x is not UTF-8: convert the file (if it is Latin-1: iconv -f LATIN1 -t "
+                    "UTF-8 FILE > NEW)",
                     c->path, line, (unsigned char)byte);
 }
 
@@ -183,8 +185,9 @@ static int read_row(struct cursor *c, struct qgm_texts *t, struct qgm_error *err
         QGM_TRY(read_field(c, t, err));
     }
     if (!fields)
-        return qgm_fail(err, QGM_INPUT, "%s: line %ld: 1 column, expected a class and at least one of text", c->path,
-                        line);
+        return qgm_fail(err, QGM_INPUT,
+                        "%s: line %ld: 1 column, expected a class and at least one of text, with commas between",
+                        c->path, line);
     if (t->n == 0) c->fields = fields;
     if (fields != c->fields)
         return qgm_fail(err, QGM_INPUT,
