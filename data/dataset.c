@@ -27,15 +27,17 @@ static const struct entry {
       "generated patterns, needs no files; synthetic:n=4000,test=1000,classes=10,size=16,channels=1,seed=0",
       qgm_open_synthetic },
     { "folder",
-      "folder:DIR: JPEG images in DIR/train/<class>/ and DIR/val/<class>/, as ImageNet (Deng et al. 2009); size=224, "
-      "train=0, test=0: no more files than that, skip=0: damaged files, cache=DIR, workers=0",
+      "folder:DIR: JPEG images in DIR/train/<class>/ and DIR/val/<class>/, as ImageNet (Deng et al. 2009), or, with "
+      "hold=20, in DIR/<class>/, of which 20 % are held out to test on; size=224, train=0, test=0: no more files than "
+      "that, skip=0: damaged files, cache=DIR, workers=0",
       qgm_open_folder },
     { "ag-news",
       "120,000 + 7,600 news in 4 classes (Zhang, Zhao, LeCun 2015); CSV files in --data-dir; length=128: tokens, "
       "vocab=FILE, train=0, test=0: no more rows than that",
       qgm_open_ag_news },
     { "csv",
-      "csv:TRAIN,TEST: your own texts: rows of a class, a number from 1 or a name, and columns of text, without a heading line; a "
+      "csv:TRAIN,TEST: your own texts: rows of a class, a number from 1 or a name, and columns of text, without a "
+      "heading line; a "
       "backslash is read as a line break; options as ag-news",
       qgm_open_csv },
 };

@@ -48,17 +48,22 @@ struct qgm_dataset {
  * is read as a line break, as AG News writes it.
  *
  * "folder:PATH": train/<class>/ and val/<class>/ of JPEG files (grey and CMYK too), .jpg or .jpeg in any case, also in
- * folders below these. What begins with a dot is left out; images of other formats are, too, with a note, and a class
- * that has only such is refused. Classes are those of train: one that val has besides is refused, one that val lacks
- * gets a note. Options: size=224: pixels a side
- * that a model sees; skip=1: leave out damaged files, with a note that names the first; cache=DIR; workers=N. The first
- * time, all files are decoded (scaled down to a shorter side of 8/7 size, 256 for 224) into one packed file in cache,
- * $QGM_CACHE, $XDG_CACHE_HOME/qgm or ~/.cache/qgm, which later runs map into memory; it is 3 bytes a pixel and does not
- * depend on the number of workers or on how PATH is spelt. A cache whose index is damaged is written anew; an image of
- * it is checked when it is first read (qgm_dataset_intact). What a killed process leaves of one, the next to write
- * removes. Evaluation reads the middle size x size of it; an image no larger than `size` is taken whole. Down-sampled
- * ImageNet (Chrabaszcz et al. 2017: batches of {"data": n x 3072 bytes, planes; "labels": n, from 1}) is read as a
- * folder of such images; sizes up to 64 take its transform, larger ones that of ImageNet. */
+ * folders below these. Classes are those of train: one that val has besides is refused, one that val lacks is noted.
+ * What begins with a dot is left out; so are images of other formats, which are noted, and a class that has no others
+ * is refused. Photos are read as they are stored, whatever their EXIF data say of up and down.
+ *
+ * Options: size=224: pixels a side that a model sees; hold=20: where there is no val, percent of each class's images to
+ * test on, chosen at random, always the same, and PATH may hold the folders of classes itself; skip=1: leave out
+ * damaged files, and note the first of them; cache=DIR; workers=N.
+ *
+ * The first time, all files are decoded (scaled down to a shorter side of 8/7 size, 256 for 224) into one packed file
+ * in cache, $QGM_CACHE, $XDG_CACHE_HOME/qgm or ~/.cache/qgm, which later runs map into memory; it is 3 bytes a pixel
+ * and does not depend on the number of workers or on how PATH is spelt. One whose index is damaged is written anew; an
+ * image of it is checked when it is first read (qgm_dataset_intact). What a killed process leaves of one, the next that
+ * writes one removes. Evaluation reads the middle size x size; an image no larger than `size` is taken whole.
+ *
+ * Down-sampled ImageNet (Chrabaszcz et al. 2017: batches of {"data": n x 3072 bytes, planes; "labels": n, from 1}) is
+ * read as a folder of such images; sizes up to 64 take its transform, larger ones that of ImageNet. */
 int qgm_dataset_open(struct qgm_dataset *dataset, const char *spec, const char *dir, struct qgm_error *err);
 void qgm_dataset_close(struct qgm_dataset *dataset); /* safe on a zeroed struct */
 /* QGM_INPUT if an example that was read since opening, by qgm_batch_fill, was damaged in its packed file: ask after a

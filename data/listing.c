@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 enum { MOST_CLASSES = 1 << 20 };
@@ -204,7 +205,7 @@ static void note_foreign(struct qgm_listing *l)
 }
 
 /* Legal, but seldom meant: such a class is never tested. Labels ascend in a split. */
-static void note_untested(struct qgm_listing *l, const char *root)
+static void note_untested(struct qgm_listing *l, const char *root, int hold)
 {
     char names[200] = "";
     size_t used = 0;
@@ -216,9 +217,13 @@ static void note_untested(struct qgm_listing *l, const char *root)
         if (tested || missing++ >= 3) continue;
         used += (size_t)snprintf(names + used, sizeof names - used, "%s'%.40s'", used ? ", " : "", name);
     }
-    if (missing)
-        qgm_note(l->notes, "%s/val: lacks %d of the %d classes of train: %s%s: they are never tested", root, missing,
-                 l->classes, names, missing > 3 ? " ..." : "");
+    const char *more = missing > 3 ? " ..." : "";
+    if (missing && hold)
+        qgm_note(l->notes, "%s: %d of the %d classes have one image, and are never tested: %s%s", root, missing,
+                 l->classes, names, more);
+    else if (missing)
+        qgm_note(l->notes, "%s/val: lacks %d of the %d classes of train, which are never tested: %s%s", root, missing,
+                 l->classes, names, more);
 }
 
 /* A class of training is new; one of evaluation is one of those. */
@@ -247,12 +252,11 @@ static int label_of(struct qgm_listing *l, const char *name, bool train, const c
                     name);
 }
 
-static int add_split(struct qgm_listing *l, const char *root, bool train, XXH3_state_t *digest, struct qgm_error *err)
+/* The classes in the folder `split`. */
+static int add_split(struct qgm_listing *l, const char *split, size_t root, bool train, XXH3_state_t *digest,
+                     struct qgm_error *err)
 {
     struct names names;
-    char split[QGM_PATH];
-    if (snprintf(split, sizeof split, "%s/%s", root, train ? "train" : "val") >= QGM_PATH / 2)
-        return qgm_fail(err, QGM_USAGE, "%.100s...: the path is too long", root);
     long loose;
     QGM_TRY(read_folders(&names, split, &loose, err));
     int result = names.n ? 0 : qgm_fail(err, QGM_INPUT, "%s: expected a folder a class", split);
@@ -260,7 +264,7 @@ static int add_split(struct qgm_listing *l, const char *root, bool train, XXH3_s
         char folder[QGM_PATH + 300];
         snprintf(folder, sizeof folder, "%s/%s", split, names.name[i]);
         int label = label_of(l, names.name[i], train, split, err);
-        result = label < 0 ? -1 : add_class(l, folder, strlen(root), label, digest, err);
+        result = label < 0 ? -1 : add_class(l, folder, root, label, digest, err);
     }
     if (loose)
         qgm_note(l->notes, "%s: left out %ld image%s beside the folders of classes", split, loose,
@@ -269,7 +273,60 @@ static int add_split(struct qgm_listing *l, const char *root, bool train, XXH3_s
     return result;
 }
 
-int qgm_list_images(struct qgm_listing *l, const char *root, struct qgm_error *err)
+/* Behind the others, some images of each class to test on; of a class of one, none. */
+static int hold_out(struct qgm_listing *l, const char *root, int percent, struct qgm_error *err)
+{
+    struct qgm_listed *file = malloc((size_t)l->n * sizeof *file), *held = malloc((size_t)l->n * sizeof *file);
+    long kept = 0, out = 0, room = file && held ? 0 : -1;
+    for (long first = 0, n; room == 0 && first < l->n; first += n) {
+        for (n = 1; first + n < l->n && l->file[first + n].label == l->file[first].label;) n++;
+        long most = (n * percent + 50) / 100, count = 0;
+        most = most < n - 1 ? most : n - 1;
+        if (most < 1 && n > 1) most = 1;
+        uint32_t *index = most ? qgm_subset(n, most, &count) : NULL;
+        if (most && !index) room = -1;
+        for (long i = 0, k = 0; room == 0 && i < n; i++)
+            if (k < count && index[k] == i)
+                held[out++] = l->file[first + i], k++;
+            else
+                file[kept++] = l->file[first + i];
+        free(index);
+    }
+    if (room == 0) {
+        memcpy(l->file, file, (size_t)kept * sizeof *file);
+        memcpy(l->file + kept, held, (size_t)out * sizeof *file);
+        l->train = kept;
+        qgm_note(l->notes, "%s: held out %ld of %ld images, %d %% of each class, to test on", root, out, l->n, percent);
+    }
+    free(file);
+    free(held);
+    return room < 0 ? qgm_fail(err, QGM_SYSTEM, "out of memory for a list of files")
+           : out    ? 0
+                    : qgm_fail(err, QGM_INPUT, "%s: hold=%d: no class has two images or more", root, percent);
+}
+
+/* What is there of the folders train and val, and what is to be done when it is not all. */
+static int add_all(struct qgm_listing *l, const char *root, int hold, XXH3_state_t *digest, struct qgm_error *err)
+{
+    char train[QGM_PATH + 8], val[QGM_PATH + 8], test[QGM_PATH + 8];
+    snprintf(train, sizeof train, "%s/train", root);
+    snprintf(val, sizeof val, "%s/val", root);
+    snprintf(test, sizeof test, "%s/test", root);
+    bool tests = access(val, F_OK) == 0;
+    if (tests && hold)
+        return qgm_fail(err, QGM_USAGE, "hold=%d: %s is there, and is what to test on: leave hold out", hold, val);
+    if (!tests && !hold)
+        return qgm_fail(
+            err, QGM_INPUT,
+            "%s: has no val folder, of images to test on: expected val/<class>/*.jpg beside train%s; hold=20 "
+            "tests on 20 %% of each class's images instead",
+            root, access(test, F_OK) == 0 ? ", or is it called test? then rename it" : "");
+    QGM_TRY(add_split(l, access(train, F_OK) == 0 ? train : root, strlen(root), true, digest, err));
+    l->train = l->n;
+    return hold ? hold_out(l, root, hold, err) : add_split(l, val, strlen(root), false, digest, err);
+}
+
+int qgm_list_images(struct qgm_listing *l, const char *root, int hold, struct qgm_error *err)
 {
     *l = (struct qgm_listing){ 0 };
     char *where = realpath(root, NULL); /* one folder has one digest, however it is spelt */
@@ -278,14 +335,13 @@ int qgm_list_images(struct qgm_listing *l, const char *root, struct qgm_error *e
     if (digest) XXH3_64bits_reset(digest), XXH3_64bits_update(digest, where, strlen(where) + 1);
     free(where);
     if (!digest) return qgm_fail(err, QGM_SYSTEM, "out of memory for a list of files");
-    int result = add_split(l, root, true, digest, err);
-    l->train = l->n;
-    if (result == 0) result = add_split(l, root, false, digest, err);
+    int result = add_all(l, root, hold, digest, err);
+    if (hold) XXH3_64bits_update(digest, &hold, sizeof hold);
     l->digest = XXH3_64bits_digest(digest);
     XXH3_freeState(digest);
     if (result == 0) {
         note_foreign(l);
-        note_untested(l, root);
+        note_untested(l, root, hold);
     } else {
         qgm_listing_close(l);
     }

@@ -362,6 +362,47 @@ static void a_killed_builder_leaves_nothing(void **state)
     assert_non_null(only_cache()); /* the lock of the dead went too */
 }
 
+/* A folder of classes as people have it: some of each are held out, always the same. */
+static void some_are_held_out(void **state)
+{
+    (void)state;
+    struct qgm_dataset d;
+    struct qgm_error err;
+    char spec[300], name[100];
+    folder("flat/dog");
+    folder("flat/owl");
+    for (int i = 0; i < 10; i++) {
+        snprintf(name, sizeof name, "flat/cat/%d.jpg", i);
+        write_jpeg(name, 16, 16, TJPF_GRAY, (uint8_t[]){ (uint8_t)(20 * i) });
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(symlink("../cat/3.jpg", below(i ? "flat/dog/a.jpg" : "flat/dog/b.jpg")), 0);
+    assert_int_equal(symlink("../cat/3.jpg", below("flat/owl/a.jpg")), 0);
+    snprintf(spec, sizeof spec, "folder:flat,size=16,hold=20,cache=%s/caches", root);
+    for (int again = 0; again < 2; again++) {
+        int seen[10] = { 0 };
+        if (qgm_dataset_open(&d, spec, root, &err) < 0) fail_msg("%s", err.text);
+        static const int32_t train[] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 2 }, test[] = { 0, 0, 1 };
+        assert_true(d.train.n == 10 && d.test.n == 3 && d.train.classes == 3);
+        assert_memory_equal(d.train.labels, train, sizeof train);
+        assert_memory_equal(d.test.labels, test, sizeof test);
+        for (int i = 0; i < 8; i++) seen[(d.train.pixels[i * 16 * 16 * 3] + 10) / 20]++;
+        for (int i = 0; i < 2; i++) seen[(d.test.pixels[i * 16 * 16 * 3] + 10) / 20]++;
+        for (int i = 0; i < 10; i++) assert_int_equal(seen[i], 1);
+        snprintf(spec, sizeof spec,
+                 "%s/flat: held out 3 of 13 images, 20 %% of each class, to test on\n"
+                 "%s/flat: 1 of the 3 classes have one image, and are never tested: 'owl'\n",
+                 root, root);
+        assert_string_equal(d.notes, spec);
+        qgm_dataset_close(&d);
+        if (again) break;
+        assert_int_equal(rename(below("flat"), below("moved")), 0); /* the same below train/ */
+        folder("flat");
+        assert_int_equal(rename(below("moved"), below("flat/train")), 0);
+        snprintf(spec, sizeof spec, "folder:flat,size=16,hold=20,cache=%s/caches", root);
+    }
+}
+
 static void touch(const char *name)
 {
     FILE *f = fopen(below(name), "w");
@@ -490,7 +531,7 @@ static void damaged_files_are_named_or_counted(void **state)
     rmdir(below("set/train/dog"));
     assert_int_equal(rename(below("set/val/cat"), below("aside")), 0);
     open_tree(&d, "");
-    snprintf(spec, sizeof spec, "%s/set/val: lacks 1 of the 2 classes of train: 'cat': they are never tested\n", root);
+    snprintf(spec, sizeof spec, "%s/set/val: lacks 1 of the 2 classes of train, which are never tested: 'cat'\n", root);
     assert_string_equal(d.notes, spec);
     assert_true(d.test.n == 1 && d.test.classes == 2);
     qgm_dataset_close(&d);
@@ -539,7 +580,19 @@ static void refusals(void **state)
     refused("folder:nothing,sise=32", "did you mean 'size'");
     folder("void");
     folder("void/train");
+    refused("folder:void",
+            "void: has no val folder, of images to test on: expected val/<class>/*.jpg beside train; hold=20");
+    refused("folder:void,hold=91", "expected a whole number from 0 to 90");
+    refused("folder:void,hold=20", "void/train: expected a folder a class");
+    folder("void/test");
+    refused("folder:void", "or is it called test? then rename it");
+    folder("void/val");
     refused("folder:void", "void/train: expected a folder a class");
+    refused("folder:void,hold=20", "void/val is there, and is what to test on: leave hold out");
+    folder("flat");
+    folder("flat/cat");
+    refused("folder:flat",
+            "flat: has no train folder: expected train/<class>/*.jpg and val/<class>/*.jpg in it; if it");
 }
 
 static int make_root(void **state)
@@ -575,6 +628,7 @@ int main(void)
         cmocka_unit_test(a_killed_builder_leaves_nothing),
         cmocka_unit_test(other_formats_are_noted),
         cmocka_unit_test(folders_below_belong_to_the_class),
+        cmocka_unit_test(some_are_held_out),
         cmocka_unit_test(damaged_files_are_named_or_counted),
         cmocka_unit_test(whole_size_files),
 #endif
