@@ -126,7 +126,7 @@ int qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluati
     memset(scores, 0, (size_t)(t->options.clients + 1) * (size_t)k.chunks * sizeof *scores);
     qgm_trainer_average(t);
     run_tasks(t, &k, scores);
-    QGM_TRY(qgm_dataset_intact(t->data, err));
+    QGM_TRY(qgm_trainer_check_data(t, err));
     qgm_group_share(t->group, scores + t->options.clients * k.chunks, sizeof *scores, k.chunks);
     sum_scores(t, &k, scores, e);
     e->gossiped = t->gossiped ? score_gossiped(t, k, scores) : NAN;

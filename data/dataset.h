@@ -59,16 +59,18 @@ struct qgm_dataset {
  * The first time, all files are decoded (scaled down to a shorter side of 8/7 size, 256 for 224) into one packed file
  * in cache, $QGM_CACHE, $XDG_CACHE_HOME/qgm or ~/.cache/qgm, which later runs map into memory; it is 3 bytes a pixel
  * and does not depend on the number of workers or on how PATH is spelt. One whose index is damaged is written anew; an
- * image of it is checked when it is first read (qgm_dataset_intact). What a killed process leaves of one, the next that
- * writes one removes. Evaluation reads the middle size x size; an image no larger than `size` is taken whole.
+ * image of it is checked when it is first read (qgm_dataset_damaged). What a killed process leaves of one, the next
+ * that writes one removes. Evaluation reads the middle size x size; an image no larger than `size` is taken whole.
  *
  * Down-sampled ImageNet (Chrabaszcz et al. 2017: batches of {"data": n x 3072 bytes, planes; "labels": n, from 1}) is
  * read as a folder of such images; sizes up to 64 take its transform, larger ones that of ImageNet. */
 int qgm_dataset_open(struct qgm_dataset *dataset, const char *spec, const char *dir, struct qgm_error *err);
 void qgm_dataset_close(struct qgm_dataset *dataset); /* safe on a zeroed struct */
-/* QGM_INPUT if an example that was read since opening, by qgm_batch_fill, was damaged in its packed file: ask after a
- * batch, before anything is made of it. Names file and image, and says what to do. */
-int qgm_dataset_intact(const struct qgm_dataset *dataset, struct qgm_error *err);
+/* Of the examples that qgm_batch_fill has read since opening, one that was damaged in its packed file: from 1, the
+ * training examples first; 0: none. Ask after a batch, and use nothing that was made of it. */
+long qgm_dataset_damaged(const struct qgm_dataset *dataset);
+/* Says of that example (QGM_INPUT) which it is of which file, and what to do. Always returns -1. */
+int qgm_dataset_fail_damaged(const struct qgm_dataset *dataset, long example, struct qgm_error *err);
 const char *const *qgm_dataset_names(void);
 const char *qgm_dataset_about(const char *name);
 

@@ -43,7 +43,7 @@ struct qgm_pack_config {
 int qgm_pack_open(struct qgm_dataset *dataset, const struct qgm_listing *listing, const struct qgm_pack_config *config,
                   struct qgm_error *err);
 /* The example whose label this is, of train or test, is about to be read: compare its pixels with what was written,
- * unless that has been done; qgm_dataset_intact() tells. Several threads may call at once. */
+ * unless that has been done; qgm_dataset_damaged() tells. Several threads may call at once. */
 void qgm_pack_compare(const struct qgm_dataset *dataset, const int32_t *label);
 /* Unmaps; clears the pointers of dataset that led into it. */
 void qgm_pack_close(struct qgm_dataset *dataset);

@@ -168,10 +168,14 @@ void qgm_pack_compare(const struct qgm_dataset *d, const int32_t *label)
         __atomic_store_n(&p->damaged, i + 1, __ATOMIC_RELAXED);
 }
 
-int qgm_dataset_intact(const struct qgm_dataset *d, struct qgm_error *err)
+long qgm_dataset_damaged(const struct qgm_dataset *d)
 {
-    long i = d->pack ? __atomic_load_n(&d->pack->damaged, __ATOMIC_RELAXED) - 1 : -1;
-    if (i < 0) return 0;
+    return d->pack ? __atomic_load_n(&d->pack->damaged, __ATOMIC_RELAXED) : 0;
+}
+
+int qgm_dataset_fail_damaged(const struct qgm_dataset *d, long example, struct qgm_error *err)
+{
+    long i = example - 1;
     bool train = i < d->train.n;
     const struct qgm_examples *from = train ? &d->train : &d->test;
     long at = train ? i : i - d->train.n;

@@ -59,7 +59,9 @@ static bool intact_after(const struct qgm_dataset *d, const struct qgm_examples 
     int32_t label;
     const struct qgm_augment a = { .resized = true }, *how = from == &d->train && i % 2 ? &a : NULL;
     qgm_batch_fill(d, from, &i, 1, how, x, &label);
-    return qgm_dataset_intact(d, err) == 0;
+    long damaged = qgm_dataset_damaged(d);
+    if (damaged) qgm_dataset_fail_damaged(d, damaged, err);
+    return !damaged;
 }
 
 /* An image of the cache is compared with its sum before anything is made of it, and only then. */

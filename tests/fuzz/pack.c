@@ -35,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         }
         for (long i = 0; i < d.test.n; i++) qgm_pack_compare(&d, &d.test.labels[i]);
         for (const char *const *name = d.skipped_names; name && *name; name++) sum += strlen(*name);
-        if (qgm_dataset_intact(&d, &err) < 0) sum += strlen(err.text);
+        if (qgm_dataset_damaged(&d) && qgm_dataset_fail_damaged(&d, qgm_dataset_damaged(&d), &err) < 0)
+            sum += strlen(err.text);
         long all = d.test.n * d.test.h * d.test.w * 3;
         sum += d.test.pixels[0] + d.test.pixels[all - 1] + (uint64_t)d.test.labels[d.test.n - 1];
         volatile uint64_t kept = sum;
