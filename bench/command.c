@@ -156,6 +156,14 @@ int qgm_parse(const struct qgm_program *program, int argc, const char **argv, st
     return result < 0 ? -1 : count;
 }
 
+void qgm_print_notes(const char *program, const char *notes)
+{
+    for (size_t length; *notes; notes += length + 1) {
+        length = strcspn(notes, "\n");
+        fprintf(stderr, "%s: note: %.*s\n", program, (int)length, notes);
+    }
+}
+
 int qgm_complain(const char *program, const struct qgm_error *err)
 {
     fprintf(stderr, "%s: %s\n", program, err->text);

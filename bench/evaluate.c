@@ -118,7 +118,7 @@ static double score_gossiped(struct qgm_trainer *t, struct tasks k, struct qgm_s
     return 100 * correct / ((double)k.images * (double)t->options.clients);
 }
 
-void qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluation *e)
+int qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluation *e, struct qgm_error *err)
 {
     double begin = qgm_seconds();
     struct tasks k = tasks_of(t, images);
@@ -126,6 +126,7 @@ void qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluat
     memset(scores, 0, (size_t)(t->options.clients + 1) * (size_t)k.chunks * sizeof *scores);
     qgm_trainer_average(t);
     run_tasks(t, &k, scores);
+    QGM_TRY(qgm_trainer_check_data(t, err));
     qgm_group_share(t->group, scores + t->options.clients * k.chunks, sizeof *scores, k.chunks);
     sum_scores(t, &k, scores, e);
     e->gossiped = t->gossiped ? score_gossiped(t, k, scores) : NAN;
@@ -150,4 +151,5 @@ void qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluat
         e->load_s += t->workers[i].load_s / t->threads;
         e->gradient_s += t->workers[i].gradient_s / t->threads;
     }
+    return 0;
 }

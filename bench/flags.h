@@ -67,6 +67,8 @@ int qgm_parse(const struct qgm_program *program, int argc, const char **argv, st
               const char **words, int most, struct qgm_error *err);
 /* Print "program: sentence" on stderr and return the exit code that goes with the kind of error. */
 int qgm_complain(const char *program, const struct qgm_error *err);
+/* Print the notes of a data set on stderr, "program: sentence" each. */
+void qgm_print_notes(const char *program, const char *notes);
 /* All algorithms, topologies, models, data sets and partitions, one line each with their source. */
 void qgm_print_list(FILE *to);
 

@@ -167,6 +167,7 @@ static int inspect_partition(const struct qgm_options *o, struct qgm_error *err)
     struct qgm_dataset data;
     struct qgm_partition p;
     QGM_TRY(qgm_dataset_open(&data, o->dataset, *o->data_dir ? o->data_dir : NULL, err));
+    qgm_print_notes(program.name, data.notes);
     int result = qgm_partition_open(&p, o->partition, o->alpha, (int)o->clients, data.train.labels, data.train.n,
                                     data.train.classes, (uint64_t)o->seed, err);
     if (result == 0) {

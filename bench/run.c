@@ -51,6 +51,18 @@ static json_t *channels_json(const struct qgm_dataset *data, const float *value)
     return list;
 }
 
+/* NULL: null. A name that is not UTF-8 cannot be written. */
+static json_t *names_json(const char *const *names, long n)
+{
+    if (!names) return json_null();
+    json_t *list = json_array();
+    for (long i = 0; i < n; i++) {
+        json_t *name = json_string(names[i]);
+        json_array_append_new(list, name ? name : json_null());
+    }
+    return list;
+}
+
 /* First line of run.jsonl: everything that is needed to run it again and to judge it. */
 static json_t *head(const struct qgm_trainer *t)
 {
@@ -62,13 +74,15 @@ static json_t *head(const struct qgm_trainer *t)
         json_pack("{s:f, s:f, s:f, s:f, s:I, s:I, s:s}", "total_variation_mean", h->tv_mean, "total_variation_max",
                   h->tv_max, "entropy_mean_nats", h->entropy_mean, "largest_class_mean", h->largest_class_mean,
                   "size_min", (json_int_t)h->size_min, "size_max", (json_int_t)h->size_max, "fingerprint", fingerprint);
-    return json_pack("{s:s, s:i, s:s, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o, s:o}, s:o, s:o, s:o}", "record",
-                     "run", "schema", 1, "configuration_digest", digest, "configuration", qgm_options_json(&t->options),
-                     "resolved", "parameters", (json_int_t)qgm_model_count(t->model), "steps", (json_int_t)t->total,
-                     "steps_per_epoch", (json_int_t)t->per_epoch, "test_subset", (json_int_t)t->subset, "files_skipped",
-                     (json_int_t)t->data->skipped, "memory_bytes", (json_int_t)t->bytes, "processes", t->group->ranks,
-                     "image_mean", channels_json(t->data, t->data->mean), "image_deviation",
-                     channels_json(t->data, t->data->std), "partition", partition, "topology",
+    return json_pack("{s:s, s:i, s:s, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:i, s:o, s:o}, s:o, s:o, s:o}",
+                     "record", "run", "schema", 1, "configuration_digest", digest, "configuration",
+                     qgm_options_json(&t->options), "resolved", "parameters", (json_int_t)qgm_model_count(t->model),
+                     "steps", (json_int_t)t->total, "steps_per_epoch", (json_int_t)t->per_epoch, "test_subset",
+                     (json_int_t)t->subset, "files_skipped", (json_int_t)t->data->skipped, "skipped_files",
+                     names_json(t->data->skipped_names, t->data->skipped), "classes",
+                     names_json(t->data->class_names, t->data->train.classes), "memory_bytes", (json_int_t)t->bytes,
+                     "processes", t->group->ranks, "image_mean", channels_json(t->data, t->data->mean),
+                     "image_deviation", channels_json(t->data, t->data->std), "partition", partition, "topology",
                      spectrum_json(t->topology), "machine", qgm_context(t->threads));
 }
 
@@ -104,7 +118,7 @@ static int evaluate(struct run *r, const struct qgm_telemetry *telemetry, bool l
                                   .zeta2 = telemetry->zeta2,
                                   .grad_norm = telemetry->grad_norm,
                                   .cosine = telemetry->cosine };
-    qgm_trainer_evaluate(&r->t, last ? r->t.data->test.n : r->t.subset, e);
+    QGM_TRY(qgm_trainer_evaluate(&r->t, last ? r->t.data->test.n : r->t.subset, e, err));
     if (r->table && !r->headed) qgm_print_evaluation_head(r->table); /* now that there is something below it */
     r->headed = true;
     if (r->table) qgm_print_evaluation(r->table, e);

@@ -57,6 +57,7 @@ static int find_data(struct shop *s, const struct qgm_options *o, struct qgm_dat
     if (s->datasets == MOST_DATASETS)
         return qgm_fail(err, QGM_USAGE, "a study uses at most %d data sets", MOST_DATASETS);
     QGM_TRY(qgm_dataset_open(&s->data[s->datasets], o->dataset, *o->data_dir ? o->data_dir : NULL, err));
+    qgm_print_notes("qgm-study", s->data[s->datasets].notes);
     memcpy(s->key[s->datasets], key, sizeof key);
     *data = &s->data[s->datasets++];
     return 0;

@@ -43,8 +43,7 @@ static int train(int argc, const char **argv, struct qgm_group *group, struct qg
     QGM_TRY(qgm_options_check(&options, err));
     struct qgm_dataset data;
     QGM_TRY(qgm_dataset_open(&data, options.dataset, *options.data_dir ? options.data_dir : NULL, err));
-    if (data.skipped && !options.quiet)
-        fprintf(stderr, "qgm-train: %s: %ld damaged files were left out\n", options.dataset, data.skipped);
+    if (!options.quiet) qgm_print_notes(program.name, data.notes);
     int result;
     struct qgm_outcome outcome = { 0 };
     if (options.dry_run) {

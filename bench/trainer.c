@@ -323,6 +323,18 @@ void qgm_trainer_gossip(struct qgm_trainer *t)
     }
 }
 
+int qgm_trainer_check_data(struct qgm_trainer *t, struct qgm_error *err)
+{
+    int ranks = t->group->ranks;
+    long *damaged = calloc((size_t)ranks, sizeof *damaged), found = 0;
+    if (!damaged) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    damaged[t->group->rank] = qgm_dataset_damaged(t->data);
+    qgm_group_share(t->group, damaged, sizeof *damaged, ranks);
+    for (int r = 0; r < ranks && !found; r++) found = damaged[r];
+    free(damaged);
+    return found ? qgm_dataset_fail_damaged(t->data, found, err) : 0;
+}
+
 int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, bool *diverged, struct qgm_error *err)
 {
     int clients = (int)t->options.clients;
@@ -335,10 +347,12 @@ int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, boo
         qgm_engine_progress(t->engine, omp_get_thread_num());
     }
     double computed = qgm_seconds();
+    if (qgm_dataset_damaged(t->data)) t->wishes |= QGM_WISH_FAIL; /* together: the others would wait for ours */
     tell_losses(t);
     QGM_TRY(qgm_engine_step(t->engine, lr, telemetry, err));
     mix_buffers(t, exchange);
     double loss = learn_losses(t);
+    if (t->wishes & QGM_WISH_FAIL) return qgm_trainer_check_data(t, err);
     simulate(t, exchange);
     *diverged = !(loss <= 1000);
     t->loss = loss;

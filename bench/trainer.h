@@ -16,7 +16,7 @@ struct qgm_worker {
 };
 
 /* What a process wants to be done after a step: all must do it together. */
-enum qgm_wish { QGM_WISH_STOP = 1, QGM_WISH_CHECKPOINT = 2 };
+enum qgm_wish { QGM_WISH_STOP = 1, QGM_WISH_CHECKPOINT = 2, QGM_WISH_FAIL = 4 };
 
 struct qgm_trainer {
     struct qgm_options options;
@@ -65,18 +65,21 @@ struct qgm_trainer {
 int qgm_trainer_open(struct qgm_trainer *trainer, const struct qgm_options *options, const struct qgm_dataset *data,
                      struct qgm_group *group, struct qgm_error *err);
 void qgm_trainer_close(struct qgm_trainer *trainer);
-/* One step of all clients. telemetry may be NULL. A loss that is not finite, or above 1000, sets *diverged. trainer->
- * wishes: what this process asks for before, what any process asked for after. */
+/* One step of all clients. telemetry may be NULL. A loss that is not finite, or above 1000, sets *diverged. `wishes` of
+ * the trainer: what this process asks for before, what any process asked for after. A step that has met damaged images
+ * fails in all processes, and what it has made of the models is of no use. */
 int qgm_trainer_step(struct qgm_trainer *trainer, struct qgm_telemetry *telemetry, bool *diverged,
                      struct qgm_error *err);
 /* Statistics of a client that lives here. */
 float *qgm_trainer_buffers(const struct qgm_trainer *trainer, int client);
+/* -1 in all processes if one of them has met a damaged image. */
+int qgm_trainer_check_data(struct qgm_trainer *trainer, struct qgm_error *err);
 /* Set `gossiped` to the clients' models after --gossip-eval more rounds. */
 void qgm_trainer_gossip(struct qgm_trainer *trainer);
 /* Set `average` and `average_buffers` to the mean over clients. */
 void qgm_trainer_average(struct qgm_trainer *trainer);
 /* Test every client's own model, and the averaged one, on the first `images` of the test order; fills the accuracies
- * and the counters of *e. */
-void qgm_trainer_evaluate(struct qgm_trainer *trainer, long images, struct qgm_evaluation *e);
+ * and the counters of *e. Fails on damaged images, as a step does. */
+int qgm_trainer_evaluate(struct qgm_trainer *trainer, long images, struct qgm_evaluation *e, struct qgm_error *err);
 
 #endif

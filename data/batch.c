@@ -1,5 +1,6 @@
 /* Batches: augmentation on raw pixels, then normalisation. SPDX-License-Identifier: MIT */
 #include "cut.h"
+#include "listing.h"
 
 /* What happens to one image: the window starts at (dx, dy) of the image, mirrored or not. */
 struct view {
@@ -92,6 +93,7 @@ void qgm_batch_fill(const struct qgm_dataset *d, const struct qgm_examples *from
         for (int b = 0; b < 256; b++) value[ch][b] = ((float)b / 255 - d->mean[ch]) / d->std[ch];
     bool cut = from->stored || (augment && augment->resized);
     for (int i = 0; i < n; i++, x += pixels) {
+        if (d->pack) qgm_pack_compare(d, &from->labels[index[i]]);
         if (cut) {
             labels[i] = from->labels[index[i]];
             fill_cut(x, from, index[i], i, augment, (const float(*)[256])value);

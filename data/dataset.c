@@ -1,6 +1,8 @@
 /* The table of data sets. SPDX-License-Identifier: MIT */
 #include "listing.h"
 #include "reader.h"
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,15 +27,17 @@ static const struct entry {
       "generated patterns, needs no files; synthetic:n=4000,test=1000,classes=10,size=16,channels=1,seed=0",
       qgm_open_synthetic },
     { "folder",
-      "folder:DIR: JPEG images in DIR/train/<class>/ and DIR/val/<class>/, as ImageNet (Deng et al. 2009); size=224, "
-      "train=0, test=0: no more files than that, skip=0: damaged files, cache=DIR, workers=0",
+      "folder:DIR: JPEG images in DIR/train/<class>/ and DIR/val/<class>/, as ImageNet (Deng et al. 2009), or, with "
+      "hold=20, in DIR/<class>/, of which 20 % are held out to test on; size=224, train=0, test=0: no more files than "
+      "that, skip=0: damaged files, cache=DIR, workers=0",
       qgm_open_folder },
     { "ag-news",
       "120,000 + 7,600 news in 4 classes (Zhang, Zhao, LeCun 2015); CSV files in --data-dir; length=128: tokens, "
       "vocab=FILE, train=0, test=0: no more rows than that",
       qgm_open_ag_news },
     { "csv",
-      "csv:TRAIN,TEST: your own texts: rows of a class, counted from 1, and columns of text, without a heading line; a "
+      "csv:TRAIN,TEST: your own texts: rows of a class, a number from 1 or a name, and columns of text, without a "
+      "heading line; a "
       "backslash is read as a line break; options as ag-news",
       qgm_open_csv },
 };
@@ -60,6 +64,19 @@ const char *qgm_dataset_about(const char *name)
     return e ? e->about : "";
 }
 
+void qgm_note(char notes[QGM_NOTES], const char *format, ...)
+{
+    size_t used = strlen(notes);
+    va_list list;
+    va_start(list, format);
+    int n = vsnprintf(notes + used, QGM_NOTES - used, format, list);
+    va_end(list);
+    if (n < 0 || (size_t)n + 2 > QGM_NOTES - used)
+        notes[used] = 0;
+    else
+        strcat(notes, "\n");
+}
+
 int qgm_dataset_open(struct qgm_dataset *d, const char *spec, const char *dir, struct qgm_error *err)
 {
     memset(d, 0, sizeof *d);
@@ -77,6 +94,7 @@ int qgm_dataset_open(struct qgm_dataset *d, const char *spec, const char *dir, s
 void qgm_dataset_close(struct qgm_dataset *d)
 {
     qgm_pack_close(d);
+    free((void *)d->own_names);
     const struct qgm_examples *all[] = { &d->train, &d->test };
     for (size_t i = 0; i < QGM_COUNT(all); i++) {
         free((void *)all[i]->pixels);

@@ -22,14 +22,18 @@ struct qgm_examples {
     const uint32_t *start; /* texts: n + 1; example i is token[start[i]] .. token[start[i + 1] - 1]. NULL: images */
     const int32_t *token;  /* [CLS] ... [SEP], without padding */
 };
+enum { QGM_NOTES = 1500 };
 struct qgm_dataset {
     const char *name;
     struct qgm_examples train, test;
-    float mean[4], std[4];          /* of images: of x / 255, a channel */
-    bool crop, flip, resized;       /* what the reference's training transform does: see struct qgm_augment */
-    const char *const *class_names; /* NULL, or one a class */
-    long skipped;                   /* damaged files that were left out, as asked */
-    struct qgm_pack *pack;          /* the file that examples are mapped from, or NULL */
+    float mean[4], std[4];            /* of images: of x / 255, a channel */
+    bool crop, flip, resized;         /* what the reference's training transform does: see struct qgm_augment */
+    const char *const *class_names;   /* NULL, or one a class */
+    const char *const *own_names;     /* the same where closing frees them */
+    long skipped;                     /* damaged files that were left out, as asked, */
+    const char *const *skipped_names; /* and what they are called, from the folder on; NULL: none */
+    char notes[QGM_NOTES]; /* what its user should know, a line each: files that are not read, for instance */
+    struct qgm_pack *pack; /* the file that examples are mapped from, or NULL */
 };
 /* Load a data set. spec: a name, for some with files and options: "synthetic:classes=4", "ag-news:length=64",
  * "csv:train.csv,test.csv". dir NULL: the places where it is usually found ($QGM_DATA, the Debian package's folder,
@@ -38,19 +42,35 @@ struct qgm_dataset {
  *
  * All but the synthetic take train=N and test=N: no more examples than that, chosen at random, always the same.
  *
- * "csv:TRAIN,TEST": UTF-8, a row a text: its class, a whole number from 1, then one or more fields, as many in every
- * row, which are joined by spaces; no heading line. Quotes as in RFC 4180; a backslash is read as a line break, as AG
- * News writes it.
+ * "csv:TRAIN,TEST": UTF-8, a row a text: its class, then one or more fields, as many in every row, which are joined
+ * by spaces; no heading line. Classes are whole numbers from 1 in all rows, or names of at most 100 bytes in all rows,
+ * numbered in the order of their bytes; those of TEST must be among those of TRAIN. Quotes as in RFC 4180; a backslash
+ * is read as a line break, as AG News writes it.
  *
- * "folder:PATH": train/<class>/ and val/<class>/ of JPEG files (grey and CMYK too). Options: size=224: pixels a side
- * that a model sees; skip=1: leave out damaged files and count them; cache=DIR; workers=N. The first time, all files
- * are decoded (scaled down to a shorter side of 8/7 size, 256 for 224) into one packed file in cache, $QGM_CACHE,
- * $XDG_CACHE_HOME/qgm or ~/.cache/qgm, which later runs map into memory; it is 3 bytes a pixel, has checksums, and does
- * not depend on the number of workers. Evaluation reads the middle size x size of it; an image no larger than `size` is
- * taken whole. Down-sampled ImageNet (Chrabaszcz et al. 2017: batches of {"data": n x 3072 bytes, planes; "labels": n,
- * from 1}) is read as a folder of such images; sizes up to 64 take its transform, larger ones that of ImageNet. */
+ * "folder:PATH": train/<class>/ and val/<class>/ of JPEG files (grey and CMYK too), .jpg or .jpeg in any case, also in
+ * folders below these. Classes are those of train: one that val has besides is refused, one that val lacks is noted.
+ * What begins with a dot is left out; so are images of other formats, which are noted, and a class that has no others
+ * is refused. Photos are read as they are stored, whatever their EXIF data say of up and down.
+ *
+ * Options: size=224: pixels a side that a model sees; hold=20: where there is no val, percent of each class's images to
+ * test on, chosen at random, always the same, and PATH may hold the folders of classes itself; skip=1: leave out
+ * damaged files, and note the first of them; cache=DIR; workers=N.
+ *
+ * The first time, all files are decoded (scaled down to a shorter side of 8/7 size, 256 for 224) into one packed file
+ * in cache, $QGM_CACHE, $XDG_CACHE_HOME/qgm or ~/.cache/qgm, which later runs map into memory; it is 3 bytes a pixel
+ * and does not depend on the number of workers or on how PATH is spelt. One whose index is damaged is written anew; an
+ * image of it is checked when it is first read (qgm_dataset_damaged). What a killed process leaves of one, the next
+ * that writes one removes. Evaluation reads the middle size x size; an image no larger than `size` is taken whole.
+ *
+ * Down-sampled ImageNet (Chrabaszcz et al. 2017: batches of {"data": n x 3072 bytes, planes; "labels": n, from 1}) is
+ * read as a folder of such images; sizes up to 64 take its transform, larger ones that of ImageNet. */
 int qgm_dataset_open(struct qgm_dataset *dataset, const char *spec, const char *dir, struct qgm_error *err);
 void qgm_dataset_close(struct qgm_dataset *dataset); /* safe on a zeroed struct */
+/* Of the examples that qgm_batch_fill has read since opening, one that was damaged in its packed file: from 1, the
+ * training examples first; 0: none. Ask after a batch, and use nothing that was made of it. */
+long qgm_dataset_damaged(const struct qgm_dataset *dataset);
+/* Says of that example (QGM_INPUT) which it is of which file, and what to do. Always returns -1. */
+int qgm_dataset_fail_damaged(const struct qgm_dataset *dataset, long example, struct qgm_error *err);
 const char *const *qgm_dataset_names(void);
 const char *qgm_dataset_about(const char *name);
 

@@ -1,8 +1,10 @@
-/* The packed cache of an image folder: header, index, labels, class names, pixels. SPDX-License-Identifier: MIT */
+/* The packed cache of an image folder: header, index, sums, labels, names, pixels, names. SPDX-License-Identifier: MIT
+ */
 #include "listing.h"
 #include "ordered.h"
 #include "reader.h"
 #include "resample.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -20,15 +22,20 @@ struct header {
     char magic[8];
     uint64_t key, bytes;
     uint64_t n, train, classes, size, skipped;
-    uint64_t labels_at, names_at, pixels_at; /* struct qgm_stored begin behind the header */
-    uint64_t index_sum, pixel_sum;           /* XXH3 of what is before and behind pixels_at */
+    uint64_t sums_at, labels_at, names_at, pixels_at; /* struct qgm_stored begin behind the header */
+    uint64_t skipped_at;                              /* the names of files that were left out, up to the end */
+    uint64_t skipped_sum, index_sum; /* XXH3 of these, and of all before pixels_at; an image's is at sums_at */
 };
-static const char magic[8] = "QGMpack1";
+static const char magic[8] = "QGMpack2";
 
+/* Opening reads the index, not the pixels, which of ImageNet would take minutes: an image is compared with its sum when
+ * it is first read. */
 struct qgm_pack {
-    void *map;
-    size_t bytes;
-    const char **names;
+    const struct header *map;
+    char *path;
+    const char **names; /* of classes, NULL, of files that were left out, NULL */
+    char *known;        /* [image]: compared, by whichever thread came first */
+    long damaged;       /* an image that is not as it was written, from 1; 0: none was met */
 };
 
 /* ---- Reading ---- */
@@ -39,32 +46,41 @@ static bool is_whole(const struct header *h, size_t bytes, uint64_t key)
     if (bytes < sizeof *h || memcmp(h->magic, magic, sizeof magic) || h->key != key || h->bytes != bytes) return false;
     uint64_t index = sizeof *h + h->n * sizeof(struct qgm_stored);
     bool fits = h->n < UINT32_MAX && h->train <= h->n && h->train && h->train < h->n && h->classes <= UINT32_MAX &&
-                h->size && h->size <= 4096 && index <= h->labels_at && h->labels_at % sizeof(int32_t) == 0 &&
+                h->size && h->size <= 4096 && index <= h->sums_at && h->sums_at % sizeof(uint64_t) == 0 &&
+                h->sums_at + h->n * sizeof(uint64_t) <= h->labels_at && h->labels_at % sizeof(int32_t) == 0 &&
                 h->labels_at + h->n * sizeof(int32_t) <= h->names_at && h->names_at <= h->pixels_at &&
-                h->labels_at <= bytes && h->pixels_at <= bytes;
+                h->sums_at <= bytes && h->labels_at <= bytes && h->pixels_at <= h->skipped_at && h->skipped_at <= bytes;
     if (!fits) return false;
     const char *start = (const char *)h;
     struct header blank = *h;
     blank.index_sum = 0;
-    uint64_t sum = XXH3_64bits_withSeed(start + sizeof *h, h->pixels_at - sizeof *h, XXH3_64bits(&blank, sizeof blank));
-    return sum == h->index_sum && XXH3_64bits(start + h->pixels_at, bytes - h->pixels_at) == h->pixel_sum;
+    uint64_t seed = XXH3_64bits(&blank, sizeof blank);
+    return XXH3_64bits(start + h->skipped_at, bytes - h->skipped_at) == h->skipped_sum &&
+           XXH3_64bits_withSeed(start + sizeof *h, h->pixels_at - sizeof *h, seed) == h->index_sum;
+}
+
+static uint64_t count_names(const struct header *h, uint64_t from, uint64_t to)
+{
+    uint64_t names = 0;
+    for (; from < to; from++) names += !((const char *)h)[from];
+    return names;
 }
 
 static bool examples_fit(const struct header *h)
 {
     const struct qgm_stored *stored = (const void *)(h + 1);
     const int32_t *label = (const void *)((const char *)h + h->labels_at);
-    uint64_t room = h->bytes - h->pixels_at, names = 0;
+    uint64_t room = h->skipped_at - h->pixels_at, used = 0;
     for (uint64_t i = 0; i < h->n; i++) {
         if (stored[i].h < 1 || stored[i].w < 1 || stored[i].h > 65535 || stored[i].w > 65535) return false;
         uint64_t size = (uint64_t)stored[i].h * stored[i].w * 3;
-        if (size > room || stored[i].at > room - size || label[i] < 0 || (uint64_t)label[i] >= h->classes) return false;
+        if (stored[i].at != used || size > room - used || label[i] < 0 || (uint64_t)label[i] >= h->classes)
+            return false;
         if (i >= h->train && (stored[i].h != h->size || stored[i].w != h->size)) return false;
-        if (i > h->train && stored[i].at != stored[i - 1].at + size) return false;
+        used += size;
     }
-    for (const char *at = (const char *)h + h->names_at, *end = (const char *)h + h->pixels_at; at < end; at++)
-        names += !*at;
-    return names == h->classes;
+    return count_names(h, h->names_at, h->pixels_at) == h->classes &&
+           count_names(h, h->skipped_at, h->bytes) == h->skipped;
 }
 
 /* Training images that are all of the size wanted need no index. */
@@ -75,15 +91,17 @@ static bool all_square(const struct header *h, const struct qgm_stored *stored)
     return true;
 }
 
-static int use(struct qgm_dataset *d, const struct header *h, struct qgm_error *err)
+static void use(struct qgm_dataset *d, const struct header *h)
 {
     const char *start = (const char *)h, *at = start + h->names_at;
     const struct qgm_stored *stored = (const void *)(h + 1);
     const uint8_t *pixels = (const uint8_t *)start + h->pixels_at;
-    const char **names = calloc((size_t)h->classes + 1, sizeof *names);
-    if (!names) return qgm_fail(err, QGM_SYSTEM, "out of memory for the names of classes");
+    const char **names = d->pack->names;
     for (uint64_t c = 0; c < h->classes; c++, at += strlen(at) + 1) names[c] = at;
-    d->class_names = d->pack->names = names;
+    d->class_names = names;
+    at = start + h->skipped_at;
+    for (uint64_t i = 0; i < h->skipped; i++, at += strlen(at) + 1) names[h->classes + 1 + i] = at;
+    if (h->skipped) d->skipped_names = names + h->classes + 1;
     d->skipped = (long)h->skipped;
     struct qgm_examples all = { .n = (long)h->train,
                                 .h = (int)h->size,
@@ -99,7 +117,18 @@ static int use(struct qgm_dataset *d, const struct header *h, struct qgm_error *
     d->test.labels += h->train;
     d->test.pixels += stored[h->train].at;
     d->test.stored = NULL;
-    return 0;
+}
+
+static int open_pack(struct qgm_pack **pack, const char *path, const struct header *h, struct qgm_error *err)
+{
+    struct qgm_pack *p = *pack = calloc(1, sizeof *p);
+    if (p) {
+        p->map = h;
+        p->path = strdup(path);
+        p->names = calloc((size_t)h->classes + (size_t)h->skipped + 2, sizeof *p->names);
+        p->known = calloc((size_t)h->n, 1);
+    }
+    return p && p->path && p->names && p->known ? 0 : qgm_fail(err, QGM_SYSTEM, "%s: out of memory", path);
 }
 
 /* 1: mapped; 0: not there, damaged or of something else; -1: error. */
@@ -116,24 +145,57 @@ static int map(struct qgm_dataset *d, const char *path, uint64_t key, struct qgm
         munmap(at, bytes);
         return 0;
     }
-    d->pack = calloc(1, sizeof *d->pack);
-    if (!d->pack) {
-        munmap(at, bytes);
-        return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", path);
+    if (open_pack(&d->pack, path, at, err) < 0) {
+        if (!d->pack) munmap(at, bytes); /* else closing does */
+        return -1;
     }
-    *d->pack = (struct qgm_pack){ .map = at, .bytes = bytes };
-    return use(d, at, err) < 0 ? -1 : 1;
+    use(d, at);
+    return 1;
+}
+
+/* Relaxed: two threads that meet one image both compare it, and find the same. */
+void qgm_pack_compare(const struct qgm_dataset *d, const int32_t *label)
+{
+    struct qgm_pack *p = d->pack;
+    const char *start = (const char *)p->map;
+    long i = label - (const int32_t *)(const void *)(start + p->map->labels_at);
+    if (__atomic_load_n(&p->known[i], __ATOMIC_RELAXED)) return;
+    struct qgm_stored s = ((const struct qgm_stored *)(const void *)(p->map + 1))[i];
+    uint64_t sum = ((const uint64_t *)(const void *)(start + p->map->sums_at))[i];
+    if (XXH3_64bits(start + p->map->pixels_at + s.at, (size_t)s.h * s.w * 3) == sum)
+        __atomic_store_n(&p->known[i], 1, __ATOMIC_RELAXED);
+    else
+        __atomic_store_n(&p->damaged, i + 1, __ATOMIC_RELAXED);
+}
+
+long qgm_dataset_damaged(const struct qgm_dataset *d)
+{
+    return d->pack ? __atomic_load_n(&d->pack->damaged, __ATOMIC_RELAXED) : 0;
+}
+
+int qgm_dataset_fail_damaged(const struct qgm_dataset *d, long example, struct qgm_error *err)
+{
+    long i = example - 1;
+    bool train = i < d->train.n;
+    const struct qgm_examples *from = train ? &d->train : &d->test;
+    long at = train ? i : i - d->train.n;
+    return qgm_fail(err, QGM_INPUT,
+                    "%s: the pixels of %s image %ld of %ld (class '%s') are not those that were written: the disk or "
+                    "something else has damaged the file: delete it, and the next run packs the images anew",
+                    d->pack->path, train ? "training" : "test", at + 1, from->n, d->class_names[from->labels[at]]);
 }
 
 void qgm_pack_close(struct qgm_dataset *d)
 {
     if (!d->pack) return;
-    munmap(d->pack->map, d->pack->bytes);
+    munmap((void *)d->pack->map, d->pack->map->bytes);
+    free(d->pack->path);
     free(d->pack->names);
+    free(d->pack->known);
     free(d->pack);
     d->pack = NULL;
     d->train = d->test = (struct qgm_examples){ 0 };
-    d->class_names = NULL;
+    d->class_names = d->skipped_names = NULL;
 }
 
 /* ---- Writing ---- */
@@ -145,8 +207,10 @@ struct builder {
     FILE *file;
     struct header head;
     char *index; /* what is between the header and the pixels */
+    FILE *names; /* of the files that are left out, */
+    char *skipped;
+    size_t skipped_size;
     uint64_t at; /* of the next pixels, behind pixels_at */
-    XXH3_state_t *sum;
 };
 struct slot {
     struct qgm_picture picture;
@@ -175,33 +239,48 @@ static int write_failed(const struct builder *b, struct qgm_error *err)
                     strerror(errno));
 }
 
+static int skip(struct builder *b, long i, struct qgm_error *err)
+{
+    const char *name = b->listing->text + b->listing->file[i].path + strlen(b->config->root);
+    name += strspn(name, "/");
+    b->head.skipped++;
+    return fwrite(name, strlen(name) + 1, 1, b->names) == 1 ? 0
+                                                            : qgm_fail(err, QGM_SYSTEM, "%s: out of memory", b->path);
+}
+
+/* An entry of the next image, in the table that begins at `table`. */
+static void put(struct builder *b, uint64_t table, const void *entry, size_t size)
+{
+    memcpy(b->index + (table - sizeof b->head) + b->head.n * size, entry, size);
+}
+
 static int append(void *user, long i, void *from, struct qgm_error *err)
 {
     struct builder *b = user;
     struct slot *s = from;
-    if (s->failed && s->err.kind == QGM_INPUT && b->config->skip) return b->head.skipped++, 0;
+    if (s->failed && s->err.kind == QGM_INPUT && b->config->skip) return skip(b, i, err);
     if (s->failed) {
         *err = s->err;
         return err->kind == QGM_INPUT && strstr(err->text, "skip=1") == NULL
-                   ? qgm_fail_in(err, "to leave out damaged files and count them, say skip=1")
+                   ? qgm_fail_in(err, "to leave out damaged files, say skip=1")
                    : -1;
     }
     size_t bytes = (size_t)s->picture.h * (size_t)s->picture.w * 3;
     bool good = fwrite(s->picture.pixels, 1, bytes, b->file) == bytes;
     struct qgm_stored stored = { .at = b->at, .h = (uint32_t)s->picture.h, .w = (uint32_t)s->picture.w };
-    XXH3_64bits_update(b->sum, s->picture.pixels, bytes);
+    uint64_t sum = XXH3_64bits(s->picture.pixels, bytes);
     drop(b, s);
     if (!good) return write_failed(b, err);
     b->at += bytes;
-    memcpy(b->index + b->head.n * sizeof stored, &stored, sizeof stored);
-    memcpy(b->index + (b->head.labels_at - sizeof b->head) + b->head.n * sizeof(int32_t), &b->listing->file[i].label,
-           sizeof(int32_t));
+    put(b, sizeof b->head, &stored, sizeof stored);
+    put(b, b->head.sums_at, &sum, sizeof sum);
+    put(b, b->head.labels_at, &b->listing->file[i].label, sizeof(int32_t));
     b->head.n++;
     b->head.train += i < b->listing->train;
     return 0;
 }
 
-/* Index and labels have room for every file of the listing; after skipping, some of it stays empty. */
+/* Index, sums and labels have room for every file of the listing; after skipping, some of it stays empty. */
 static int plan(struct builder *b, uint64_t key, struct qgm_error *err)
 {
     const struct qgm_listing *l = b->listing;
@@ -212,15 +291,15 @@ static int plan(struct builder *b, uint64_t key, struct qgm_error *err)
     h->key = key;
     h->classes = (uint64_t)l->classes;
     h->size = (uint64_t)b->config->size;
-    h->labels_at = sizeof *h + files * sizeof(struct qgm_stored);
+    h->sums_at = sizeof *h + files * sizeof(struct qgm_stored);
+    h->labels_at = h->sums_at + files * sizeof(uint64_t);
     h->names_at = h->labels_at + files * sizeof(int32_t);
     h->pixels_at = h->names_at + names;
     b->index = calloc(h->pixels_at - sizeof *h, 1);
-    b->sum = XXH3_createState();
-    if (!b->index || !b->sum) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", b->path);
+    b->names = open_memstream(&b->skipped, &b->skipped_size);
+    if (!b->index || !b->names) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", b->path);
     char *at = b->index + (h->names_at - sizeof *h);
     for (int c = 0; c < l->classes; c++) at = stpcpy(at, l->text + l->class_name[c]) + 1;
-    XXH3_64bits_reset(b->sum);
     return 0;
 }
 
@@ -239,22 +318,51 @@ static int fill(struct builder *b, struct qgm_error *err)
     if (!h->train || h->train == h->n)
         return qgm_fail(err, QGM_INPUT, "%s: every image of %s is damaged", b->config->root,
                         h->train ? "val" : "train");
-    h->bytes = h->pixels_at + b->at;
-    h->pixel_sum = XXH3_64bits_digest(b->sum);
+    if (fflush(b->names) != 0) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", b->path);
+    h->skipped_at = h->pixels_at + b->at;
+    h->skipped_sum = XXH3_64bits(b->skipped, b->skipped_size);
+    h->bytes = h->skipped_at + b->skipped_size;
     h->index_sum = XXH3_64bits_withSeed(b->index, h->pixels_at - sizeof *h, XXH3_64bits(h, sizeof *h));
-    bool good = fseeko(b->file, 0, SEEK_SET) == 0 && fwrite(h, sizeof *h, 1, b->file) == 1 &&
+    bool good = fwrite(b->skipped, 1, b->skipped_size, b->file) == b->skipped_size &&
+                fseeko(b->file, 0, SEEK_SET) == 0 && fwrite(h, sizeof *h, 1, b->file) == 1 &&
                 fwrite(b->index, h->pixels_at - sizeof *h, 1, b->file) == 1 && fflush(b->file) == 0 &&
                 fsync(fileno(b->file)) == 0;
     return good ? 0 : write_failed(b, err);
 }
 
-/* A file of its own, whoever builds the same cache at the same time, on whatever machine; readable for whom a file of
- * fopen would be. */
+static void wait_for(int file)
+{
+    while (flock(file, LOCK_EX) < 0 && errno == EINTR) continue;
+}
+
+/* What is built has a name of its own, whoever builds the same cache at the same time, on whatever machine, and is
+ * locked while its builder lives; the machine is in the name, since the locks of some shared folders end at it. */
+static void name_machine(char machine[65])
+{
+    if (gethostname(machine, 65) < 0) *machine = 0;
+    machine[64] = 0;
+}
+
+/* Locked before somebody has taken it for an orphan, and removed it. part ends in XXXXXX. */
+static int create_part(char *part)
+{
+    struct stat s = { .st_nlink = 1 };
+    int file = -1;
+    do {
+        if (file >= 0) close(file);
+        memset(part + strlen(part) - 6, 'X', 6);
+        file = mkostemp(part, O_CLOEXEC);
+        if (file >= 0) wait_for(file);
+    } while (file >= 0 && fstat(file, &s) == 0 && s.st_nlink == 0);
+    return file;
+}
+
+/* Readable for whom a file of fopen would be. */
 static FILE *open_part(char *part)
 {
     mode_t mask = umask(0);
     umask(mask);
-    int file = mkostemp(part, O_CLOEXEC);
+    int file = create_part(part);
     if (file < 0) return NULL;
     FILE *f = fchmod(file, 0666 & ~mask) == 0 ? fdopen(file, "wb") : NULL;
     if (f) return f;
@@ -265,11 +373,31 @@ static FILE *open_part(char *part)
     return NULL;
 }
 
+/* Parts of this and other caches in the folder, whose builders were killed here: a lock goes with its process. */
+static void remove_orphans(const char *path, const char *machine)
+{
+    char folder[QGM_PATH], middle[80];
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+    snprintf(middle, sizeof middle, ".pack.%s.", machine);
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        const char *ending = strstr(e->d_name, middle);
+        if (!ending || strlen(ending) != strlen(middle) + 6) continue;
+        int file = openat(dirfd(dir), e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if (file < 0) continue;
+        if (flock(file, LOCK_EX | LOCK_NB) == 0) unlinkat(dirfd(dir), e->d_name, 0);
+        close(file);
+    }
+    if (dir) closedir(dir);
+}
+
 static int build(const char *path, const struct qgm_listing *listing, const struct qgm_pack_config *config,
                  uint64_t key, struct qgm_error *err)
 {
-    char part[QGM_PATH + 32];
-    snprintf(part, sizeof part, "%s.XXXXXX", path);
+    char machine[65], part[QGM_PATH + 80];
+    name_machine(machine);
+    snprintf(part, sizeof part, "%s.%s.XXXXXX", path, machine);
+    remove_orphans(path, machine);
     struct builder b = { .listing = listing, .config = config, .path = path };
     int result = plan(&b, key, err);
     if (result == 0 && !(b.file = open_part(part))) result = write_failed(&b, err);
@@ -277,7 +405,8 @@ static int build(const char *path, const struct qgm_listing *listing, const stru
     if (b.file && fclose(b.file) != 0 && result == 0) result = write_failed(&b, err);
     if (result == 0 && rename(part, path) < 0) result = write_failed(&b, err);
     if (result < 0 && b.file) unlink(part);
-    XXH3_freeState(b.sum);
+    if (b.names) fclose(b.names);
+    free(b.skipped);
     free(b.index);
     return result;
 }
@@ -312,12 +441,10 @@ static int cache_path(char path[QGM_PATH], const struct qgm_pack_config *config,
     }
     if (!*folder) return qgm_fail(err, QGM_USAGE, "no place for a cache of decoded images: name one with cache=DIR");
     QGM_TRY(make_folder(folder, err));
-    size_t root = strlen(config->root);
-    while (root > 1 && config->root[root - 1] == '/') root--;
-    size_t base = root;
-    while (base && config->root[base - 1] != '/') base--;
-    int n = snprintf(path, QGM_PATH, "%s/%.*s-%d-%016" PRIx64 ".pack", folder, (int)(root - base), config->root + base,
-                     config->size, key);
+    char *root = realpath(config->root, NULL); /* "." would be no name */
+    if (!root) return qgm_fail(err, QGM_INPUT, "%s: %s", config->root, strerror(errno));
+    int n = snprintf(path, QGM_PATH, "%s/%s-%d-%016" PRIx64 ".pack", folder, strrchr(root, '/') + 1, config->size, key);
+    free(root);
     return n < QGM_PATH ? 0 : qgm_fail(err, QGM_USAGE, "cache=%.100s...: the path is too long", folder);
 }
 
@@ -325,12 +452,11 @@ static int cache_path(char path[QGM_PATH], const struct qgm_pack_config *config,
  * beside the cache. Returns its descriptor; -1: error. Where locks do not work several may build, each its own part. */
 static int lock(const char *name, struct qgm_error *err)
 {
-    int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666), result;
+    int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (file < 0)
         return qgm_fail(err, QGM_SYSTEM, "cannot write the cache: %s: %s (cache=DIR names another folder)", name,
                         strerror(errno));
-    do result = flock(file, LOCK_EX);
-    while (result < 0 && errno == EINTR);
+    wait_for(file);
     return file;
 }
 

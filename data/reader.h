@@ -30,6 +30,9 @@ struct qgm_option {
 };
 int qgm_read_options(const char *spec, struct qgm_option *options, int count, struct qgm_error *err);
 
+/* Add a line to the notes of a data set; one that has no room is left out. */
+void qgm_note(char notes[QGM_NOTES], const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Which of n examples a data set with an option like test=1000 keeps: `most` of them (0: all), chosen at random, always
  * the same, ascending; malloc'ed, NULL when there is no memory. */
 uint32_t *qgm_subset(long n, long most, long *count);

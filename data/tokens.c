@@ -39,12 +39,12 @@ static int tokenize(struct qgm_examples *to, const struct qgm_texts *texts, cons
     return 0;
 }
 
-/* most: rows to keep, 0 for all. */
-static int read_split(struct qgm_examples *to, const char *path, long most, int classes, const struct qgm_vocab *vocab,
-                      int length, struct qgm_error *err)
+/* most: rows to keep, 0 for all. names: those of classes, where they were found by name; handed over. */
+static int read_split(struct qgm_examples *to, const char *path, long most, struct qgm_labels labels,
+                      const struct qgm_vocab *vocab, int length, const char *const **names, struct qgm_error *err)
 {
     struct qgm_texts texts;
-    QGM_TRY(qgm_read_csv(path, classes, &texts, err));
+    QGM_TRY(qgm_read_csv(path, labels, &texts, err));
     long n;
     uint32_t *row = qgm_subset(texts.n, most, &n);
     int result =
@@ -55,6 +55,8 @@ static int read_split(struct qgm_examples *to, const char *path, long most, int 
         for (long i = 0; i < n; i++) texts.label[i] = texts.label[row[i]]; /* row[i] >= i */
         to->labels = texts.label;                                          /* handed over */
         texts.label = NULL;
+        *names = texts.names; /* NULL of a test set */
+        texts.names = NULL;
     }
     free(row);
     qgm_texts_close(&texts);
@@ -73,8 +75,15 @@ static int read_all(struct qgm_dataset *d, const struct source *from, struct qgm
     struct qgm_vocab *v;
     QGM_TRY(qgm_vocab_open(&v, from->vocab, err));
     int vocabulary = qgm_vocab_size(v);
-    int result = read_split(&d->train, from->train, from->trains, from->classes, v, from->length, err);
-    if (result == 0) result = read_split(&d->test, from->test, from->tests, d->train.classes, v, from->length, err);
+    struct qgm_labels labels = { .classes = from->classes };
+    const char *const *names = NULL;
+    int result = read_split(&d->train, from->train, from->trains, labels, v, from->length, &names, err);
+    if (names) {
+        d->class_names = d->own_names = names;
+        for (d->train.classes = 0; names[d->train.classes];) d->train.classes++; /* of all rows, kept or not */
+    }
+    labels = (struct qgm_labels){ .classes = d->train.classes, .names = names };
+    if (result == 0) result = read_split(&d->test, from->test, from->tests, labels, v, from->length, &names, err);
     qgm_vocab_close(&v);
     if (result < 0) return -1;
     struct qgm_examples *all[] = { &d->train, &d->test };

@@ -4,7 +4,7 @@
 # number of processes take up, complaints, death.
 #   usage: mpi.sh FOLDER-OF-PROGRAMS FOLDER-OF-PLUGINS [long]      without "long" some of the numbers of processes only
 set -u
-bin=$1
+bin=$1 here=$(cd "$(dirname "$0")" && pwd)
 plugins=$2
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -164,6 +164,22 @@ for kind in $kinds; do
     [ "$(grep -c 'lr x: expected a number' stderr.txt)" = 1 ] && good || fail "$kind: complaints"
     launch "$kind" 4 $long --steps 1 --clients 3 >b.txt 2>stderr.txt && fail "$kind: more processes than clients"
     grep -q '4 processes for 3 clients' stderr.txt && good || fail "$kind: more processes than clients"
+    # A damaged image that one process meets ends them all.
+    if "$bin/qgm-train" --version | grep -q jpeg; then
+        rm -rf caches pics
+        for class in train/cat train/dog val/cat val/dog; do
+            mkdir -p pics/$class
+            for seed in colour grey progressive cmyk; do cp "$here/fuzz/seeds/jpeg/$seed" pics/$class/$seed.jpg; done
+        done
+        pics="--dataset folder:pics,size=16,cache=caches --model logreg --clients 4 --batch 2 --partition iid --threads 1 --quiet --steps 100"
+        got=$(launch "$kind" 4 $pics 2>stderr.txt)
+        [ "$got" = "$("$bin/qgm-train" $pics)" ] && good || fail "$kind: a folder of images: $got"
+        printf '\377' | dd of="$(ls caches/*.pack)" bs=1 seek=600 conv=notrunc 2>dd.txt # in the first image
+        begin=$(date +%s)
+        launch "$kind" 4 $pics >b.txt 2>stderr.txt && fail "$kind: a damaged image was accepted"
+        took=$(($(date +%s) - begin))
+        grep -q '^qgm-train: caches/.*: the pixels of training image 1 of 8' stderr.txt && [ $took -le 30 ] && good || fail "$kind: a damaged image, after $took s"
+    fi
     # A model that a machine has room for twice: four processes are told so, two are not.
     has=$(launch "$kind" 2 $long --steps 1 --dry-run 2>stderr.txt | sed -n 's/.*2 processes on this machine .* of \([0-9.]*\)$/\1/p')
     wide="--dataset synthetic:n=480,test=40 --clients 4 --batch 8 --steps 1 --algo dsgd --dry-run --model mlp:hidden=$(awk "BEGIN { n = int(sqrt($has * 0.25 * 2^30 / 12.7)); print n \"-\" n }")"

@@ -74,6 +74,9 @@ for how in '--isa scalar' '--threads 2'; do # the same bits on texts too
     "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder $how --quiet
 done >digests.txt 2>stderr.txt
 [ "$(grep -cE '^digest [0-9a-f]{16}$' digests.txt)" = 2 ] && [ "$(uniq digests.txt | wc -l)" = 1 ] && passed=$((passed + 1)) || fail "texts: instruction sets or threads differ"
+sed 's/^1/up/; s/^2/"down, ""really"""/' texts.csv >named.csv # the same texts: digests differ in how classes count
+accept digest "$bin/qgm-train" --dataset csv:named.csv,named.csv $encoder --out named
+grep -q '"classes":.*"down, .*really.*","up"' named/run.jsonl && passed=$((passed + 1)) || fail "names of classes in run.jsonl"
 printf '1,good,very good\n2,bad\n' >uneven.csv
 refuse 1 'line 2: 2 columns, expected 3 as in line 1' "$bin/qgm-train" --dataset csv:uneven.csv,texts.csv $encoder
 refuse 2 '[0-9]+ clients need [0-9.]+ GiB, this machine has' "$bin/qgm-train" --dataset synthetic:n=40000 --model mlp:hidden=60000-60000 --clients 1000
@@ -95,6 +98,29 @@ rm -f short.csv
 refuse 1 'bytes.csv: line 2: byte 0xff is not UTF-8' sh -c 'printf "1,a\n2,b\377\n" >bytes.csv; "$0" --dataset csv:bytes.csv,texts.csv' "$bin/qgm-train"
 refuse 2 'model logreg: expected images, but the data are texts' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv --model logreg
 refuse 2 'model bert-tiny: expected texts, but the data are images' "$bin/qgm-train" --dataset synthetic --model bert-tiny
+
+# Images of one's own, in folders by class; packed once.
+if "$bin/qgm-train" --version | grep -q jpeg; then
+    for class in train/cat train/dog val/cat val/dog; do
+        mkdir -p pics/$class
+        for seed in colour grey progressive cmyk; do cp "$here/fuzz/seeds/jpeg/$seed" pics/$class/$seed.jpg; done
+    done
+    pics="--model logreg --clients 2 --batch 2 --threads 1 --steps 6 --dataset folder:pics,size=16,cache=caches"
+    accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $pics --quiet
+    cp stdout.txt digest.txt
+    pack=$(ls caches/*.pack)
+    printf '\377' | dd of="$pack" bs=1 seek=$(($(wc -c <"$pack") - 1)) conv=notrunc 2>dd.txt # of the last image
+    refuse 1 "$pack: the pixels of test image 8 of 8 .class 'dog'.*delete it" "$bin/qgm-train" $pics --out out --quiet
+    rm "$pack"
+    head -c 700 pics/train/cat/colour.jpg >pics/train/cat/cut.jpg
+    touch pics/val/dog/other.png
+    refuse 1 'skip=1: pics/train/cat/cut.jpg: damaged' "$bin/qgm-train" $pics --quiet
+    accept digest "$bin/qgm-train" $pics --dataset folder:pics,size=16,cache=caches,skip=1 --out skipped
+    grep -q 'note: pics: 1 damaged file left out: train/cat/cut.jpg' stderr.txt && grep -q 'note: pics/val/dog: left out 1 .png' stderr.txt &&
+        grep -q '"files_skipped":1,"skipped_files":."train/cat/cut.jpg".' skipped/run.jsonl && passed=$((passed + 1)) || fail "no word of files left out"
+    rm pics/train/cat/cut.jpg
+    accept "$(cat digest.txt)" "$bin/qgm-train" $pics --quiet
+fi
 
 # data/get-data: what it would fetch; what comes with another checksum is not kept.
 get=$here/../data/get-data

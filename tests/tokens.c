@@ -12,6 +12,8 @@
 
 #define AG_NEWS_TEST UINT64_C(0x78ba381a09f965fd)
 
+static const struct qgm_labels of_four = { .classes = 4 };
+
 static void csv_rows(void **state)
 {
     (void)state;
@@ -29,7 +31,7 @@ static void csv_rows(void **state)
     };
     struct qgm_texts t;
     struct qgm_error err;
-    if (qgm_read_csv(scratch_write("t", file, sizeof file - 1), 4, &t, &err) < 0) fail_msg("%s", err.text);
+    if (qgm_read_csv(scratch_write("t", file, sizeof file - 1), of_four, &t, &err) < 0) fail_msg("%s", err.text);
     assert_int_equal(t.n, QGM_COUNT(want));
     for (long i = 0; i < t.n; i++) {
         assert_int_equal(t.label[i], want[i].label);
@@ -56,6 +58,7 @@ static void csv_damage(void **state)
           "5,a\n",
           "line 1: found class '5'" },
         { "1,a\n2\n", "line 2: 1 column" },
+        { "1,a\r\n2,\xe9\r\n", "line 2: byte 0xe9 is not UTF-8: convert the file (if it is Latin-1: iconv -f LATIN1" },
         { "1,a\n2,\"b\nc\n", "line 2: the quote that opens here is never closed" },
         { "1,\"a\"b\n", "line 1: found 'b' behind a closing quote" },
         { "1,\"a\n\"\n3,\xc3(\n", "line 3: byte 0xc3 is not UTF-8" },
@@ -67,7 +70,60 @@ static void csv_damage(void **state)
     struct qgm_error err;
     for (size_t i = 0; i < QGM_COUNT(cases); i++) {
         const char *path = scratch_write("t", cases[i].text, strlen(cases[i].text));
-        if (qgm_read_csv(path, 4, &t, &err) == 0 || !strstr(err.text, cases[i].says) || !strstr(err.text, path))
+        if (qgm_read_csv(path, of_four, &t, &err) == 0 || !strstr(err.text, cases[i].says) || !strstr(err.text, path))
+            fail_msg("case %zu: '%s' lacks '%s'", i, err.text, cases[i].says);
+        assert_null(t.byte);
+    }
+    static const char utf16[] = "\xff\xfe"
+                                "1\0,\0a\0\n\0",
+                      hidden[] = "1,a\n2,b\0c\n", number[] = "1,a\n2,b\n1\0,a";
+    assert_int_equal(qgm_read_csv(scratch_write("t", utf16, sizeof utf16 - 1), of_four, &t, &err), -1);
+    assert_non_null(strstr(err.text, "line 1: found a NUL byte, expected UTF-8: if the file is UTF-16, convert"));
+    assert_int_equal(qgm_read_csv(scratch_write("t", hidden, sizeof hidden - 1), of_four, &t, &err), -1);
+    assert_non_null(strstr(err.text, "line 2: found a NUL byte"));
+    assert_int_equal(qgm_read_csv(scratch_write("t", number, sizeof number - 1), of_four, &t, &err), -1);
+    assert_non_null(strstr(err.text, "line 3: found a NUL byte"));
+}
+
+/* Classes by name: those of all rows, in the order of their bytes. */
+static void csv_names(void **state)
+{
+    (void)state;
+    static const char file[] = "spam,a\n\"ham, \"\"raw\"\"\",b\nspam,c\n\xc3\xa9t\xc3\xa9,d\r\n\"ham, \"\"raw\"\"\",e";
+    static const char *const want[] = { "ham, \"raw\"", "spam", "\xc3\xa9t\xc3\xa9" };
+    static const int32_t labels[] = { 1, 0, 1, 2, 0 };
+    static const struct qgm_labels any = { 0 };
+    struct qgm_texts t;
+    struct qgm_error err;
+    if (qgm_read_csv(scratch_write("t", file, sizeof file - 1), any, &t, &err) < 0) fail_msg("%s", err.text);
+    assert_true(t.n == 5 && !t.names[3]);
+    for (int c = 0; c < 3; c++) assert_string_equal(t.names[c], want[c]);
+    assert_memory_equal(t.label, labels, sizeof labels);
+    qgm_texts_close(&t);
+    static const char numbers[] = "3,a\n1,b\n";
+    assert_int_equal(qgm_read_csv(scratch_write("t", numbers, sizeof numbers - 1), any, &t, &err), 0);
+    assert_true(!t.names && t.label[0] == 2 && t.label[1] == 0);
+    qgm_texts_close(&t);
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        { "label,text\n1,a\n",
+          "line 1: found class 'label', expected a number as in line 2; if that line is a heading" },
+        { "label,text\nham,a\nspam,b\nham,c\n", "line 1: found class 'label', which occurs in no other line; if that" },
+        { "ham;x\nspam;y\n", "line 1: 1 column, expected a class and at least one of text, with commas between" },
+        { "a,x\na,y\n3,z\n", "line 3: found class '3', expected a name as in line 1" },
+        { "a,x\n,y\n", "line 2: found class '', expected a name as in line 1" },
+        { ",y\n", "line 1: found class '', expected a name" },
+        { "1,x\n2b,y\n", "line 2: found class '2b', expected a number from 1 to 10000" },
+        { "0,x\n", "line 1: found class '0', expected a number from 1 to 10000" },
+        { "a,x\n\xff,y\n", "line 2: byte 0xff is not UTF-8" },
+        { "a,x\n1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890a,"
+          "y\n",
+          "line 2: the class, in the first column, has 101 bytes" },
+    };
+    for (size_t i = 0; i < QGM_COUNT(cases); i++) {
+        const char *path = scratch_write("t", cases[i].text, strlen(cases[i].text));
+        if (qgm_read_csv(path, any, &t, &err) == 0 || !strstr(err.text, cases[i].says) || !strstr(err.text, path))
             fail_msg("case %zu: '%s' lacks '%s'", i, err.text, cases[i].says);
         assert_null(t.byte);
     }
@@ -227,6 +283,18 @@ static void own_texts(void **state)
     scratch_write("test.csv", "4,a\n", 4); /* a class that training does not have */
     assert_int_equal(qgm_dataset_open(&d, "csv:train.csv,test.csv", scratch_dir, &err), -1);
     assert_non_null(strstr(err.text, "expected a number from 1 to 3"));
+    static const char named[] = "warm,a un\ncold,running\nwarm,a\nmild,a\n", asked[] = "mild,un a e\ncold,a\n";
+    scratch_write("train.csv", named, sizeof named - 1);
+    scratch_write("test.csv", asked, sizeof asked - 1);
+    if (qgm_dataset_open(&d, "csv:train.csv,test.csv,train=3", scratch_dir, &err) < 0) fail_msg("%s", err.text);
+    assert_true(d.train.n == 3 && d.train.classes == 3 && d.test.classes == 3);
+    assert_true(strcmp(d.class_names[0], "cold") == 0 && strcmp(d.class_names[2], "warm") == 0 && !d.class_names[3]);
+    assert_true(d.test.labels[0] == 1 && d.test.labels[1] == 0);
+    qgm_dataset_close(&d);
+    scratch_write("test.csv", "mild,a\nhot,a\n", 13);
+    assert_int_equal(qgm_dataset_open(&d, "csv:train.csv,test.csv", scratch_dir, &err), -1);
+    assert_non_null(
+        strstr(err.text, "test.csv: line 2: found class 'hot', expected one of the 3 of training, 'cold' to"));
     assert_int_equal(qgm_dataset_open(&d, "ag-new", scratch_dir, &err), -1);
     assert_non_null(strstr(err.text, "did you mean 'ag-news'"));
     assert_int_equal(qgm_dataset_open(&d, "csv:train.csv", scratch_dir, &err), -1);
@@ -257,13 +325,10 @@ static void ag_news_as_the_reference_cuts_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(csv_rows),
-        cmocka_unit_test(csv_damage),
-        cmocka_unit_test(utf8),
-        cmocka_unit_test(folding),
-        cmocka_unit_test(wordpieces),
-        cmocka_unit_test(own_texts),
-        cmocka_unit_test(ag_news_as_the_reference_cuts_it),
+        cmocka_unit_test(csv_rows),  cmocka_unit_test(csv_damage),
+        cmocka_unit_test(csv_names), cmocka_unit_test(utf8),
+        cmocka_unit_test(folding),   cmocka_unit_test(wordpieces),
+        cmocka_unit_test(own_texts), cmocka_unit_test(ag_news_as_the_reference_cuts_it),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -9,7 +9,7 @@ int main(int argc, char **argv)
     struct qgm_vocab *vocab;
     struct qgm_texts texts;
     if (argc != 3) return fprintf(stderr, "usage: tokens-dump VOCAB FILE.csv\n"), 2;
-    if (qgm_vocab_open(&vocab, argv[1], &err) < 0 || qgm_read_csv(argv[2], 0, &texts, &err) < 0)
+    if (qgm_vocab_open(&vocab, argv[1], &err) < 0 || qgm_read_csv(argv[2], (struct qgm_labels){ 0 }, &texts, &err) < 0)
         return fprintf(stderr, "tokens-dump: %s\n", err.text), 1;
     for (long i = 0; i < texts.n; i++) {
         size_t size = texts.start[i + 1] - texts.start[i];

@@ -17,10 +17,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             if (ids[k] < 0 || ids[k] >= qgm_vocab_size(vocab)) abort();
         free(ids);
     }
-    if (qgm_read_csv(input_path(bytes, size), 4, &t, &err) < 0) return 0;
-    if (t.n < 1 || t.start[t.n] != t.used) abort();
-    for (long i = 0; i < t.n; i++)
-        if (t.label[i] < 0 || t.label[i] > 3) abort();
-    qgm_texts_close(&t);
+    static const char *const names[] = { "a", "b" };
+    static const struct qgm_labels kinds[] = { { 4, NULL }, { 2, names }, { 0, NULL } };
+    for (int k = 0; k < 3; k++) {
+        if (qgm_read_csv(input_path(bytes, size), kinds[k], &t, &err) < 0) continue;
+        int classes = kinds[k].classes ? kinds[k].classes : t.names ? 0 : 10000;
+        while (t.names && t.names[classes]) classes++;
+        if (t.n < 1 || t.start[t.n] != t.used) abort();
+        for (long i = 0; i < t.n; i++)
+            if (t.label[i] < 0 || t.label[i] >= classes) abort();
+        qgm_texts_close(&t);
+    }
     return 0;
 }
