@@ -113,21 +113,12 @@ static int open_relay(struct qgm_engine *e, struct qgm_error *err)
     return qgm_relay_open(&e->relay, qgm_topology_rows(e->topology, 0), qgm_topology_clients(e->topology), err);
 }
 
-static int read_knobs(struct qgm_engine *e, const char *spec, struct qgm_error *err)
-{
-    struct qgm_knob knobs[QGM_MAX_KNOBS];
-    int local = qgm_algo_knobs(e->algo, knobs);
-    QGM_TRY(qgm_spec_read(spec, "algorithm", knobs, e->knob, err));
-    e->local = local < 0 ? 1 : (int)e->knob[local];
-    return 0;
-}
-
 static int choose(struct qgm_engine *e, const struct qgm_engine_config *config, struct qgm_error *err)
 {
     e->table = config->reference ? &qgm_algo_table_double : qgm_algo_table(qgm_kernels()->isa);
     e->algo = qgm_algo_find(e->table, config->algo, err);
     if (!e->algo) return -1;
-    QGM_TRY(read_knobs(e, config->algo, err));
+    QGM_TRY(qgm_algo_read(e->algo, config->algo, e->knob, &e->local, err));
     if (!config->dim) return qgm_fail(err, QGM_USAGE, "a model of 0 parameters cannot be trained");
     if (!(config->momentum >= 0 && config->momentum < 1))
         return qgm_fail(err, QGM_USAGE, "momentum %g: expected a number from 0 up to, not including, 1",

@@ -62,6 +62,8 @@ fi
 refuse 2 "did you mean 'onednn'" "$bin/qgm-train" $small --backend onednnn
 
 refuse 2 "--algos dsgdd: unknown name: did you mean 'dsgd'" "$bin/qgm-bench-step" --algos 'gt dsgdd' --clients 2 --threads 1
+refuse 2 "--algos: .*'choco:compress=topk': unknown option 'compress': did you mean 'compressor'" "$bin/qgm-bench-step" --algos 'gt choco:compress=topk' --clients 2 --threads 1
+refuse 2 '--algos: .* ratio=2: expected a number from 1e-06 to 1' "$bin/qgm-bench-step" --algos choco:ratio=2 --clients 2 --threads 1
 refuse 2 '--graphs bogus: unknown name' "$bin/qgm-bench-step" --graphs 'ring bogus' --clients 2 --threads 1
 
 # Texts of one's own: a class and columns a row, a vocabulary.
