@@ -374,13 +374,14 @@ static int begin_step(struct qgm_engine *e, double lr, bool telemetry, struct qg
     s->lr = lr;
     s->per_lr = lr != 0 ? 1 / lr : 0;
     s->exchanges = (s->t + 1) % e->local == 0;
+    s->fresh = s->t % e->local == 0;
     e->pass.rows = e->offered = qgm_topology_rows(e->topology, qgm_engine_exchanges(e));
     if (!e->offered)
         return qgm_fail(err, QGM_SYSTEM, "step %ld: out of memory for a draw of %s", s->t,
                         qgm_topology_spec(e->topology));
     if (e->faults) QGM_TRY(apply_faults(e, err));
     if (e->algo->push_sum) mix_mass(e);
-    if (e->relays) qgm_relay_step(&e->relay, e->pass.rows, e->pass.arrived);
+    if (e->relays && s->exchanges) qgm_relay_step(&e->relay, e->pass.rows, e->pass.arrived);
     qgm_order_step(e, telemetry);
     if (e->algo->prepare) e->algo->prepare(s);
     e->stages = select_stages(e);

@@ -211,6 +211,8 @@ static void bytes_as_sent_and_as_counted(void **state)
         { "choco:ratio=0.0625", 2, 2 * 2 * 64 / 1024.0 * 42 / 32, 2 * 3 * 64 / 1024.0 * 42 / 32 },
         { "choco:compressor=sign", 2, 2 * 2 * (1 + 1 / 32.0) / 32, 2 * 3 * (1 + 1 / 32.0) / 32 },
         { "motef:compressor=none", 1, 4, 6 },
+        { "choco:compressor=none,local=3", 7, 2 * 2, 2 * 3 },
+        { "motef:compressor=none,local=2", 5, 2 * 4, 2 * 6 },
     };
     struct qgm_topology *t = open_graph("ring", 8);
     for (size_t i = 0; i < QGM_COUNT(table); i++) {
