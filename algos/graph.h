@@ -67,9 +67,11 @@ int qgm_graph_any(const struct qgm_request *request, struct qgm_error *err);
 int qgm_graph_log2(int n);
 
 enum { QGM_SAMPLED_DRAWS = 64 }; /* what is known of a graph without a period comes from so many */
-/* Eigenvalues and norms of the product of the draws' matrices: fills gap, lambda2, lambda_min. -1: they are as they
- * were. */
+/* Eigenvalues and norms of the product of the draws' matrices: fills gap, lambda2, lambda_min, radius. -1: they are
+ * as they were. */
 int qgm_spectrum_solve(struct qgm_topology *topology, struct qgm_spectrum *spectrum, struct qgm_error *err);
+/* lambda2 and lambda_min from all eigenvalues, ascending. consensus: 1 is one of them, and does not count. */
+void qgm_spectrum_outer(const double *values, int n, bool consensus, double *lambda2, double *lambda_min);
 /* Second largest and smallest eigenvalue of a symmetric W of many clients from its rows. row_stochastic: W 1 = 1.
  * Returns 0; 1 where the dense method does better; -1: out of memory. */
 int qgm_spectrum_sparse(const struct qgm_row *rows, int n, bool row_stochastic, double *lambda2, double *lambda_min,

@@ -243,6 +243,7 @@ static void check_draw(const struct qgm_row *rows, int n, double *columns, struc
         double sum = 0;
         for (int k = 0; k < rows[i].n; k++) {
             sum += rows[i].w[k];
+            s->negative = s->negative || rows[i].w[k] < -1e-9;
             columns[rows[i].from[k]] += rows[i].w[k];
             if (!near(rows[i].w[k], weight(rows, rows[i].from[k], i))) s->symmetric = false;
         }
@@ -354,6 +355,7 @@ static void check_union(const struct qgm_rows *forward, const struct qgm_rows *b
 static const struct qgm_spectrum nothing_known = { .gap = NAN,
                                                    .lambda2 = NAN,
                                                    .lambda_min = NAN,
+                                                   .radius = NAN,
                                                    .diameter = -1,
                                                    .degree_mean = NAN,
                                                    .first_isolated = -1,
