@@ -33,7 +33,8 @@ struct qgm_request {
 
 struct qgm_graph {
     const char *name, *about;
-    bool weighted; /* draw gives weighted links; otherwise edges, whose weights are chosen by the option weights= */
+    bool weighted; /* draw gives weighted links; otherwise edges, whose weights are chosen by the option weights=,
+                      unless it sets links->weighted */
     struct qgm_knob knob[QGM_MAX_KNOBS - 1];
     /* Can it be made? Returns the number of draws after which it repeats (1: static, 0: never), or -1. */
     int (*period)(const struct qgm_request *request, struct qgm_error *err);

@@ -69,9 +69,8 @@ static int draw(const struct qgm_request *r, long k, struct qgm_links *l, struct
 
 const struct qgm_graph qgm_graphs_file[] = {
     { .name = "file",
-      .about = "file:PATH: edges 'a b', or weights 'to,from,weight', a line each; spaces, tabs or commas between; # a "
-               "remark",
-      .weighted = true,
+      .about = "file:PATH or file:PATH,weights=uniform: edges 'a b', or weights 'to,from,weight', a line each; spaces, "
+               "tabs or commas between; # a remark",
       .period = given,
       .draw = draw },
     { 0 },

@@ -18,10 +18,10 @@ static const struct qgm_knob weights_knob = { .name = "weights",
 struct qgm_topology {
     const struct qgm_graph *graph;
     struct qgm_request request;
-    char *spec;
+    char *spec, *path; /* path: of a file */
     double knob[QGM_MAX_KNOBS];
     enum qgm_weighting weighting;
-    bool lazy;
+    bool weighting_asked, lazy; /* asked: written in the spec of a file, which may have weights itself */
     int period;
     struct qgm_links links;
     struct qgm_rows *draws; /* all of a period; one that is made anew each time for a graph without */
@@ -94,16 +94,30 @@ static int find(struct qgm_topology *t, struct qgm_error *err)
     return qgm_fail(err, QGM_USAGE, "unknown topology '%s': --list shows all", name);
 }
 
+/* file:PATH or file:PATH,weights=uniform: what is behind the last comma is an option if it looks like one. */
+static int read_file_options(struct qgm_topology *t, const struct qgm_knob *knobs, struct qgm_error *err)
+{
+    char options[200] = "file";
+    const char *path = t->spec + qgm_spec_name(t->spec);
+    t->path = strdup(path + (*path == ':'));
+    if (!t->path) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    t->request.file = t->path;
+    char *option = strrchr(t->path, ',');
+    t->weighting_asked = option && strchr(option, '=');
+    if (t->weighting_asked) {
+        *option = 0;
+        snprintf(options, sizeof options, "file:%s", option + 1);
+    }
+    QGM_TRY(qgm_spec_read(options, "topology", knobs, t->knob, err));
+    t->weighting = (enum qgm_weighting)t->knob[0];
+    return 0;
+}
+
 static int read_options(struct qgm_topology *t, struct qgm_error *err)
 {
     struct qgm_knob knobs[QGM_MAX_KNOBS];
     all_knobs(t->graph, knobs);
-    if (t->graph == qgm_graphs_file) { /* the rest of the spec is a path */
-        t->request.file = t->spec + qgm_spec_name(t->spec);
-        t->request.file += *t->request.file == ':';
-        t->weighting = QGM_METROPOLIS;
-        return 0;
-    }
+    if (t->graph == qgm_graphs_file) return read_file_options(t, knobs, err);
     QGM_TRY(qgm_spec_read(t->spec, "topology", knobs, t->knob, err));
     int n = 0;
     while (n < QGM_MAX_KNOBS && knobs[n].name) n++;
@@ -117,6 +131,11 @@ static int make(struct qgm_topology *t, struct qgm_rows *rows, long draw, struct
     if (t->links.out_of_memory) return qgm_fail(err, QGM_SYSTEM, "out of memory for a graph's links");
     t->links.weighted = t->graph->weighted;
     QGM_TRY(t->graph->draw(&t->request, draw, &t->links, err));
+    if (t->links.weighted && t->weighting_asked)
+        return qgm_fail(err, QGM_USAGE,
+                        "topology %s: %s gives weights itself ('to,from,weight'): drop weights=, or give a list of "
+                        "edges ('a b')",
+                        t->spec, t->path);
     return qgm_rows_make(rows, &t->links, t->links.weighted ? QGM_EXPLICIT : t->weighting, t->lazy, err);
 }
 
@@ -200,6 +219,7 @@ void qgm_topology_close(struct qgm_topology **topology)
     for (int d = 0; t->draws && d < draws; d++) qgm_rows_close(&t->draws[d]);
     free(t->draws);
     free(t->spec);
+    free(t->path);
     qgm_links_close(&t->links);
     free(t);
     *topology = NULL;
