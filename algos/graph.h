@@ -27,7 +27,7 @@ struct qgm_request {
     int n;
     const double *knob;
     const char *spec; /* for messages */
-    const char *file; /* "file:PATH" only */
+    const char *rest; /* what follows the name, options apart: PATH of "file:PATH", GRAPH of "tree:GRAPH"; else NULL */
     uint64_t seed;
 };
 
@@ -42,7 +42,7 @@ struct qgm_graph {
     int (*draw)(const struct qgm_request *request, long draw, struct qgm_links *links, struct qgm_error *err);
 };
 extern const struct qgm_graph qgm_graphs_static[], qgm_graphs_algebraic[], qgm_graphs_social[], qgm_graphs_periodic[],
-    qgm_graphs_base[], qgm_graphs_random[], qgm_graphs_file[];
+    qgm_graphs_base[], qgm_graphs_random[], qgm_graphs_tree[], qgm_graphs_file[];
 
 void qgm_edge(struct qgm_links *links, int a, int b);                   /* both ways; a == b is ignored */
 void qgm_link_add(struct qgm_links *links, int to, int from, double w); /* one way */

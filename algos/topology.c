@@ -7,7 +7,7 @@
 
 static const struct qgm_graph *const groups[] = { qgm_graphs_static,   qgm_graphs_algebraic, qgm_graphs_social,
                                                   qgm_graphs_periodic, qgm_graphs_base,      qgm_graphs_random,
-                                                  qgm_graphs_file };
+                                                  qgm_graphs_tree,     qgm_graphs_file };
 enum { MAX_GRAPHS = 64 };
 
 static const char *const weightings[] = { "metropolis", "uniform", "max-degree", NULL };
@@ -18,7 +18,7 @@ static const struct qgm_knob weights_knob = { .name = "weights",
 struct qgm_topology {
     const struct qgm_graph *graph;
     struct qgm_request request;
-    char *spec, *path; /* path: of a file */
+    char *spec, *rest; /* rest: as in struct qgm_request */
     double knob[QGM_MAX_KNOBS];
     enum qgm_weighting weighting;
     bool weighting_asked, lazy; /* asked: written in the spec of a file, which may have weights itself */
@@ -94,31 +94,44 @@ static int find(struct qgm_topology *t, struct qgm_error *err)
     return qgm_fail(err, QGM_USAGE, "unknown topology '%s': --list shows all", name);
 }
 
-/* file:PATH or file:PATH,weights=uniform: what is behind the last comma is an option if it looks like one. */
-static int read_file_options(struct qgm_topology *t, const struct qgm_knob *knobs, struct qgm_error *err)
+static bool is_option(const char *text, const struct qgm_knob *knobs)
 {
-    char options[200] = "file";
-    const char *path = t->spec + qgm_spec_name(t->spec);
-    t->path = strdup(path + (*path == ':'));
-    if (!t->path) return qgm_fail(err, QGM_SYSTEM, "out of memory");
-    t->request.file = t->path;
-    char *option = strrchr(t->path, ',');
-    t->weighting_asked = option && strchr(option, '=');
-    if (t->weighting_asked) {
-        *option = 0;
-        snprintf(options, sizeof options, "file:%s", option + 1);
+    size_t n = strcspn(text, "=");
+    for (int i = 0; i < QGM_MAX_KNOBS && knobs[i].name; i++)
+        if (text[n] && strlen(knobs[i].name) == n && strncmp(knobs[i].name, text, n) == 0) return true;
+    return false;
+}
+
+/* file:PATH,weights=uniform and tree:GRAPH:rows=4,root=3: a path or a graph, which may have options too, and last its
+ * own options: behind a path all that looks like one, behind a graph those of the tree. */
+static int read_rest(struct qgm_topology *t, const struct qgm_knob *knobs, struct qgm_error *err)
+{
+    bool file = t->graph == qgm_graphs_file;
+    size_t name = qgm_spec_name(t->spec), room = strlen(t->spec) + 1;
+    const char *rest = t->spec + name + (t->spec[name] == ':');
+    t->rest = calloc(2, room); /* behind it, a spec of the options alone */
+    if (!t->rest) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    char *end = strcpy(t->rest, rest) + strlen(rest), *own = t->rest + room;
+    for (char *at = end; at-- > t->rest;) {
+        if (*at != ',' && (file || *at != ':')) continue;
+        if (!(file ? strchr(at, '=') != NULL : is_option(at + 1, knobs))) break;
+        *(end = at) = 0;
     }
-    QGM_TRY(qgm_spec_read(options, "topology", knobs, t->knob, err));
-    t->weighting = (enum qgm_weighting)t->knob[0];
-    return 0;
+    t->weighting_asked = rest[end - t->rest];
+    t->request.rest = t->rest;
+    snprintf(own, room, "%.*s%s%s", (int)name, t->spec, t->weighting_asked ? ":" : "",
+             rest + (end - t->rest) + t->weighting_asked);
+    return qgm_spec_read(own, "topology", knobs, t->knob, err);
 }
 
 static int read_options(struct qgm_topology *t, struct qgm_error *err)
 {
     struct qgm_knob knobs[QGM_MAX_KNOBS];
     all_knobs(t->graph, knobs);
-    if (t->graph == qgm_graphs_file) return read_file_options(t, knobs, err);
-    QGM_TRY(qgm_spec_read(t->spec, "topology", knobs, t->knob, err));
+    if (t->graph == qgm_graphs_file || t->graph == qgm_graphs_tree)
+        QGM_TRY(read_rest(t, knobs, err));
+    else
+        QGM_TRY(qgm_spec_read(t->spec, "topology", knobs, t->knob, err));
     int n = 0;
     while (n < QGM_MAX_KNOBS && knobs[n].name) n++;
     t->weighting = t->graph->weighted ? QGM_EXPLICIT : (enum qgm_weighting)t->knob[n - 1];
@@ -135,7 +148,7 @@ static int make(struct qgm_topology *t, struct qgm_rows *rows, long draw, struct
         return qgm_fail(err, QGM_USAGE,
                         "topology %s: %s gives weights itself ('to,from,weight'): drop weights=, or give a list of "
                         "edges ('a b')",
-                        t->spec, t->path);
+                        t->spec, t->rest);
     return qgm_rows_make(rows, &t->links, t->links.weighted ? QGM_EXPLICIT : t->weighting, t->lazy, err);
 }
 
@@ -219,7 +232,7 @@ void qgm_topology_close(struct qgm_topology **topology)
     for (int d = 0; t->draws && d < draws; d++) qgm_rows_close(&t->draws[d]);
     free(t->draws);
     free(t->spec);
-    free(t->path);
+    free(t->rest);
     qgm_links_close(&t->links);
     free(t);
     *topology = NULL;
