@@ -72,11 +72,11 @@ int qgm_trainer_step(struct qgm_trainer *trainer, struct qgm_telemetry *telemetr
 /* Statistics of a client that lives here. */
 float *qgm_trainer_buffers(const struct qgm_trainer *trainer, int client);
 /* Set `gossiped` to the clients' models after --gossip-eval more rounds. */
-void qgm_trainer_gossip(struct qgm_trainer *trainer);
+int qgm_trainer_gossip(struct qgm_trainer *trainer, struct qgm_error *err);
 /* Set `average` and `average_buffers` to the mean over clients. */
 void qgm_trainer_average(struct qgm_trainer *trainer);
 /* Test every client's own model, and the averaged one, on the first `images` of the test order; fills the accuracies
  * and the counters of *e. */
-void qgm_trainer_evaluate(struct qgm_trainer *trainer, long images, struct qgm_evaluation *e);
+int qgm_trainer_evaluate(struct qgm_trainer *trainer, long images, struct qgm_evaluation *e, struct qgm_error *err);
 
 #endif

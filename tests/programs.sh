@@ -281,6 +281,10 @@ if command -v gnuplot >/dev/null; then
     [ "$(cat target)" = kept ] && grep -q '"runs": 8' st/machine.json && passed=$((passed + 1)) || fail "machine.json was written in place"
     sed 's/plot: one/plot: accuracy/; /plot: two/d' comma.yaml >accuracy.yaml
     accept 'figure  *st-comma/accuracy.svg' "$bin/qgm-study" accuracy.yaml --out st-comma --plots "$here/../plots" --quiet
+    sed 's/plot: accuracy/plot: partition/' accuracy.yaml >shares.yaml
+    "$bin/qgm-study" shares.yaml --out st-shares --plots "$here/../plots" --quiet >shares.out 2>&1
+    [ "$(awk -F, 'NR > 1 { sum[$1] += $4 } END { for (a in sum) print sum[a] }' st-shares/partition.csv | sort -u | wc -l)" = 1 ] &&
+        head -n 1 st-shares/partition.csv | grep -qx 'alpha,client,class,examples' && passed=$((passed + 1)) || fail "partition.csv: $(cat shares.out)"
     head -n 1 st-comma/accuracy.csv | grep -qx 'alpha,DSGD,DSGD sd,"QG, mu","QG, mu sd"' && grep -q '>QG, mu<' st-comma/accuracy.svg &&
         passed=$((passed + 1)) || fail "a comma in a label: $(head -n 1 st-comma/accuracy.csv)"
 fi
