@@ -40,6 +40,7 @@ QGM_FAMILY(adam) = {
     { .name = "adam-central",
       .source = "Kingma and Ba 2015, Algorithm 1, on all-reduced gradients",
       .about = "centralised Adam: the graph is not used",
+      .no_local = "all clients share one model, which moves by the mean of every step's gradients",
       .states = 2,
       .messages = 1,
       .bytes = 28,

@@ -25,6 +25,7 @@ struct qgm_step {
     double lr, momentum, weight_decay;
     double per_lr;                   /* 1 / lr; 0 when lr is 0, so that a quotient by lr counts as 0 in such a step */
     bool nesterov, exchanges;        /* exchanges: false in a local step, where every MIX is the identity */
+    bool fresh;                      /* no local step came since the last exchange */
     const double *knob;              /* the algorithm's own options, in the order of its table */
     double derived[QGM_MAX_DERIVED]; /* what `prepare` made of the above; kept from step to step, 0 at first */
     uint64_t seed;                   /* of random compression */
@@ -84,6 +85,7 @@ struct qgm_algo {
     bool push_sum;            /* the engine mixes a weight along with the messages: block.mass */
     bool increments;          /* messages are differences to what was sent before: a lost one changes nothing */
     bool local_steps;         /* admits gradient steps without exchange: takes the common option local=K */
+    const char *no_local;     /* why not, where it does not */
     enum qgm_lin2021 counted; /* for qgm_engine_bytes_counted */
     int velocity;             /* 1 + index of the state that telemetry compares with the gradient; 0: none */
     struct qgm_knob knob[QGM_MAX_KNOBS];
@@ -117,6 +119,10 @@ struct qgm_algo {
     {                                                                                                                  \
         .op = QGM_OP_MIX, .arg = (messages)                                                                            \
     }
+#define QGM_MIX_WHEN(n, test)                                                                                          \
+    {                                                                                                                  \
+        .op = QGM_OP_MIX, .arg = (n), .when = (test)                                                                   \
+    }
 #define QGM_MEAN(messages)                                                                                             \
     {                                                                                                                  \
         .op = QGM_OP_MEAN, .arg = (messages)                                                                           \
@@ -125,9 +131,9 @@ struct qgm_algo {
     {                                                                                                                  \
         .op = QGM_OP_MEAN, .arg = (n), .when = (test)                                                                  \
     }
-#define QGM_RELAY()                                                                                                    \
+#define QGM_RELAY_WHEN(test)                                                                                           \
     {                                                                                                                  \
-        .op = QGM_OP_RELAY, .arg = 1                                                                                   \
+        .op = QGM_OP_RELAY, .arg = 1, .when = (test)                                                                   \
     }
 #define QGM_NORM(state)                                                                                                \
     {                                                                                                                  \

@@ -43,6 +43,10 @@ static inline size_t next_of_long_(const struct qgm_block *b, size_t k)
 }
 #define EACH_OF_LONG(b, k) for (size_t k = 0; k < (b)->len; k = next_of_long_(b, k + VF))
 
+/* Stages of exchanges, and of local steps, where there is more to it than a MIX that changes nothing. */
+__attribute__((unused)) static bool exchanges(const struct qgm_step *s) { return s->exchanges; }
+__attribute__((unused)) static bool alone(const struct qgm_step *s) { return !s->exchanges; }
+
 VF_INLINE vf vf_of(double a) { return vf_set1((real)a); }
 /* g + wd x: weight decay is part of the gradient, for every algorithm and parameter. */
 VF_INLINE vf decayed(const struct qgm_block *b, vf wd, size_t k)

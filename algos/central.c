@@ -34,11 +34,13 @@ static void momentum(const struct qgm_step *s, struct qgm_block *b)
 }
 
 #define SOURCE   "all-reduce SGD; Lin et al. 2021, released code"
+#define NO_LOCAL "all clients share one model, which moves by the mean of every step's gradients"
 #define MOMENTUM QGM_MAP(send), QGM_MEAN(1), QGM_MAP(momentum)
 QGM_FAMILY(central) = {
     { .name = "sgd-central",
       .source = SOURCE,
       .about = "centralised SGD: the graph is not used",
+      .no_local = NO_LOCAL,
       .messages = 1,
       .bytes = 12,
       .stage = { QGM_MAP(send), QGM_MEAN(1), QGM_MAP(plain) } },
@@ -46,6 +48,7 @@ QGM_FAMILY(central) = {
       .source = SOURCE,
       .about = "centralised SGD with heavy-ball momentum: the graph is not used",
       .states = 1,
+      .no_local = NO_LOCAL,
       .messages = 1,
       .bytes = 20,
       .momentum = true,
@@ -55,6 +58,7 @@ QGM_FAMILY(central) = {
       .source = SOURCE,
       .about = "centralised SGD with Nesterov momentum: the graph is not used",
       .states = 1,
+      .no_local = NO_LOCAL,
       .messages = 1,
       .bytes = 20,
       .momentum = true,

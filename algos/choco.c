@@ -25,30 +25,39 @@ VF_INLINE void send(const struct qgm_step *s, struct qgm_block *b, bool quasi_gl
     EACH_OF_LONG(b, k) vf_store(b->state[COPY] + k, vf_add(vf_load(b->state[COPY] + k), vf_load(q + k)));
 }
 
-/* sum <- sum + q~;  x' = h + gamma (sum - copy), h computed again rather than kept;
+/* sum <- sum + q~;  x' = h + gamma (sum - copy), h computed again rather than kept; in a local step x' = h;
  * M <- mu M + (1 - mu) (x - x')/lr */
-VF_INLINE void take(const struct qgm_step *s, struct qgm_block *b, bool quasi_global)
+VF_INLINE void take(const struct qgm_step *s, struct qgm_block *b, bool quasi_global, bool exchanged)
 {
     double memory = quasi_global ? s->knob[MU] : 0;
     vf gamma = vf_of(s->knob[GAMMA]), mu = vf_of(memory), c = vf_of((1 - memory) * s->per_lr);
     EACH_OF_LONG(b, k)
     {
-        vf sum = vf_add(vf_load(b->state[SUM] + k), vf_load(b->in[0] + k)), x = vf_load(b->x + k);
-        vf next = vf_fma(gamma, vf_sub(sum, vf_load(b->state[COPY] + k)), half(s, b, quasi_global, k));
-        vf_store(b->state[SUM] + k, sum);
+        vf x = vf_load(b->x + k), next = half(s, b, quasi_global, k);
+        if (exchanged) {
+            vf sum = vf_add(vf_load(b->state[SUM] + k), vf_load(b->in[0] + k));
+            next = vf_fma(gamma, vf_sub(sum, vf_load(b->state[COPY] + k)), next);
+            vf_store(b->state[SUM] + k, sum);
+        }
         if (quasi_global) vf_store(b->state[M] + k, vf_fma(c, vf_sub(x, next), vf_mul(mu, vf_load(b->state[M] + k))));
         vf_store(b->x + k, next);
     }
 }
 
 static void plain_send(const struct qgm_step *s, struct qgm_block *b) { send(s, b, false); }
-static void plain_take(const struct qgm_step *s, struct qgm_block *b) { take(s, b, false); }
+static void plain_take(const struct qgm_step *s, struct qgm_block *b) { take(s, b, false, true); }
+static void plain_alone(const struct qgm_step *s, struct qgm_block *b) { take(s, b, false, false); }
 static void qg_send(const struct qgm_step *s, struct qgm_block *b) { send(s, b, true); }
-static void qg_take(const struct qgm_step *s, struct qgm_block *b) { take(s, b, true); }
+static void qg_take(const struct qgm_step *s, struct qgm_block *b) { take(s, b, true, true); }
+static void qg_alone(const struct qgm_step *s, struct qgm_block *b) { take(s, b, true, false); }
 
 #define COMMON                                                                                                         \
-    .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_STATIC, .messages = 1, .increments = true,                        \
+    .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_STATIC, .messages = 1, .increments = true, .local_steps = true,   \
     .fraction = compress_fraction
+/* Local steps as in Singh et al. 2020 (SPARQ-SGD), Algorithm 1, without its trigger. */
+#define STAGES(alone_map, send_map, take_map)                                                                          \
+    QGM_MAP_WHEN(alone_map, alone), QGM_MAP_WHEN(send_map, exchanges), QGM_MIX_WHEN(1, exchanges),                     \
+        QGM_MAP_WHEN(take_map, exchanges)
 #define GAMMA_KNOB                                                                                                     \
     {                                                                                                                  \
         "gamma", "consensus step size", 0.3, 0, 1                                                                      \
@@ -57,7 +66,7 @@ static void qg_take(const struct qgm_step *s, struct qgm_block *b) { take(s, b, 
     COMMON, .source = "Lin et al. 2021, Algorithm 1, on Koloskova et al. 2019; as defined in this file", .states = 3,  \
             .bytes = 36, .momentum = true, .velocity = 1 + M,                                                          \
             .knob = { COMPRESS_KNOBS, GAMMA_KNOB, { "mu", "memory of the buffer", 0.9, 0, 1 } },                       \
-            .stage = { QGM_MAP(qg_send), QGM_MIX(1), QGM_MAP(qg_take) }
+            .stage = { STAGES(qg_alone, qg_send, qg_take) }
 QGM_FAMILY(choco) = {
     { .name = "choco",
       .source = "Koloskova et al. 2019, Algorithm 2",
@@ -66,7 +75,7 @@ QGM_FAMILY(choco) = {
       .states = 2,
       .bytes = 28,
       .knob = { COMPRESS_KNOBS, GAMMA_KNOB },
-      .stage = { QGM_MAP(plain_send), QGM_MIX(1), QGM_MAP(plain_take) } },
+      .stage = { STAGES(plain_alone, plain_send, plain_take) } },
     { .name = "qg-choco", .about = "quasi-global momentum with compressed messages", QUASI_GLOBAL },
     { .name = "qg-choco-n",
       .about = "quasi-global Nesterov momentum with compressed messages",

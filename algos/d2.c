@@ -66,12 +66,14 @@ static void plus_take(const struct qgm_step *s, struct qgm_block *b)
     }
 }
 
+#define NO_LOCAL "each step is corrected by the displacement of the one before, which has to be a mixed one"
 #define NEEDS (QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_SYMMETRIC | QGM_NEEDS_LAMBDA_MIN | QGM_NEEDS_STATIC)
 QGM_FAMILY(d2) = {
     { .name = "d2",
       .source = "Tang et al. 2018, Algorithm 1",
       .about = "D2: free of heterogeneity bias, for a constant learning rate",
       .needs = NEEDS,
+      .no_local = NO_LOCAL,
       .counted = QGM_LIN2021_LINKS_AND_MEAN,
       .states = 2,
       .messages = 1,
@@ -81,6 +83,7 @@ QGM_FAMILY(d2) = {
       .source = "Lin et al. 2021, released code (d2_v1)",
       .about = "D2 that survives changes of the learning rate",
       .needs = NEEDS,
+      .no_local = NO_LOCAL,
       .counted = QGM_LIN2021_LINKS_AND_MEAN,
       .states = 2,
       .messages = 1,

@@ -34,6 +34,7 @@ QGM_FAMILY(edm) = {
       .source = "Hu et al. 2025, Algorithm 1 (momentum not scaled by 1 - beta)",
       .about = "exact diffusion with momentum: free of heterogeneity bias, one vector a link",
       .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_SYMMETRIC | QGM_NEEDS_LAMBDA_MIN | QGM_NEEDS_STATIC,
+      .no_local = "each step is corrected by the displacement of the one before, which has to be a mixed one",
       .states = 2,
       .messages = 1,
       .bytes = 28,

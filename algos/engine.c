@@ -113,21 +113,12 @@ static int open_relay(struct qgm_engine *e, struct qgm_error *err)
     return qgm_relay_open(&e->relay, qgm_topology_rows(e->topology, 0), qgm_topology_clients(e->topology), err);
 }
 
-static int read_knobs(struct qgm_engine *e, const char *spec, struct qgm_error *err)
-{
-    struct qgm_knob knobs[QGM_MAX_KNOBS];
-    int local = qgm_algo_knobs(e->algo, knobs);
-    QGM_TRY(qgm_spec_read(spec, "algorithm", knobs, e->knob, err));
-    e->local = local < 0 ? 1 : (int)e->knob[local];
-    return 0;
-}
-
 static int choose(struct qgm_engine *e, const struct qgm_engine_config *config, struct qgm_error *err)
 {
     e->table = config->reference ? &qgm_algo_table_double : qgm_algo_table(qgm_kernels()->isa);
     e->algo = qgm_algo_find(e->table, config->algo, err);
     if (!e->algo) return -1;
-    QGM_TRY(read_knobs(e, config->algo, err));
+    QGM_TRY(qgm_algo_read(e->algo, config->algo, e->knob, &e->local, err));
     if (!config->dim) return qgm_fail(err, QGM_USAGE, "a model of 0 parameters cannot be trained");
     if (!(config->momentum >= 0 && config->momentum < 1))
         return qgm_fail(err, QGM_USAGE, "momentum %g: expected a number from 0 up to, not including, 1",
@@ -383,13 +374,14 @@ static int begin_step(struct qgm_engine *e, double lr, bool telemetry, struct qg
     s->lr = lr;
     s->per_lr = lr != 0 ? 1 / lr : 0;
     s->exchanges = (s->t + 1) % e->local == 0;
+    s->fresh = s->t % e->local == 0;
     e->pass.rows = e->offered = qgm_topology_rows(e->topology, qgm_engine_exchanges(e));
     if (!e->offered)
         return qgm_fail(err, QGM_SYSTEM, "step %ld: out of memory for a draw of %s", s->t,
                         qgm_topology_spec(e->topology));
     if (e->faults) QGM_TRY(apply_faults(e, err));
     if (e->algo->push_sum) mix_mass(e);
-    if (e->relays) qgm_relay_step(&e->relay, e->pass.rows, e->pass.arrived);
+    if (e->relays && s->exchanges) qgm_relay_step(&e->relay, e->pass.rows, e->pass.arrived);
     qgm_order_step(e, telemetry);
     if (e->algo->prepare) e->algo->prepare(s);
     e->stages = select_stages(e);

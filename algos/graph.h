@@ -27,13 +27,14 @@ struct qgm_request {
     int n;
     const double *knob;
     const char *spec; /* for messages */
-    const char *file; /* "file:PATH" only */
+    const char *rest; /* what follows the name, options apart: PATH of "file:PATH", GRAPH of "tree:GRAPH"; else NULL */
     uint64_t seed;
 };
 
 struct qgm_graph {
     const char *name, *about;
-    bool weighted; /* draw gives weighted links; otherwise edges, whose weights are chosen by the option weights= */
+    bool weighted; /* draw gives weighted links; otherwise edges, whose weights are chosen by the option weights=,
+                      unless it sets links->weighted */
     struct qgm_knob knob[QGM_MAX_KNOBS - 1];
     /* Can it be made? Returns the number of draws after which it repeats (1: static, 0: never), or -1. */
     int (*period)(const struct qgm_request *request, struct qgm_error *err);
@@ -41,7 +42,7 @@ struct qgm_graph {
     int (*draw)(const struct qgm_request *request, long draw, struct qgm_links *links, struct qgm_error *err);
 };
 extern const struct qgm_graph qgm_graphs_static[], qgm_graphs_algebraic[], qgm_graphs_social[], qgm_graphs_periodic[],
-    qgm_graphs_base[], qgm_graphs_random[], qgm_graphs_file[];
+    qgm_graphs_base[], qgm_graphs_random[], qgm_graphs_tree[], qgm_graphs_file[];
 
 void qgm_edge(struct qgm_links *links, int a, int b);                   /* both ways; a == b is ignored */
 void qgm_link_add(struct qgm_links *links, int to, int from, double w); /* one way */
@@ -67,9 +68,11 @@ int qgm_graph_any(const struct qgm_request *request, struct qgm_error *err);
 int qgm_graph_log2(int n);
 
 enum { QGM_SAMPLED_DRAWS = 64 }; /* what is known of a graph without a period comes from so many */
-/* Eigenvalues and norms of the product of the draws' matrices: fills gap, lambda2, lambda_min. -1: they are as they
- * were. */
+/* Eigenvalues and norms of the product of the draws' matrices: fills gap, lambda2, lambda_min, radius. -1: they are
+ * as they were. */
 int qgm_spectrum_solve(struct qgm_topology *topology, struct qgm_spectrum *spectrum, struct qgm_error *err);
+/* lambda2 and lambda_min from all eigenvalues, ascending. consensus: 1 is one of them, and does not count. */
+void qgm_spectrum_outer(const double *values, int n, bool consensus, double *lambda2, double *lambda_min);
 /* Second largest and smallest eigenvalue of a symmetric W of many clients from its rows. row_stochastic: W 1 = 1.
  * Returns 0; 1 where the dense method does better; -1: out of memory. */
 int qgm_spectrum_sparse(const struct qgm_row *rows, int n, bool row_stochastic, double *lambda2, double *lambda_min,

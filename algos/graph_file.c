@@ -9,7 +9,7 @@
 
 static int given(const struct qgm_request *r, struct qgm_error *err)
 {
-    if (r->file && *r->file) return 1;
+    if (r->rest && *r->rest) return 1;
     return qgm_fail(err, QGM_USAGE, "topology %s: expected file:PATH, a list of edges", r->spec);
 }
 
@@ -18,7 +18,7 @@ static int fail(const struct qgm_request *r, long line, const char *found, struc
     return qgm_fail(err, QGM_INPUT,
                     "%s:%ld: found '%.60s', expected 'a b' or 'to,from,weight' with clients 0 to %d, "
                     "one kind in a file",
-                    r->file, line, found, r->n - 1);
+                    r->rest, line, found, r->n - 1);
 }
 
 /* Columns: 2 or 3, the same on all lines; 0 while none was read. */
@@ -53,7 +53,7 @@ static int read_line(const struct qgm_request *r, char *text, long line, int *co
 static int draw(const struct qgm_request *r, long k, struct qgm_links *l, struct qgm_error *err)
 {
     (void)k;
-    FILE *file = fopen(r->file, "r");
+    FILE *file = fopen(r->rest, "r");
     if (!file) return qgm_fail(err, QGM_INPUT, "topology %s: %s", r->spec, strerror(errno));
     char *text = NULL;
     size_t size = 0;
@@ -63,15 +63,14 @@ static int draw(const struct qgm_request *r, long k, struct qgm_links *l, struct
     free(text);
     fclose(file);
     l->weighted = columns == 3;
-    if (result == 0 && !columns && r->n > 1) return qgm_fail(err, QGM_INPUT, "%s: found no edges", r->file);
+    if (result == 0 && !columns && r->n > 1) return qgm_fail(err, QGM_INPUT, "%s: found no edges", r->rest);
     return result;
 }
 
 const struct qgm_graph qgm_graphs_file[] = {
     { .name = "file",
-      .about = "file:PATH: edges 'a b', or weights 'to,from,weight', a line each; spaces, tabs or commas between; # a "
-               "remark",
-      .weighted = true,
+      .about = "file:PATH or file:PATH,weights=uniform: edges 'a b', or weights 'to,from,weight', a line each; spaces, "
+               "tabs or commas between; # a remark",
       .period = given,
       .draw = draw },
     { 0 },

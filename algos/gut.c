@@ -52,7 +52,7 @@ static void take(const struct qgm_step *s, struct qgm_block *b)
 
 #define COMMON                                                                                                         \
     .source = "Aketi, Hashemi and Roy 2023, Algorithm 1 and released code", .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,      \
-    .states = 5, .messages = 1, .bytes = 52, .velocity = 1 + B,                                                        \
+    .states = 5, .messages = 1, .bytes = 52, .local_steps = true, .velocity = 1 + B,                                   \
     .stage = { QGM_MAP_WHEN(begin, first), QGM_MAP(step), QGM_MIX(1), QGM_MAP(take) }
 QGM_FAMILY(gut) = {
     { .name = "gut", /* without momentum: its buffer is then y itself */

@@ -6,11 +6,12 @@ enum { M, V, H, H_SUM, K, K_SUM }; /* momentum, tracker; public copies of x and 
 enum { GAMMA = COMPRESS_OWN_KNOBS, LAMBDA };
 
 /* M' = (1 - lambda) M + lambda g (M' = g at first);  V <- V + gamma (K_sum - K) + M' - M;  x <- x + gamma (H_sum - H)
- * - lr V;  send C(x - H) and C(V - K), and add them to H and K */
+ * - lr V;  offer x - H and V - K. What the copies disagree is made up for once an exchange: in the first step after it
+ */
 static void step(const struct qgm_step *s, struct qgm_block *b)
 {
     double lambda = s->t ? s->knob[LAMBDA] : 1;
-    vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), gamma = vf_of(s->knob[GAMMA]);
+    vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), gamma = vf_of(s->fresh ? s->knob[GAMMA] : 0);
     vf fresh = vf_of(lambda), keep = vf_of(1 - lambda);
     EACH_OF_LONG(b, k)
     {
@@ -25,6 +26,11 @@ static void step(const struct qgm_step *s, struct qgm_block *b)
         vf_store(b->out[0] + k, vf_sub(x, h));
         vf_store(b->out[1] + k, vf_sub(v, copy));
     }
+}
+
+/* send C(x - H) and C(V - K), and add them to H and K */
+static void send(const struct qgm_step *s, struct qgm_block *b)
+{
     compress(s, b, b->out[0], 0);
     compress(s, b, b->out[1], 1);
     EACH_OF_LONG(b, k)
@@ -46,8 +52,9 @@ static void take(const struct qgm_step *s, struct qgm_block *b)
 
 #define COMMON                                                                                                         \
     .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_STATIC, .states = 6, .messages = 2, .bytes = 60,                  \
-    .velocity = 1 + V, .increments = true, .fraction = compress_fraction,                                              \
-    .stage = { QGM_MAP(step), QGM_MIX(2), QGM_MAP(take) }
+    .velocity = 1 + V, .increments = true, .local_steps = true, .fraction = compress_fraction,                         \
+    .stage = { QGM_MAP(step), QGM_MAP_WHEN(send, exchanges), QGM_MIX_WHEN(2, exchanges),                               \
+               QGM_MAP_WHEN(take, exchanges) }
 #define GAMMA_KNOB                                                                                                     \
     {                                                                                                                  \
         "gamma", "consensus step size", 0.3, 0, 1                                                                      \

@@ -70,7 +70,7 @@ static void seat(struct qgm_order *o, const struct qgm_row *rows, int clients, c
 
 void qgm_order_step(struct qgm_engine *e, bool telemetry)
 {
-    const struct qgm_row *rows = e->step.exchanges || e->relays ? e->pass.rows : NULL;
+    const struct qgm_row *rows = e->step.exchanges ? e->pass.rows : NULL;
     int clients = e->exchange->clients, *place = e->places;
     bool same = qgm_topology_period(e->topology) == 1 && !e->faults && e->ordered_rows == e->pass.rows &&
                 e->ordered_exchanges == e->step.exchanges;

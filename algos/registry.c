@@ -44,6 +44,27 @@ int qgm_algo_knobs(const struct qgm_algo *algo, struct qgm_knob knobs[QGM_MAX_KN
     return n;
 }
 
+/* Where there are none, the reason is worth more than a list of the other options. */
+static int refuse_local(const struct qgm_algo *algo, const char *spec, struct qgm_error *err)
+{
+    for (const char *at = spec; (at = strpbrk(at, ":,"));)
+        if (strncmp(++at, "local=", 6) == 0)
+            return qgm_fail(err, QGM_USAGE, "algorithm '%s': %s takes no local steps: %s: drop '%.*s'", spec,
+                            algo->name, algo->no_local, (int)strcspn(at, ","), at);
+    return 0;
+}
+
+int qgm_algo_read(const struct qgm_algo *algo, const char *spec, double value[QGM_MAX_KNOBS], int *steps,
+                  struct qgm_error *err)
+{
+    struct qgm_knob knobs[QGM_MAX_KNOBS];
+    int at = qgm_algo_knobs(algo, knobs);
+    if (at < 0) QGM_TRY(refuse_local(algo, spec, err));
+    QGM_TRY(qgm_spec_read(spec, "algorithm", knobs, value, err));
+    *steps = at < 0 ? 1 : (int)value[at];
+    return 0;
+}
+
 const struct qgm_algo_table *qgm_algo_table(const char *isa)
 {
     for (size_t i = 0; i < QGM_COUNT(tables); i++)
@@ -81,6 +102,14 @@ const struct qgm_algo *qgm_algo_find(const struct qgm_algo_table *table, const c
     else
         qgm_fail(err, QGM_USAGE, "unknown algorithm '%s': --list shows all", name);
     return NULL;
+}
+
+int qgm_algo_check(const char *spec, struct qgm_error *err)
+{
+    double value[QGM_MAX_KNOBS];
+    int steps;
+    const struct qgm_algo *a = qgm_algo_find(tables[0], spec, err);
+    return a ? qgm_algo_read(a, spec, value, &steps, err) : -1;
 }
 
 const char *qgm_algo_about(const char *name)

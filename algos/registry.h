@@ -11,5 +11,8 @@ const struct qgm_algo *qgm_algo_find(const struct qgm_algo_table *table, const c
 
 /* All options of an algorithm: its own, then local=K where it admits local steps. Returns the index of that, or -1. */
 int qgm_algo_knobs(const struct qgm_algo *algo, struct qgm_knob knobs[QGM_MAX_KNOBS]);
+/* Their values, defaults where the spec has none; *local: gradient steps per exchange. */
+int qgm_algo_read(const struct qgm_algo *algo, const char *spec, double value[QGM_MAX_KNOBS], int *local,
+                  struct qgm_error *err);
 
 #endif

@@ -5,7 +5,7 @@
 
 enum { B };
 
-/* x <- x - lr (g + wd x), and relay it */
+/* x <- x - lr (g + wd x), and relay it, unless it is a local step */
 static void plain(const struct qgm_step *s, struct qgm_block *b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay);
@@ -40,13 +40,15 @@ static void take(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* bytes: x, g, momentum, and two rows for each of almost two links a client, read and written */
-#define COMMON .source = "Vogels et al. 2021, Algorithm 1", .needs = QGM_NEEDS_STATIC | QGM_NEEDS_TREE, .messages = 1
+#define COMMON                                                                                                         \
+    .source = "Vogels et al. 2021, Algorithm 1", .needs = QGM_NEEDS_STATIC | QGM_NEEDS_TREE, .messages = 1,            \
+    .local_steps = true
 QGM_FAMILY(relay) = {
     { .name = "relaysgd",
       .about = "models relayed along a tree: exact means, late",
       COMMON,
       .bytes = 44,
-      .stage = { QGM_MAP(plain), QGM_RELAY(), QGM_MAP(take) } },
+      .stage = { QGM_MAP(plain), QGM_RELAY_WHEN(exchanges), QGM_MAP_WHEN(take, exchanges) } },
     { .name = "relaysgdm",
       .about = "models relayed along a tree, with local heavy-ball momentum",
       COMMON,
@@ -54,7 +56,7 @@ QGM_FAMILY(relay) = {
       .bytes = 52,
       .momentum = true,
       .velocity = 1 + B,
-      .stage = { QGM_MAP(momentum), QGM_RELAY(), QGM_MAP(take) } },
+      .stage = { QGM_MAP(momentum), QGM_RELAY_WHEN(exchanges), QGM_MAP_WHEN(take, exchanges) } },
     { .name = "relaysgdm-n",
       .about = "models relayed along a tree, with local Nesterov momentum",
       COMMON,
@@ -63,6 +65,6 @@ QGM_FAMILY(relay) = {
       .momentum = true,
       .nesterov = true,
       .velocity = 1 + B,
-      .stage = { QGM_MAP(momentum), QGM_RELAY(), QGM_MAP(take) } },
+      .stage = { QGM_MAP(momentum), QGM_RELAY_WHEN(exchanges), QGM_MAP_WHEN(take, exchanges) } },
     { 0 },
 };

@@ -69,13 +69,21 @@ static int moments(struct qgm_topology *t, double *mean, double *square, struct 
     return 0;
 }
 
-/* Second largest and smallest eigenvalue of a symmetric matrix, which is lost. */
+void qgm_spectrum_outer(const double *values, int n, bool consensus, double *lambda2, double *lambda_min)
+{
+    int one = n - 1;
+    for (int k = n - 1; consensus && k-- > 0;)
+        if (fabs(values[k] - 1) < fabs(values[one] - 1) - 1e-9) one = k;
+    *lambda2 = n > 1 ? values[one < n - 1 ? n - 1 : n - 2] : 0;
+    *lambda_min = values[one == 0 && n > 1];
+}
+
+/* lambda2 and lambda_min of a symmetric matrix, which is lost. */
 static int eigenvalues(struct qgm_topology *t, double *a, double *values, struct qgm_spectrum *s, struct qgm_error *err)
 {
     lapack_int n = qgm_topology_clients(t), code = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'N', 'U', n, a, n, values);
     if (code) return fail_lapack(t, code, err);
-    s->lambda_min = values[0];
-    s->lambda2 = n > 1 ? values[n - 2] : 0;
+    qgm_spectrum_outer(values, n, s->row_stochastic && s->column_stochastic, &s->lambda2, &s->lambda_min);
     return 0;
 }
 
@@ -87,6 +95,17 @@ static int eigenvalues_of_part(struct qgm_topology *t, const double *a, double *
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++) work[i * n + j] = 0.5 * (a[i * n + j] + a[j * n + i]);
     return eigenvalues(t, work, values, s, err);
+}
+
+/* The largest |eigenvalue| of a matrix, which is lost. room: 2 n numbers. */
+static int radius(struct qgm_topology *t, double *a, double *room, struct qgm_spectrum *s, struct qgm_error *err)
+{
+    lapack_int n = qgm_topology_clients(t);
+    lapack_int code = LAPACKE_dgeev(LAPACK_ROW_MAJOR, 'N', 'N', n, a, n, room, room + n, NULL, 1, NULL, 1);
+    if (code) return fail_lapack(t, code, err);
+    s->radius = 0;
+    for (lapack_int i = 0; i < n; i++) s->radius = fmax(s->radius, hypot(room[i], room[n + i]));
+    return 0;
 }
 
 /* || a - 11'/n ||_2 */
@@ -116,6 +135,10 @@ static int solve_dense(struct qgm_topology *t, double *room, struct qgm_spectrum
     double *result = product(t, a, work);
     work = result == a ? work : a;
     QGM_TRY(eigenvalues_of_part(t, result, work, values, s, err));
+    if (s->negative) {
+        memcpy(work, result, n * n * sizeof *work);
+        QGM_TRY(radius(t, work, square, s, err));
+    }
     QGM_TRY(norm_off_consensus(t, result, work, values, &norm, err));
     s->gap = 1 - norm;
     return 0;
@@ -140,7 +163,9 @@ static int solve_symmetric(struct qgm_topology *t, struct qgm_spectrum *s, struc
         result = eigenvalues(t, a, a + n * n, s, err);
         free(a);
     }
-    s->gap = n > 1 ? 1 - fmax(fabs(s->lambda2), fabs(s->lambda_min)) : 1;
+    double most = fmax(fabs(s->lambda2), fabs(s->lambda_min));
+    s->gap = n > 1 ? 1 - most : 1;
+    if (s->negative) s->radius = s->row_stochastic ? fmax(most, 1) : most;
     return result;
 }
 

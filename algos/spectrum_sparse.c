@@ -48,8 +48,8 @@ static int band_width(const struct qgm_row *rows, int n, const int *place)
     return width;
 }
 
-static int solve_band(const struct qgm_row *rows, int n, const int *place, int width, double *lambda2,
-                      double *lambda_min)
+static int solve_band(const struct qgm_row *rows, int n, const int *place, int width, bool row_stochastic,
+                      double *lambda2, double *lambda_min)
 {
     size_t step = (size_t)width + 1;
     double *band = calloc((size_t)n, (step + 2) * sizeof *band), *diagonal = band + (size_t)n * step;
@@ -63,8 +63,7 @@ static int solve_band(const struct qgm_row *rows, int n, const int *place, int w
     int code =
         LAPACKE_dsbtrd(LAPACK_COL_MAJOR, 'N', 'L', n, width, band, (lapack_int)step, diagonal, diagonal + n, NULL, 1);
     if (code == 0) code = LAPACKE_dsterf(n, diagonal, diagonal + n);
-    *lambda2 = diagonal[n - 2];
-    *lambda_min = diagonal[0];
+    qgm_spectrum_outer(diagonal, n, row_stochastic, lambda2, lambda_min);
     free(band);
     return code ? 1 : 0;
 }
@@ -139,7 +138,7 @@ static int lanczos(const struct krylov *s, const struct qgm_row *rows, double *l
         bool complete = s->beta[m - 1] < 1e-13; /* W leads no further: nothing else is in the start */
         if (!complete && m % EVERY && m < s->most) continue;
         if (ritz(s, m, 1, lambda_min, &error[0]) < 0 || ritz(s, m, m, lambda2, &error[1]) < 0) return 1;
-        if (complete || (error[0] < tolerance && error[1] < tolerance)) return *lambda2 > 1 + 1e-9;
+        if (complete || (error[0] < tolerance && error[1] < tolerance)) return 0;
     }
     return 1;
 }
@@ -166,7 +165,7 @@ int qgm_spectrum_sparse(const struct qgm_row *rows, int n, bool row_stochastic, 
     int width = band_width(rows, n, place);
     if (width > NARROW && row_stochastic) result = solve_lanczos(rows, n, lambda2, lambda_min);
     if (result > 0 && (width <= NARROW || width <= n / SHARE))
-        result = solve_band(rows, n, place, width, lambda2, lambda_min);
+        result = solve_band(rows, n, place, width, row_stochastic, lambda2, lambda_min);
     free(place);
     if (result < 0) return qgm_fail(err, QGM_SYSTEM, "out of memory for the eigenvalues of %d clients' weights", n);
     return result;

@@ -7,7 +7,7 @@
 
 static const struct qgm_graph *const groups[] = { qgm_graphs_static,   qgm_graphs_algebraic, qgm_graphs_social,
                                                   qgm_graphs_periodic, qgm_graphs_base,      qgm_graphs_random,
-                                                  qgm_graphs_file };
+                                                  qgm_graphs_tree,     qgm_graphs_file };
 enum { MAX_GRAPHS = 64 };
 
 static const char *const weightings[] = { "metropolis", "uniform", "max-degree", NULL };
@@ -18,10 +18,10 @@ static const struct qgm_knob weights_knob = { .name = "weights",
 struct qgm_topology {
     const struct qgm_graph *graph;
     struct qgm_request request;
-    char *spec;
+    char *spec, *rest; /* rest: as in struct qgm_request */
     double knob[QGM_MAX_KNOBS];
     enum qgm_weighting weighting;
-    bool lazy;
+    bool weighting_asked, lazy; /* asked: written in the spec of a file, which may have weights itself */
     int period;
     struct qgm_links links;
     struct qgm_rows *draws; /* all of a period; one that is made anew each time for a graph without */
@@ -94,17 +94,44 @@ static int find(struct qgm_topology *t, struct qgm_error *err)
     return qgm_fail(err, QGM_USAGE, "unknown topology '%s': --list shows all", name);
 }
 
+static bool is_option(const char *text, const struct qgm_knob *knobs)
+{
+    size_t n = strcspn(text, "=");
+    for (int i = 0; i < QGM_MAX_KNOBS && knobs[i].name; i++)
+        if (text[n] && strlen(knobs[i].name) == n && strncmp(knobs[i].name, text, n) == 0) return true;
+    return false;
+}
+
+/* file:PATH,weights=uniform and tree:GRAPH:rows=4,root=3: a path or a graph, which may have options too, and last its
+ * own options: behind a path all that looks like one, behind a graph those of the tree. */
+static int read_rest(struct qgm_topology *t, const struct qgm_knob *knobs, struct qgm_error *err)
+{
+    bool file = t->graph == qgm_graphs_file;
+    size_t name = qgm_spec_name(t->spec), room = strlen(t->spec) + 1;
+    const char *rest = t->spec + name + (t->spec[name] == ':');
+    t->rest = calloc(2, room); /* behind it, a spec of the options alone */
+    if (!t->rest) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    char *end = strcpy(t->rest, rest) + strlen(rest), *own = t->rest + room;
+    for (char *at = end; at-- > t->rest;) {
+        if (*at != ',' && (file || *at != ':')) continue;
+        if (!(file ? strchr(at, '=') != NULL : is_option(at + 1, knobs))) break;
+        *(end = at) = 0;
+    }
+    t->weighting_asked = rest[end - t->rest];
+    t->request.rest = t->rest;
+    snprintf(own, room, "%.*s%s%s", (int)name, t->spec, t->weighting_asked ? ":" : "",
+             rest + (end - t->rest) + t->weighting_asked);
+    return qgm_spec_read(own, "topology", knobs, t->knob, err);
+}
+
 static int read_options(struct qgm_topology *t, struct qgm_error *err)
 {
     struct qgm_knob knobs[QGM_MAX_KNOBS];
     all_knobs(t->graph, knobs);
-    if (t->graph == qgm_graphs_file) { /* the rest of the spec is a path */
-        t->request.file = t->spec + qgm_spec_name(t->spec);
-        t->request.file += *t->request.file == ':';
-        t->weighting = QGM_METROPOLIS;
-        return 0;
-    }
-    QGM_TRY(qgm_spec_read(t->spec, "topology", knobs, t->knob, err));
+    if (t->graph == qgm_graphs_file || t->graph == qgm_graphs_tree)
+        QGM_TRY(read_rest(t, knobs, err));
+    else
+        QGM_TRY(qgm_spec_read(t->spec, "topology", knobs, t->knob, err));
     int n = 0;
     while (n < QGM_MAX_KNOBS && knobs[n].name) n++;
     t->weighting = t->graph->weighted ? QGM_EXPLICIT : (enum qgm_weighting)t->knob[n - 1];
@@ -117,6 +144,11 @@ static int make(struct qgm_topology *t, struct qgm_rows *rows, long draw, struct
     if (t->links.out_of_memory) return qgm_fail(err, QGM_SYSTEM, "out of memory for a graph's links");
     t->links.weighted = t->graph->weighted;
     QGM_TRY(t->graph->draw(&t->request, draw, &t->links, err));
+    if (t->links.weighted && t->weighting_asked)
+        return qgm_fail(err, QGM_USAGE,
+                        "topology %s: %s gives weights itself ('to,from,weight'): drop weights=, or give a list of "
+                        "edges ('a b')",
+                        t->spec, t->rest);
     return qgm_rows_make(rows, &t->links, t->links.weighted ? QGM_EXPLICIT : t->weighting, t->lazy, err);
 }
 
@@ -200,6 +232,7 @@ void qgm_topology_close(struct qgm_topology **topology)
     for (int d = 0; t->draws && d < draws; d++) qgm_rows_close(&t->draws[d]);
     free(t->draws);
     free(t->spec);
+    free(t->rest);
     qgm_links_close(&t->links);
     free(t);
     *topology = NULL;
@@ -243,6 +276,7 @@ static void check_draw(const struct qgm_row *rows, int n, double *columns, struc
         double sum = 0;
         for (int k = 0; k < rows[i].n; k++) {
             sum += rows[i].w[k];
+            s->negative = s->negative || rows[i].w[k] < -1e-9;
             columns[rows[i].from[k]] += rows[i].w[k];
             if (!near(rows[i].w[k], weight(rows, rows[i].from[k], i))) s->symmetric = false;
         }
@@ -354,6 +388,7 @@ static void check_union(const struct qgm_rows *forward, const struct qgm_rows *b
 static const struct qgm_spectrum nothing_known = { .gap = NAN,
                                                    .lambda2 = NAN,
                                                    .lambda_min = NAN,
+                                                   .radius = NAN,
                                                    .diameter = -1,
                                                    .degree_mean = NAN,
                                                    .first_isolated = -1,

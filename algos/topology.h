@@ -20,9 +20,13 @@ struct qgm_row {
  * gap is 1 - sqrt(p), p the largest eigenvalue of the mean of W'W - 11'/n over 64 draws, and eigenvalues are of the
  * mean of W. Stochastic and symmetric mean every draw; connected, diameter and degrees are of the union of draws. */
 struct qgm_spectrum {
-    double gap;                 /* 1 - max(|lambda_2|, |lambda_n|); 1 - ||W - 11'/n||_2 where W is not symmetric */
-    double lambda2, lambda_min; /* eigenvalues of (W + W') / 2: second largest, smallest */
+    double gap; /* 1 - max(|lambda_2|, |lambda_n|); 1 - ||W - 11'/n||_2 where W is not symmetric */
+    /* Eigenvalues of (W + W') / 2: second largest, smallest. Where W is doubly stochastic the 1 of consensus, which
+     * weights below 0 can leave anywhere among them, is set aside: largest and smallest of the others. */
+    double lambda2, lambda_min;
+    double radius; /* largest |eigenvalue| of W; looked for where some weight is below 0, else NaN */
     bool row_stochastic, column_stochastic, symmetric, connected, complete, tree, time_varying;
+    bool negative;              /* some weight is below 0 */
     int diameter;               /* hops; -1 when not connected */
     int degree_min, degree_max; /* neighbours, self not counted */
     double degree_mean;
@@ -56,8 +60,9 @@ int qgm_topology_clients(const struct qgm_topology *topology);
 const struct qgm_row *qgm_topology_rows(struct qgm_topology *topology, long exchange);
 /* Draws after which W repeats: 1 for a static graph, 0 for one that never does. */
 int qgm_topology_period(const struct qgm_topology *topology);
-/* Work out the facts, and the spectrum (gap, lambda2 and lambda_min, which cost an eigenvalue problem of all clients)
- * besides: once, and not for use by several threads at a time. 0, or -1 (QGM_SYSTEM): no memory, or LAPACK failed. */
+/* Work out the facts, and the spectrum (gap, lambda2, lambda_min and radius, which cost an eigenvalue problem of all
+ * clients) besides: once, and not for use by several threads at a time. 0, or -1 (QGM_SYSTEM): no memory, or LAPACK
+ * failed. */
 int qgm_topology_find_facts(struct qgm_topology *topology, struct qgm_error *err);
 int qgm_topology_find_spectrum(struct qgm_topology *topology, struct qgm_error *err);
 /* What they found; look for it first where nobody did. What cannot be found is NaN, and false: who decides by it asks

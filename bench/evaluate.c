@@ -106,16 +106,18 @@ static void run_tasks(struct qgm_trainer *t, const struct tasks *k, struct qgm_s
 }
 
 /* The clients' models after some more rounds: how much of the distance to the averaged model is want of consensus. */
-static double score_gossiped(struct qgm_trainer *t, struct tasks k, struct qgm_score *scores)
+static int score_gossiped(struct qgm_trainer *t, struct tasks k, struct qgm_score *scores, double *percent,
+                          struct qgm_error *err)
 {
     double correct = 0;
-    qgm_trainer_gossip(t);
+    QGM_TRY(qgm_trainer_gossip(t, err));
     k.models = t->gossiped;
     k.count = (long)t->local * k.chunks;
     memset(scores, 0, (size_t)t->options.clients * (size_t)k.chunks * sizeof *scores);
     run_tasks(t, &k, scores);
     for (long i = 0; i < t->options.clients * k.chunks; i++) correct += (double)scores[i].correct;
-    return 100 * correct / ((double)k.images * (double)t->options.clients);
+    *percent = 100 * correct / ((double)k.images * (double)t->options.clients);
+    return 0;
 }
 
 int qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluation *e, struct qgm_error *err)
@@ -129,7 +131,8 @@ int qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluati
     QGM_TRY(qgm_trainer_check_data(t, err));
     qgm_group_share(t->group, scores + t->options.clients * k.chunks, sizeof *scores, k.chunks);
     sum_scores(t, &k, scores, e);
-    e->gossiped = t->gossiped ? score_gossiped(t, k, scores) : NAN;
+    e->gossiped = NAN;
+    if (t->gossiped) QGM_TRY(score_gossiped(t, k, scores, &e->gossiped, err));
     t->eval_s += qgm_seconds() - begin;
     e->test_images = (double)images;
     e->step = (double)qgm_engine_steps(t->engine);

@@ -1,14 +1,16 @@
 /* Rounds of gossip on small pieces of all clients' values. SPDX-License-Identifier: MIT */
 #include "gossip.h"
-#include <stdlib.h>
 #include <string.h>
 
-void qgm_gossip(struct qgm_topology *topology, long exchange, long rounds, float *values, float *scratch, size_t each)
+int qgm_gossip(struct qgm_topology *topology, long exchange, long rounds, float *values, float *scratch, size_t each,
+               struct qgm_error *err)
 {
     int clients = qgm_topology_clients(topology);
     for (long r = 0; r < rounds; r++) {
         const struct qgm_row *rows = qgm_topology_rows(topology, exchange + r);
-        if (!rows) abort(); /* out of memory, in the middle of a test */
+        if (!rows)
+            return qgm_fail(err, QGM_SYSTEM, "gossip round %ld: out of memory for a draw of %s", r,
+                            qgm_topology_spec(topology));
         for (int i = 0; i < clients; i++)
             for (size_t k = 0; k < each; k++) {
                 double sum = 0;
@@ -17,4 +19,5 @@ void qgm_gossip(struct qgm_topology *topology, long exchange, long rounds, float
             }
         memcpy(values, scratch, (size_t)clients * each * sizeof *values);
     }
+    return 0;
 }

@@ -3,8 +3,8 @@
 #define QGM_LAYOUT_H
 #include "topology.h"
 
-/* xy: n pairs within -1..1. Distances on the page follow distances on the graph (Kamada and Kawai 1989); deterministic.
- * Directions of links are not looked at. Returns -1 when there is no memory. */
-int qgm_layout(const struct qgm_row *rows, int n, double *xy, struct qgm_error *err);
+/* xy: a pair a client, within -1..1. Distances on the page follow distances on the graph (Kamada and Kawai 1989);
+ * deterministic. Directions of links are not looked at. Returns -1 when there is no memory. */
+int qgm_layout(const struct qgm_row *rows, int clients, double *xy, struct qgm_error *err);
 
 #endif

@@ -183,20 +183,23 @@ static int measure(const struct bench *b, struct qgm_engine *e, const struct qgm
     return fflush(stdout) == 0 ? 0 : qgm_fail(err, QGM_SYSTEM, "cannot write to stdout");
 }
 
-/* A pairing that does not run, or a model that does not fit, is no reason to stop: say so and go on. */
-static bool skips(const struct qgm_engine_config *config)
+/* An algorithm that refuses the graph, or a model that does not fit, is no reason to stop: say so and go on. Names and
+ * options are known to be right (check_words). */
+static int skips(const struct qgm_engine_config *config, bool *skip, struct qgm_error *err)
 {
-    struct qgm_error why;
     size_t bytes;
-    if (qgm_engine_measure(&bytes, config, &why) < 0) {
-        fprintf(stderr, "qgm-bench-step: skipped: %s\n", why.text);
-        return true;
+    *skip = true;
+    if (qgm_engine_measure(&bytes, config, err) < 0) {
+        if (err->kind != QGM_USAGE) return -1;
+        fprintf(stderr, "qgm-bench-step: skipped: %s\n", err->text);
+        return 0;
     }
     double need = (double)bytes + 12.0 * TRIAD_FLOATS, machine = qgm_machine_memory();
-    if (machine <= 0 || need < 0.9 * machine) return false;
-    fprintf(stderr, "qgm-bench-step: skipped: %s with %zu parameters and the triad need %.1f GiB of %.1f\n",
-            config->algo, config->dim, need / (1 << 30), machine / (1 << 30));
-    return true;
+    *skip = machine > 0 && need >= 0.9 * machine;
+    if (*skip)
+        fprintf(stderr, "qgm-bench-step: skipped: %s with %zu parameters and the triad need %.1f GiB of %.1f\n",
+                config->algo, config->dim, need / (1 << 30), machine / (1 << 30));
+    return 0;
 }
 
 /* An algorithm that refuses the graph is timed on the nearest that it admits, which its row names: *kin, to be closed;
@@ -255,8 +258,10 @@ static int bench_algo(const struct bench *b, const char *algo, const char *graph
                                         .threads = (int)b->threads,
                                         .telemetry = true };
     struct kin kin;
+    bool skip;
     QGM_TRY(find_kin(b, graph, &config, &kin, err));
-    int result = skips(&config) ? 0 : bench_engine(b, &config, kin.lazy, roof, err);
+    int result = skips(&config, &skip, err);
+    if (result == 0 && !skip) result = bench_engine(b, &config, kin.lazy, roof, err);
     qgm_topology_close(&kin.topology);
     return result;
 }
@@ -294,13 +299,23 @@ static int size_of(const char *text, size_t *floats, struct qgm_error *err)
                     near ? ": did you mean " : "", near ? near : "");
 }
 
-/* A misspelt name is no pairing that is refused, and must not be skipped. */
-static int check_names(const char *flag, const char *list, const char *const *names, struct qgm_error *err)
+static int check_algo(const char *algo, struct qgm_error *err)
+{
+    QGM_TRY(qgm_check_name("algos", algo, qgm_algo_names(), err));
+    return qgm_algo_check(algo, err) < 0 ? qgm_fail_in(err, "--algos") : 0;
+}
+static int check_graph(const char *graph, struct qgm_error *err)
+{
+    return qgm_check_name("graphs", graph, qgm_topology_names(), err);
+}
+
+/* A misspelt name or option is no pairing that is refused, and must not be skipped. */
+static int check_words(const char *list, int (*check)(const char *word, struct qgm_error *err), struct qgm_error *err)
 {
     char words[1000], *word, *rest = words;
     snprintf(words, sizeof words, "%s", list);
     while ((word = strsep(&rest, " ")))
-        if (*word) QGM_TRY(qgm_check_name(flag, word, names, err));
+        if (*word) QGM_TRY(check(word, err));
     return 0;
 }
 
@@ -341,8 +356,8 @@ static int step_main(int argc, const char **argv, struct qgm_error *err)
     qgm_options_default(&options);
     QGM_TRY(qgm_parse(&program, argc, argv, &options, NULL, 0, err));
     QGM_TRY(qgm_kernels_use(*b.isa ? b.isa : NULL, err));
-    if (strcmp(b.algos, "all") != 0) QGM_TRY(check_names("algos", b.algos, qgm_algo_names(), err));
-    QGM_TRY(check_names("graphs", b.graphs, qgm_topology_names(), err));
+    if (strcmp(b.algos, "all") != 0) QGM_TRY(check_words(b.algos, check_algo, err));
+    QGM_TRY(check_words(b.graphs, check_graph, err));
     if (!b.threads) b.threads = omp_get_max_threads();
     if (!*b.full) return bench_all(&b, err);
     const struct qgm_full full = { .models = b.full,

@@ -375,6 +375,29 @@ static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *fi
     return qgm_study_finish(f, path, err);
 }
 
+static int write_shares(FILE *f, const struct qgm_options *o, const struct qgm_dataset *data, const char *value,
+                        struct qgm_error *err)
+{
+    struct qgm_partition p;
+    struct qgm_heterogeneity h;
+    int classes = data->train.classes;
+    QGM_TRY(qgm_partition_open(&p, o->partition, o->alpha, (int)o->clients, data->train.labels, data->train.n, classes,
+                               (uint64_t)o->seed, err));
+    size_t count = (size_t)p.clients * (size_t)classes;
+    long *counts = calloc(count, sizeof *counts);
+    if (counts) qgm_partition_measure(&p, data->train.labels, classes, &h, counts);
+    for (size_t k = 0; counts && k < count; k++) {
+        print_field(f, value);
+        fprintf(f, ",%zu,%zu,%ld\n", k / (size_t)classes, k % (size_t)classes, counts[k]);
+    }
+    qgm_partition_close(&p);
+    if (!counts)
+        return qgm_fail(err, QGM_SYSTEM, "partition.csv: out of memory for %ld clients' examples of %d classes",
+                        o->clients, classes);
+    free(counts);
+    return 0;
+}
+
 /* partition.csv: how many examples of each class every client has, for each value of the axis (the first series and
  * seed: all series of a study share the partition). */
 static int write_partition(const struct qgm_grid *grid, const struct qgm_figure *figure, struct qgm_error *err)
@@ -391,23 +414,7 @@ static int write_partition(const struct qgm_grid *grid, const struct qgm_figure 
         bool shown = grid->run[i].series == 0;
         for (int a = 0; a < grid->axes; a++)
             if (a != axis) shown &= grid->run[i].at[a] == 0;
-        if (!shown) continue;
-        o = &grid->run[i].options;
-        struct qgm_partition p;
-        struct qgm_heterogeneity h;
-        int classes = data.train.classes;
-        result = qgm_partition_open(&p, o->partition, o->alpha, (int)o->clients, data.train.labels, data.train.n,
-                                    classes, (uint64_t)o->seed, err);
-        if (result < 0) break;
-        long *counts = calloc((size_t)(p.clients * classes), sizeof *counts);
-        if (!counts) abort();
-        qgm_partition_measure(&p, data.train.labels, classes, &h, counts);
-        for (int k = 0; k < p.clients * classes; k++) {
-            print_field(f, axis_value(grid, axis, &grid->run[i]));
-            fprintf(f, ",%d,%d,%ld\n", k / classes, k % classes, counts[k]);
-        }
-        free(counts);
-        qgm_partition_close(&p);
+        if (shown) result = write_shares(f, &grid->run[i].options, &data, axis_value(grid, axis, &grid->run[i]), err);
     }
     qgm_dataset_close(&data);
     int finished = qgm_study_finish(f, path, result < 0 ? NULL : err);

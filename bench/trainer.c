@@ -296,17 +296,18 @@ static void simulate(struct qgm_trainer *t, long exchange)
 }
 
 /* Running statistics follow the models: mixed with the matrix of the step that has just been made, if it exchanged. */
-static void mix_buffers(struct qgm_trainer *t, long exchange)
+static int mix_buffers(struct qgm_trainer *t, long exchange, struct qgm_error *err)
 {
     size_t clients = (size_t)t->options.clients, buffers = qgm_model_buffers(t->model);
-    if (!t->options.mix_buffers || !buffers || qgm_engine_exchanges(t->engine) == exchange) return;
+    if (!t->options.mix_buffers || !buffers || qgm_engine_exchanges(t->engine) == exchange) return 0;
     memcpy(t->shared + (size_t)t->first * buffers, t->buffers, (size_t)t->local * buffers * sizeof(float));
     qgm_group_share(t->group, t->shared, buffers * sizeof(float), (int)clients);
-    qgm_gossip(t->topology, exchange, 1, t->shared, t->shared + clients * buffers, buffers);
+    QGM_TRY(qgm_gossip(t->topology, exchange, 1, t->shared, t->shared + clients * buffers, buffers, err));
     memcpy(t->buffers, t->shared + (size_t)t->first * buffers, (size_t)t->local * buffers * sizeof(float));
+    return 0;
 }
 
-void qgm_trainer_gossip(struct qgm_trainer *t)
+int qgm_trainer_gossip(struct qgm_trainer *t, struct qgm_error *err)
 {
     size_t size = qgm_model_size(t->model), clients = (size_t)t->options.clients;
     for (size_t at = 0; at < size; at += QGM_GOSSIP_PIECE) {
@@ -315,12 +316,13 @@ void qgm_trainer_gossip(struct qgm_trainer *t)
             memcpy(t->shared + (size_t)(t->first + i) * piece, qgm_engine_params(t->engine, t->first + i) + at,
                    piece * sizeof(float));
         qgm_group_share(t->group, t->shared, piece * sizeof(float), (int)clients);
-        qgm_gossip(t->topology, qgm_engine_exchanges(t->engine), t->options.gossip_eval, t->shared,
-                   t->shared + clients * piece, piece);
+        QGM_TRY(qgm_gossip(t->topology, qgm_engine_exchanges(t->engine), t->options.gossip_eval, t->shared,
+                           t->shared + clients * piece, piece, err));
         for (int i = 0; i < t->local; i++)
             memcpy(t->gossiped + (size_t)i * size + at, t->shared + (size_t)(t->first + i) * piece,
                    piece * sizeof(float));
     }
+    return 0;
 }
 
 int qgm_trainer_check_data(struct qgm_trainer *t, struct qgm_error *err)
@@ -350,7 +352,7 @@ int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, boo
     if (qgm_dataset_damaged(t->data)) t->wishes |= QGM_WISH_FAIL; /* together: the others would wait for ours */
     tell_losses(t);
     QGM_TRY(qgm_engine_step(t->engine, lr, telemetry, err));
-    mix_buffers(t, exchange);
+    QGM_TRY(mix_buffers(t, exchange, err));
     double loss = learn_losses(t);
     if (t->wishes & QGM_WISH_FAIL) return qgm_trainer_check_data(t, err);
     simulate(t, exchange);

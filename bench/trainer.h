@@ -75,7 +75,7 @@ float *qgm_trainer_buffers(const struct qgm_trainer *trainer, int client);
 /* -1 in all processes if one of them has met a damaged image. */
 int qgm_trainer_check_data(struct qgm_trainer *trainer, struct qgm_error *err);
 /* Set `gossiped` to the clients' models after --gossip-eval more rounds. */
-void qgm_trainer_gossip(struct qgm_trainer *trainer);
+int qgm_trainer_gossip(struct qgm_trainer *trainer, struct qgm_error *err);
 /* Set `average` and `average_buffers` to the mean over clients. */
 void qgm_trainer_average(struct qgm_trainer *trainer);
 /* Test every client's own model, and the averaged one, on the first `images` of the test order; fills the accuracies

@@ -181,6 +181,9 @@ static void unbiased_methods_reach_consensus(void **state)
         { "beer:compressor=none", "ring" },
         { "beer:ratio=0.5", "ring" },
         { "motef:compressor=none", "ring" },
+        { "gt:local=3", "ring" },
+        { "beer:compressor=none,gamma=0.9,local=3", "ring" },
+        { "motef:ratio=0.5,gamma=0.6,local=2", "ring" },
         { "relaysgd", "binary-tree" },
         { "relaysgdm", "binary-tree" },
         { "relaysgdm-n", "binary-tree" },
@@ -438,7 +441,8 @@ static void local_steps_leave_finite_time_graphs_finite(void **state)
         }
 }
 
-/* local=3 is the same as a graph on which nobody has neighbours in two steps of three. */
+/* local=3 is the same as a graph on which nobody has neighbours in two steps of three. Not where an exchange is more
+ * than a mixing: copies of compressed models, and models relayed, stay as they are in a local step. */
 static void local_steps_are_steps_alone(void **state)
 {
     (void)state;
@@ -457,6 +461,7 @@ static void local_steps_are_steps_alone(void **state)
     assert_int_equal(qgm_topology_from(&sparse, "sparse", N, 3, weights, count, false, NULL), 0);
     for (const char *const *algo = qgm_algo_names(); *algo; algo++) {
         if (!strstr(qgm_algo_about(*algo), "local=1")) continue;
+        if (compresses(*algo) || strncmp(*algo, "relay", 5) == 0) continue;
         char spec[100];
         snprintf(spec, sizeof spec, "%s:local=3", *algo);
         struct qgm_engine *e = open_engine(spec, t, 20, 0.8), *f = open_engine(*algo, sparse, 20, 0.8);
@@ -475,6 +480,23 @@ static void local_steps_are_steps_alone(void **state)
     qgm_topology_close(&sparse);
 }
 
+/* Either an algorithm takes local steps, or it says why not. */
+static void local_steps_or_a_reason(void **state)
+{
+    (void)state;
+    int without = 0;
+    for (const char *const *algo = qgm_algo_names(); *algo; algo++) {
+        char spec[100];
+        struct qgm_error err = { 0 };
+        snprintf(spec, sizeof spec, "%s:local=2", *algo);
+        if (qgm_algo_check(spec, &err) == 0) continue;
+        without++;
+        assert_int_equal(err.kind, QGM_USAGE);
+        if (!strstr(err.text, "no local steps: ") || strstr(err.text, "(null)")) fail_msg("%s", err.text);
+    }
+    assert_int_equal(without, 7); /* all-reduced ones, and those of the D2 kind */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -489,6 +511,7 @@ int main(void)
         cmocka_unit_test(names_of_clients_do_not_matter),
         cmocka_unit_test(mixing_keeps_the_mean),
         cmocka_unit_test(local_steps_are_steps_alone),
+        cmocka_unit_test(local_steps_or_a_reason),
         cmocka_unit_test(local_steps_leave_finite_time_graphs_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

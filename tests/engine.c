@@ -211,6 +211,8 @@ static void bytes_as_sent_and_as_counted(void **state)
         { "choco:ratio=0.0625", 2, 2 * 2 * 64 / 1024.0 * 42 / 32, 2 * 3 * 64 / 1024.0 * 42 / 32 },
         { "choco:compressor=sign", 2, 2 * 2 * (1 + 1 / 32.0) / 32, 2 * 3 * (1 + 1 / 32.0) / 32 },
         { "motef:compressor=none", 1, 4, 6 },
+        { "choco:compressor=none,local=3", 7, 2 * 2, 2 * 3 },
+        { "motef:compressor=none,local=2", 5, 2 * 4, 2 * 6 },
     };
     struct qgm_topology *t = open_graph("ring", 8);
     for (size_t i = 0; i < QGM_COUNT(table); i++) {
@@ -412,6 +414,34 @@ static void refusals_name_reason_and_remedy(void **state)
     }
 }
 
+/* Weights below 0, of two clients: eigenvalues 1 and 1 - 2 w. */
+static void mixing_that_diverges(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *algo;
+        double w; /* of the other's message */
+        const char *says;
+    } table[] = { { "dsgd", -0.2, "an eigenvalue of W has size 1.4, expected at most 1: take weights from 0 up" },
+                  { "choco", 1.5, "has size 2, expected at most 1: use --lazy" },
+                  { "sgd-central", -0.2, NULL },
+                  { "dsgd", 0.9, NULL } };
+    for (size_t i = 0; i < QGM_COUNT(table); i++) {
+        double w = table[i].w;
+        const struct qgm_weight list[] = { { 0, 0, 0, 1 - w }, { 0, 1, 1, 1 - w }, { 0, 0, 1, w }, { 0, 1, 0, w } };
+        struct qgm_topology *t = NULL;
+        size_t bytes;
+        struct qgm_error err = { 0 };
+        assert_int_equal(qgm_topology_from(&t, "pair", 2, 1, list, QGM_COUNT(list), false, &err), 0);
+        struct qgm_engine_config config = { .algo = table[i].algo, .topology = t, .dim = 4 };
+        assert_int_equal(qgm_engine_measure(&bytes, &config, &err), table[i].says ? -1 : 0);
+        if (table[i].says && !strstr(err.text, table[i].says)) fail_msg("'%s'", err.text);
+        config.force_pairing = true;
+        assert_int_equal(qgm_engine_measure(&bytes, &config, &err), 0);
+        qgm_topology_close(&t);
+    }
+}
+
 /* Clients go through a step in an order of the graph's, and take turns at places for what they send: here is the same
  * step one client after the other. local=2: every other step is without exchange. */
 static void order_and_places_do_not_show(void **state)
@@ -462,6 +492,7 @@ int main(void)
         cmocka_unit_test(odd_shapes_run),
         cmocka_unit_test(learning_rate_zero),
         cmocka_unit_test(refusals_name_reason_and_remedy),
+        cmocka_unit_test(mixing_that_diverges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,8 @@ cases='--algo dsgd --topology ring --steps 3
 --algo sgp --topology one-peer-exponential --steps 4
 --algo choco --topology davis --clients 32 --steps 2 --batch 4
 --algo relaysgdm --topology binary-tree --steps 4
+--algo relaysgdm-n:local=2 --topology chain --steps 7 --drop 0.1
+--algo qg-choco:local=3 --topology ring --steps 7
 --algo qg-dsgdm-n --topology random-matching --steps 3
 --algo qg-dadam --topology ring --steps 2 --lr 0.01
 --algo qg-dsgdm-n --topology ring --steps 6 --drop 0.2 --crash 0.1 --crash-steps 2

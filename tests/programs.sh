@@ -62,6 +62,8 @@ fi
 refuse 2 "did you mean 'onednn'" "$bin/qgm-train" $small --backend onednnn
 
 refuse 2 "--algos dsgdd: unknown name: did you mean 'dsgd'" "$bin/qgm-bench-step" --algos 'gt dsgdd' --clients 2 --threads 1
+refuse 2 "--algos: .*'choco:compress=topk': unknown option 'compress': did you mean 'compressor'" "$bin/qgm-bench-step" --algos 'gt choco:compress=topk' --clients 2 --threads 1
+refuse 2 '--algos: .* ratio=2: expected a number from 1e-06 to 1' "$bin/qgm-bench-step" --algos choco:ratio=2 --clients 2 --threads 1
 refuse 2 '--graphs bogus: unknown name' "$bin/qgm-bench-step" --graphs 'ring bogus' --clients 2 --threads 1
 
 # Texts of one's own: a class and columns a row, a vocabulary.
@@ -305,6 +307,10 @@ if command -v gnuplot >/dev/null; then
     [ "$(cat target)" = kept ] && grep -q '"runs": 8' st/machine.json && passed=$((passed + 1)) || fail "machine.json was written in place"
     sed 's/plot: one/plot: accuracy/; /plot: two/d' comma.yaml >accuracy.yaml
     accept 'figure  *st-comma/accuracy.svg' "$bin/qgm-study" accuracy.yaml --out st-comma --plots "$here/../plots" --quiet
+    sed 's/plot: accuracy/plot: partition/' accuracy.yaml >shares.yaml
+    "$bin/qgm-study" shares.yaml --out st-shares --plots "$here/../plots" --quiet >shares.out 2>&1
+    [ "$(awk -F, 'NR > 1 { sum[$1] += $4 } END { for (a in sum) print sum[a] }' st-shares/partition.csv | sort -u | wc -l)" = 1 ] &&
+        head -n 1 st-shares/partition.csv | grep -qx 'alpha,client,class,examples' && passed=$((passed + 1)) || fail "partition.csv: $(cat shares.out)"
     head -n 1 st-comma/accuracy.csv | grep -qx 'alpha,DSGD,DSGD sd,"QG, mu","QG, mu sd"' && grep -q '>QG, mu<' st-comma/accuracy.svg &&
         passed=$((passed + 1)) || fail "a comma in a label: $(head -n 1 st-comma/accuracy.csv)"
 fi

@@ -267,32 +267,34 @@ def sign(z):
     return Rows([[((a > 0) - (a < 0)) * sum(map(abs, u)) / len(u) for a in u] for u in z.r])
 
 
-def choco(p, compress, gamma, quasi_global=False, nesterov=False, mu=0.9):
+def choco(p, compress, gamma, quasi_global=False, nesterov=False, mu=0.9, local=1):
     x, copy, m = p.x0, 0 * p.x0, 0 * p.x0
     for t in range(p.T):
         d = momentum(m, p.g(x), p.beta, nesterov)[1] if quasi_global else p.g(x)
-        h = x - p.lr[t] * d
-        copy = copy + compress(h - copy)
-        new = h + gamma * (mix(p.W(t), copy) - copy)
+        new = h = x - p.lr[t] * d
+        if (t + 1) % local == 0:
+            copy = copy + compress(h - copy)
+            new = h + gamma * (mix(p.W(t), copy) - copy)
         m, x = mu * m + (1 - mu) * (x - new) / p.lr[t], new
         yield x
 
 
-def motef(p, compress, gamma, lam):
-    """X' = X + gamma (W - I) H - lr V;  H' = H + C(X' - H);  V' = V + gamma (W - I) K + M' - M;  K' = K + C(V' - K)."""
-    x, h, k = p.x0, 0 * p.x0, 0 * p.x0
+def motef(p, compress, gamma, lam, local=1):
+    """X' = X + gamma (W - I) H - lr V;  H' = H + C(X' - H);  V' = V + gamma (W - I) K + M' - M;  K' = K + C(V' - K).
+    With local steps H and K change every local-th step, and their terms count in the step after that."""
+    x, h, k, zero = p.x0, 0 * p.x0, 0 * p.x0, 0 * p.x0
+    gossip = lambda t, z: gamma * (mix(p.W(t), z) - z) if t % local == 0 else zero
     m = v = p.g(x)
-    k = compress(v)
     for t in range(p.T):
-        x = x + gamma * (mix(p.W(t), h) - h) - p.lr[t] * v
-        h = h + compress(x - h)
+        x = x + gossip(t, h) - p.lr[t] * v
+        if (t + 1) % local == 0:
+            h, k = h + compress(x - h), k + compress(v - k)
         yield x
         new = (1 - lam) * m + lam * p.g(x)
-        v, m = v + gamma * (mix(p.W(t), k) - k) + new - m, new
-        k = k + compress(v - k)
+        v, m = v + gossip(t + 1, k) + new - m, new
 
 
-def relaysgd(p, beta=0.0, nesterov=False):
+def relaysgd(p, beta=0.0, nesterov=False, local=1):
     """Messages (model sums, counts) on directed edges of a tree, as in the paper's pseudo-code."""
     n, x, m = p.n, p.x0, 0 * p.x0
     near = [[j for j in range(n) if j != i and p.W(0)[i][j]] for i in range(n)]
@@ -300,6 +302,9 @@ def relaysgd(p, beta=0.0, nesterov=False):
     for t in range(p.T):
         m, d = momentum(m, p.g(x), beta, nesterov)
         x = x - p.lr[t] * d
+        if (t + 1) % local:
+            yield x
+            continue
         new, number = {}, {}
         for i in range(n):
             for j in near[i]:
@@ -467,6 +472,14 @@ CASES = [
     ("relaysgdm-n", "relaysgdm-n", "tree", 0.8, lambda p: relaysgd(p, p.beta, True)),
     ("qg-dadam-v2", "qg-dadam", "one-peer", 0.0, lambda p: qg_dadam(p, "v2")),
     ("dpsgd", "dpsgd", "house", 0.0, dpsgd),
+    ("choco-local", "choco:ratio=0.67,local=3", "house", 0.0, lambda p: choco(p, lambda z: top(z, 0.67), 0.3, local=3)),
+    ("qg-choco-n-local", "qg-choco-n:compressor=sign,local=2", "house", 0.8,
+     lambda p: choco(p, sign, 0.3, True, True, local=2)),
+    ("motef-local", "motef:ratio=0.67,lambda=0.3,local=3", "house", 0.0,
+     lambda p: motef(p, lambda z: top(z, 0.67), 0.3, 0.3, 3)),
+    ("beer-local", "beer:compressor=none,local=2", "ring", 0.0, lambda p: motef(p, lambda z: z, 0.3, 1.0, 2)),
+    ("relaysgd-local", "relaysgd:local=3", "tree", 0.0, lambda p: relaysgd(p, local=3)),
+    ("relaysgdm-n-local", "relaysgdm-n:local=2", "tree", 0.8, lambda p: relaysgd(p, p.beta, True, 2)),
 ]
 # The same with other sizes, schedules and starts: vectors of more than one register, one client, many clients, rates
 # that fall at every step or rise again, clients that start far apart.
