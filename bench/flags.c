@@ -193,6 +193,14 @@ int qgm_check_name(const char *flag, const char *spec, const char *const *names,
     return qgm_fail(err, QGM_USAGE, "--%s %s: unknown name (--list shows all)", flag, spec);
 }
 
+/* resnet26 is a model too, though not in the list. */
+static int check_model(const char *spec, struct qgm_error *err)
+{
+    char name[QGM_TEXT];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(spec, ":"), spec);
+    return qgm_model_about(name) ? 0 : qgm_check_name("model", spec, qgm_model_names(), err);
+}
+
 /* Of a few choices that need no list of their own. */
 static int check_choice(const char *flag, const char *word, const char *const *choices, struct qgm_error *err)
 {
@@ -213,7 +221,7 @@ int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
     QGM_TRY(qgm_check_name("algo", o->algo, qgm_algo_names(), err));
     QGM_TRY(qgm_check_name("topology", o->topology, qgm_topology_names(), err));
     QGM_TRY(qgm_check_name("dataset", o->dataset, qgm_dataset_names(), err));
-    QGM_TRY(qgm_check_name("model", o->model, qgm_model_names(), err));
+    QGM_TRY(check_model(o->model, err));
     QGM_TRY(qgm_check_name("partition", o->partition, qgm_partition_names(), err));
     QGM_TRY(check_choice("augment", o->augment, augmentations, err));
     QGM_TRY(check_choice("save", o->save, savings, err));

@@ -122,6 +122,7 @@ struct qgm_builder;
 struct qgm_model_kind {
     const char *name, *about;
     struct qgm_option option[QGM_OPTIONS];      /* up to the first NULL name */
+    int numbers;                                /* so many of them may stand in the name: resnet26, wideresnet16-8 */
     int (*build)(struct qgm_builder *b, int x); /* returns the logits' node */
     const void *detail;                         /* for kinds that share a builder */
     bool texts;                                 /* reads tokens, not pixels */

@@ -50,11 +50,12 @@ struct qgm_score {
     double loss;            /* sum of cross-entropies */
 };
 
-/* spec: a name and options, "lenet" or "cnn:width=16". Unknown names and options are QGM_USAGE. */
+/* spec: a name and options, "lenet" or "cnn:width=16"; of some models numbers stand in the name, "resnet26" for
+ * "resnet:depth=26". Unknown names and options are QGM_USAGE. */
 int qgm_model_open(struct qgm_model **model, const char *spec, const struct qgm_input *input, struct qgm_error *err);
 void qgm_model_close(struct qgm_model **model); /* NULL-safe, sets NULL */
-/* The plain names, NULL-terminated; what a model is, with its options, their defaults and its source, NULL for a name
- * that is none. */
+/* The plain names, NULL-terminated; what a model is, with its options, their defaults and its source, NULL for a name,
+ * with numbers or without, that is none. */
 const char *const *qgm_model_names(void);
 const char *qgm_model_about(const char *name);
 

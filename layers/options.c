@@ -21,16 +21,25 @@ const char *const *qgm_model_names(void)
     return names;
 }
 
-static const struct qgm_model_kind *find(const char *name)
+/* The kind of a name, and the numbers behind it, if any: "26" of "resnet26". A kind of exactly that name comes first,
+ * such as resnet50, which is not resnet:depth=50. */
+static const struct qgm_model_kind *find(const char *name, size_t *numbers)
 {
+    *numbers = strlen(name);
     for (size_t i = 0; i < QGM_COUNT(kinds); i++)
         if (!strcmp(kinds[i]->name, name)) return kinds[i];
+    *numbers = strcspn(name, "0123456789");
+    if (name[*numbers + strspn(name + *numbers, "0123456789-")]) return NULL;
+    for (size_t i = 0; i < QGM_COUNT(kinds); i++)
+        if (kinds[i]->numbers && strlen(kinds[i]->name) == *numbers && !strncmp(kinds[i]->name, name, *numbers))
+            return kinds[i];
     return NULL;
 }
 
 const char *qgm_model_about(const char *name)
 {
-    const struct qgm_model_kind *kind = find(name);
+    size_t numbers;
+    const struct qgm_model_kind *kind = find(name, &numbers);
     return kind ? kind->about : NULL;
 }
 
@@ -60,19 +69,39 @@ static int set_option(struct qgm_builder *b, char *text)
     *value++ = 0;
     for (int i = 0; i < QGM_OPTIONS && b->kind->option[i].name; i++)
         if (!strcmp(b->kind->option[i].name, text)) {
+            if (b->option[i].value != b->kind->option[i].value)
+                return qgm_fail(b->err, QGM_USAGE, "model %s: %s is given twice, as %s and %s", b->kind->name, text,
+                                b->option[i].value, value);
             b->option[i].value = value;
             return 0;
         }
     return unknown_option(b->kind, text, b->err);
 }
 
+/* Those of a name, between dashes, are the values of the kind's first options. */
+static int set_numbers(struct qgm_builder *b, char *text)
+{
+    for (int i = 0; text; i++) {
+        char *dash = strchr(text, '-');
+        if (dash) *dash++ = 0;
+        if (i == b->kind->numbers || !*text)
+            return qgm_fail(b->err, QGM_USAGE, "model %s: expected %s behind the name", b->kind->name,
+                            b->kind->numbers == 1 ? "one number" : "one number, or two with a dash between them,");
+        b->option[i].value = text;
+        text = dash;
+    }
+    return 0;
+}
+
 int qgm_options_read(struct qgm_builder *b, char *spec)
 {
+    size_t numbers;
     char *rest = strchr(spec, ':');
     if (rest) *rest++ = 0;
-    b->kind = find(spec);
+    b->kind = find(spec, &numbers);
     if (!b->kind) return unknown_model(spec, b->err);
     memcpy(b->option, b->kind->option, sizeof b->option);
+    if (spec[numbers]) QGM_TRY(set_numbers(b, spec + numbers));
     while (rest) {
         char *comma = strchr(rest, ',');
         if (comma) *comma++ = 0;

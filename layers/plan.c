@@ -19,14 +19,17 @@ static int larger_first(const void *a, const void *b)
 
 static bool meet(const struct piece *p, const struct piece *q) { return p->from <= q->to && q->from <= p->to; }
 
-/* The lowest offset at which piece i touches none of the pieces before it. */
+/* The lowest offset at which piece i touches none of the pieces before it: past every one in its way, until none is. */
 static size_t lowest(const struct piece *p, int i)
 {
     size_t at = 0;
-    for (int j = 0; j < i; j++) {
-        if (!meet(&p[i], &p[j]) || p[j].at >= at + p[i].floats || p[j].at + p[j].floats <= at) continue;
-        at = p[j].at + p[j].floats;
-        j = -1; /* look at all the others again */
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int j = 0; j < i; j++)
+            if (meet(&p[i], &p[j]) && p[j].at < at + p[i].floats && p[j].at + p[j].floats > at) {
+                at = p[j].at + p[j].floats;
+                moved = true;
+            }
     }
     return at;
 }

@@ -90,9 +90,8 @@ static int build_stages(struct qgm_builder *b, int x, const struct residual *r, 
     return x;
 }
 
-static int build(struct qgm_builder *b, int x)
+static int build_residual(struct qgm_builder *b, int x, const struct residual *r)
 {
-    const struct residual *r = b->kind->detail;
     struct style s = style_of(b);
     int width = r->width * qgm_option_int(b, "width", 1, 64);
     x = r->imagenet ? conv(b, x, "conv1", width, 7, 2) : conv(b, x, "conv1", width, 3, 1);
@@ -103,33 +102,42 @@ static int build(struct qgm_builder *b, int x)
     return qgm_linear(b, x, (struct qgm_linear){ .name = "fc", .out = b->model->input.classes });
 }
 
-#define OPTIONS(norm)                                                                                                  \
-    {                                                                                                                  \
-        { "norm", norm }, { "groups", "2" }, { "width", "1" }                                                          \
-    }
-#define OPTIONS_TEXT                                                                                                   \
+static int build(struct qgm_builder *b, int x) { return build_residual(b, x, b->kind->detail); }
+
+/* Depth 6n+2 for small images; from 44 on bottlenecks, as the paper's code has it: n blocks all the same. */
+static int build_small(struct qgm_builder *b, int x)
+{
+    int depth = qgm_option_int(b, "depth", 8, 1202), n = (depth - 2) / 6;
+    if ((depth - 2) % 6) qgm_build_fail(b, QGM_USAGE, "depth=%d: expected 6n+2, as in 8, 20 or 56", depth);
+    struct residual r = { depth < 44 ? basic : bottleneck, .stages = 3, .blocks = { n, n, n }, .width = 16 };
+    return build_residual(b, x, &r);
+}
+
+#define STYLE(norm)                                                                                                    \
+    { "norm", norm }, { "groups", "2" }, { "width", "1" }
+#define STYLE_TEXT                                                                                                     \
     "; norm: bn, gn, evonorm or lin2021 (EvoNorm and batch statistics, at test time too); groups=2: of gn only; "      \
     "width=1: a factor"
 #define RESNET(id, text, norm, what, ...)                                                                              \
     const struct qgm_model_kind qgm_model_##id = { .name = text,                                                       \
-                                                   .about = what "; norm=" norm OPTIONS_TEXT,                          \
-                                                   .option = OPTIONS(norm),                                            \
+                                                   .about = what "; norm=" norm STYLE_TEXT,                            \
+                                                   .option = { STYLE(norm) },                                          \
                                                    .build = build,                                                     \
                                                    .detail = &(const struct residual){ __VA_ARGS__ } }
 
-/* Depth 6n+2 for small images; from 44 on bottlenecks, as the paper's code has it. */
-#define CIFAR(id, text, norm, form, n)                                                                                 \
-    RESNET(id, text, norm, "residual network of three stages for small images (He et al. 2016)", .block = form,        \
-           .stages = 3, .blocks = { n, n, n }, .width = 16)
-CIFAR(resnet8, "resnet8", "bn", basic, 1);
-CIFAR(resnet14, "resnet14", "bn", basic, 2);
-CIFAR(resnet20, "resnet20", "bn", basic, 3);
-CIFAR(resnet32, "resnet32", "bn", basic, 5);
-CIFAR(resnet44, "resnet44", "bn", bottleneck, 7);
-CIFAR(resnet56, "resnet56", "bn", bottleneck, 9);
-CIFAR(resnet110, "resnet110", "bn", bottleneck, 18);
-CIFAR(resnet20_evonorm, "resnet20-evonorm", "evonorm", basic, 3);
-CIFAR(resnet20_evonorm_lin2021, "resnet20-evonorm-lin2021", "lin2021", basic, 3);
+#define SMALL "residual network of three stages for small images (He et al. 2016)"
+const struct qgm_model_kind qgm_model_resnet = {
+    .name = "resnet",
+    .about = SMALL "; depth=20: 6n+2, in the name too: resnet8, resnet26, resnet110 (resnet50 and resnet152 are the "
+                   "ones for large images); from 44 on of bottlenecks; norm=bn" STYLE_TEXT,
+    .option = { { "depth", "20" }, STYLE("bn") },
+    .numbers = 1,
+    .build = build_small,
+};
+RESNET(resnet20_evonorm, "resnet20-evonorm", "evonorm", SMALL, .block = basic, .stages = 3, .blocks = { 3, 3, 3 },
+       .width = 16);
+RESNET(resnet20_evonorm_lin2021, "resnet20-evonorm-lin2021", "lin2021", SMALL, .block = basic, .stages = 3,
+       .blocks = { 3, 3, 3 }, .width = 16);
 RESNET(resnet18_cifar, "resnet18-cifar", "bn", "ResNet-18 with a 3 x 3 stem for small images", .block = basic,
        .stages = 4, .blocks = { 2, 2, 2, 2 }, .width = 64);
 

@@ -41,8 +41,9 @@ static int build(struct qgm_builder *b, int x)
 
 const struct qgm_model_kind qgm_model_wideresnet = {
     .name = "wideresnet",
-    .about = "wide residual network for small images (Zagoruyko and Komodakis 2016); depth=28: 6N+4; widen=4; "
-             "dropout=0: share dropped inside the blocks",
+    .about = "wide residual network for small images (Zagoruyko and Komodakis 2016); depth=28: 6N+4; widen=4, "
+             "in the name too: wideresnet16-8; dropout=0: share dropped inside the blocks",
     .option = { { "depth", "28" }, { "widen", "4" }, { "dropout", "0" } },
+    .numbers = 2,
     .build = build,
 };

@@ -161,6 +161,8 @@ refuse 2 'unknown flag --algi: did you mean --algo' "$bin/qgm-train" $small --al
 refuse 2 "did you mean 'qg-dsgdm'" "$bin/qgm-train" $small --algo qg-dgsdm
 refuse 2 "did you mean 'ring'" "$bin/qgm-train" $small --topology rimg
 refuse 2 "did you mean 'lenet'" "$bin/qgm-train" $small --model lenett
+accept '^model .*resnet26' "$bin/qgm-train" $small --model resnet26 --dry-run
+refuse 2 'model resnet: depth=27: expected 6n.2, as in 8, 20' "$bin/qgm-train" $small --model resnet27
 refuse 2 'unknown name' "$bin/qgm-train" $small --dataset nowhere
 refuse 2 '--clients 0: expected a whole number from 1' "$bin/qgm-train" $small --clients 0
 refuse 2 '--clients 2.5' "$bin/qgm-train" $small --clients 2.5
