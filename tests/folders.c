@@ -167,6 +167,14 @@ static void damaged_files_are_named_or_counted(void **state)
     check_colour(d.test.pixels + 256 * 3, 256, 90, 90, 90);
     qgm_dataset_close(&d);
     unlink(below("set/val/cat/w.JPEG"));
+}
+
+static void classes_are_those_of_training(void **state)
+{
+    (void)state;
+    struct qgm_dataset d;
+    char spec[300];
+    snprintf(spec, sizeof spec, "folder:set,size=16,cache=%s/caches", root);
     folder("set/train/dog");
     refused(spec, "train/dog: a class without any .JPEG or .jpg file");
     rmdir(below("set/train/dog"));
@@ -245,6 +253,7 @@ int main(void)
         cmocka_unit_test(folders_below_belong_to_the_class),
         cmocka_unit_test(some_are_held_out),
         cmocka_unit_test(damaged_files_are_named_or_counted),
+        cmocka_unit_test(classes_are_those_of_training),
         cmocka_unit_test(whole_size_files),
 #endif
     };
