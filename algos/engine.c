@@ -211,15 +211,22 @@ static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, st
     p->threads = (size_t)threads < e->blocks ? threads : (int)e->blocks;
     e->topology = config->topology;
     e->telemetry_wanted = config->telemetry;
-    struct qgm_exchange_size size = {
-        clients, p->threads, e->algo->messages, p->padded, e->table->real, offers_early(e)
-    };
+    e->exchange_size = (struct qgm_exchange_size){ clients,   p->threads,     e->algo->messages,
+                                                   p->padded, e->table->real, offers_early(e) };
     QGM_TRY(open_relay(e, err));
     QGM_TRY(open_faults(e, config, err));
-    QGM_TRY(e->group->op->exchange(e->group, &e->exchange, &size, err));
-    p->exchange = e->exchange;
+    e->bytes = e->group->op->exchange_bytes(e->group, &e->exchange_size, &e->shape);
+    e->exchange = &e->shape;
     p->at_hand = stays_in_cache((size_t)e->exchange->count * p->client * e->table->real);
-    e->bytes = arena_bytes(e) + sizeof *e + e->group->op->exchange_bytes(e->group, &size);
+    e->bytes += arena_bytes(e) + sizeof *e;
+    return 0;
+}
+
+static int open_exchange(struct qgm_engine *e, struct qgm_error *err)
+{
+    e->exchange = NULL;
+    QGM_TRY(e->group->op->exchange(e->group, &e->exchange, &e->exchange_size, err));
+    e->pass.exchange = e->exchange;
     return 0;
 }
 
@@ -227,7 +234,7 @@ int qgm_engine_open(struct qgm_engine **engine, const struct qgm_engine_config *
 {
     struct qgm_engine *e = *engine = calloc(1, sizeof *e);
     if (!e) return qgm_fail(err, QGM_SYSTEM, "out of memory");
-    if (plan(e, config, err) < 0 || open_memory(e, err) < 0) {
+    if (plan(e, config, err) < 0 || open_exchange(e, err) < 0 || open_memory(e, err) < 0) {
         qgm_engine_close(engine);
         return -1;
     }
@@ -249,7 +256,7 @@ void qgm_engine_close(struct qgm_engine **engine)
 {
     struct qgm_engine *e = *engine;
     if (!e) return;
-    if (e->exchange) e->exchange->op->close(&e->exchange);
+    if (e->exchange && e->exchange != &e->shape) e->exchange->op->close(&e->exchange);
     qgm_arena_close(&e->arena);
     qgm_relay_close(&e->relay);
     qgm_faults_close(&e->faults);

@@ -2,6 +2,7 @@
 #ifndef QGM_ENGINE_INSIDE_H
 #define QGM_ENGINE_INSIDE_H
 #include "engine.h"
+#include "exchange.h"
 #include "pass.h"
 #include "relay_counts.h"
 
@@ -23,6 +24,8 @@ struct qgm_engine {
     struct qgm_topology *topology;
     struct qgm_group *group;
     struct qgm_exchange *exchange;
+    struct qgm_exchange shape; /* which it points to until it is opened */
+    struct qgm_exchange_size exchange_size;
     struct qgm_arena arena;
     struct qgm_step step;
     struct qgm_pass pass;

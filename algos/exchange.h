@@ -46,6 +46,6 @@ struct qgm_exchange {
 
 /* All clients in this process: panels are one block, stay in L1 and L2, and nothing is copied. */
 int qgm_exchange_local(struct qgm_exchange **exchange, const struct qgm_exchange_size *size, struct qgm_error *err);
-size_t qgm_exchange_local_bytes(const struct qgm_exchange_size *size);
+size_t qgm_exchange_local_bytes(const struct qgm_exchange_size *size, struct qgm_exchange *shape);
 
 #endif

@@ -67,9 +67,10 @@ static const struct qgm_exchange_ops ops = {
     .panels = panels, .sit = sit, .plan = plan, .begin = begin, .finish = finish, .close = local_close
 };
 
-size_t qgm_exchange_local_bytes(const struct qgm_exchange_size *s)
+size_t qgm_exchange_local_bytes(const struct qgm_exchange_size *s, struct qgm_exchange *shape)
 {
     size_t count = tables(s) * (size_t)s->clients;
+    *shape = (struct qgm_exchange){ .clients = s->clients, .count = s->clients, .depth = 1, .panel = QGM_BLOCK };
     return qgm_piece(count, sizeof(char *)) +
            qgm_piece(count * panel_elements(s->real) + (size_t)s->threads * QGM_APART, s->real);
 }
@@ -79,12 +80,12 @@ int qgm_exchange_local(struct qgm_exchange **exchange, const struct qgm_exchange
     *exchange = NULL;
     struct local *l = calloc(1, sizeof *l);
     if (!l) return qgm_fail(err, QGM_SYSTEM, "out of memory");
-    l->base =
-        (struct qgm_exchange){ .op = &ops, .clients = s->clients, .count = s->clients, .depth = 1, .panel = QGM_BLOCK };
+    size_t bytes = qgm_exchange_local_bytes(s, &l->base);
+    l->base.op = &ops;
     l->messages = s->messages;
     l->threads = s->threads;
     l->real = s->real;
-    if (qgm_arena_open(&l->arena, qgm_exchange_local_bytes(s), err) < 0) {
+    if (qgm_arena_open(&l->arena, bytes, err) < 0) {
         free(l);
         return -1;
     }

@@ -402,9 +402,11 @@ int qgm_exchange_mpi(struct qgm_group *g, struct qgm_exchange **exchange, const 
     return 0;
 }
 
-size_t qgm_exchange_mpi_bytes(const struct qgm_group *g, const struct qgm_exchange_size *s)
+size_t qgm_exchange_mpi_bytes(const struct qgm_group *g, const struct qgm_exchange_size *s, struct qgm_exchange *shape)
 {
     struct mpi m;
     int routes = set_up(&m, (struct qgm_group *)(uintptr_t)g, s);
+    *shape = m.base;
+    shape->op = NULL;
     return memory(&m, routes) + segment_bytes(&m);
 }

@@ -23,6 +23,7 @@ struct routes {
 
 int qgm_exchange_mpi(struct qgm_group *group, struct qgm_exchange **exchange, const struct qgm_exchange_size *size,
                      struct qgm_error *err);
-size_t qgm_exchange_mpi_bytes(const struct qgm_group *group, const struct qgm_exchange_size *size);
+size_t qgm_exchange_mpi_bytes(const struct qgm_group *group, const struct qgm_exchange_size *size,
+                              struct qgm_exchange *shape);
 
 #endif

@@ -16,10 +16,11 @@ static int exchange(struct qgm_group *group, struct qgm_exchange **out, const st
     return qgm_exchange_local(out, size, err);
 }
 
-static size_t exchange_bytes(const struct qgm_group *group, const struct qgm_exchange_size *size)
+static size_t exchange_bytes(const struct qgm_group *group, const struct qgm_exchange_size *size,
+                             struct qgm_exchange *shape)
 {
     (void)group;
-    return qgm_exchange_local_bytes(size);
+    return qgm_exchange_local_bytes(size, shape);
 }
 
 static void share(struct qgm_group *group, void *values, size_t each, const int *begin)

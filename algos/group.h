@@ -22,7 +22,9 @@ struct qgm_group_ops {
     const char *name;
     int (*exchange)(struct qgm_group *group, struct qgm_exchange **exchange, const struct qgm_exchange_size *size,
                     struct qgm_error *err);
-    size_t (*exchange_bytes)(const struct qgm_group *group, const struct qgm_exchange_size *size);
+    /* What it would hold, and be like: *shape is all of it but the operations. Not collective. */
+    size_t (*exchange_bytes)(const struct qgm_group *group, const struct qgm_exchange_size *size,
+                             struct qgm_exchange *shape);
     /* Process r has made items begin[r] ... begin[r + 1] - 1 of `each` bytes; afterwards everyone has all. */
     void (*share)(struct qgm_group *group, void *values, size_t each, const int *begin);
     /* The same while other work goes on: values are not to be touched until `shared`. One at a time. */

@@ -28,13 +28,8 @@ static int set_own(int val, const char *argument, void *user, struct qgm_error *
         b->csv = true;
         return 0;
     }
-    char *end;
-    long x = strtol(argument, &end, 10), high = val == FLAG_MOST ? 1L << 30 : MOST_ROUNDS;
-    if (end == argument || *end || x < (val == FLAG_MOST ? 4096 : 3) || x > high)
-        return qgm_fail(err, QGM_USAGE, "--%s %s: expected a whole number up to %ld",
-                        val == FLAG_MOST ? "most" : "rounds", argument, high);
-    *(val == FLAG_MOST ? &b->most : &b->rounds) = x;
-    return 0;
+    if (val == FLAG_MOST) return qgm_flag_whole("most", argument, 4096, 1L << 30, &b->most, err);
+    return qgm_flag_whole("rounds", argument, 3, MOST_ROUNDS, &b->rounds, err);
 }
 
 static const struct poptOption own_flags[] = {
@@ -55,12 +50,6 @@ static void compute(struct bench *b, size_t elements)
             for (size_t k = 0; k < len; k++) b->work[at + k] = 0.5f * b->work[at + k] + 1;
         if (ex->op->progress) ex->op->progress(ex, 0);
     }
-}
-
-static int in_order(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static double walk(struct bench *b, bool talks, bool computes)
@@ -88,8 +77,7 @@ static double measure(struct bench *b, bool talks, bool computes)
         qgm_group_share(b->group, b->told, sizeof *b->told, b->group->ranks);
         times[r] = walk(b, talks, computes);
     }
-    qsort(times, (size_t)b->rounds, sizeof *times, in_order);
-    return times[b->rounds / 2];
+    return qgm_median(times, b->rounds);
 }
 
 /* ---- Sizes ---- */

@@ -112,15 +112,31 @@ static const struct qgm_flag *find_flag(const char *name)
     return NULL;
 }
 
-static int set_number(const struct qgm_flag *flag, void *field, const char *value, struct qgm_error *err)
+int qgm_flag_number(const char *flag, const char *text, double low, double high, bool whole, double *value,
+                    struct qgm_error *err)
 {
     char *end;
-    double x = strtod(value, &end);
+    double x = strtod(text, &end);
+    if (end == text || *end || !(x >= low && x <= high) || (whole && x != floor(x)))
+        return qgm_fail(err, QGM_USAGE, "--%s %s: expected a %s from %.10g to %.10g", flag, text,
+                        whole ? "whole number" : "number", low, high);
+    *value = x;
+    return 0;
+}
+
+int qgm_flag_whole(const char *flag, const char *text, long low, long high, long *value, struct qgm_error *err)
+{
+    double x;
+    QGM_TRY(qgm_flag_number(flag, text, (double)low, (double)high, true, &x, err));
+    *value = (long)x;
+    return 0;
+}
+
+static int set_number(const struct qgm_flag *flag, void *field, const char *value, struct qgm_error *err)
+{
+    double x;
     bool whole = flag->kind == QGM_FLAG_WHOLE;
-    bool fits = end != value && !*end && x >= flag->low && x <= flag->high && (!whole || x == floor(x));
-    if (!fits)
-        return qgm_fail(err, QGM_USAGE, "--%s %s: expected a %s from %.10g to %.10g", flag->name, value,
-                        whole ? "whole number" : "number", flag->low, flag->high);
+    QGM_TRY(qgm_flag_number(flag->name, value, flag->low, flag->high, whole, &x, err));
     if (whole)
         *(long *)field = (long)x;
     else

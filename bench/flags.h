@@ -38,6 +38,10 @@ extern const size_t qgm_flag_count;
 void qgm_options_default(struct qgm_options *options);
 /* Set one flag from text. Errors name the flag, what was found and what is expected. */
 int qgm_options_set(struct qgm_options *options, const char *name, const char *value, struct qgm_error *err);
+/* A number behind a flag, a program's own too. Errors name the flag, what was found and what is expected. */
+int qgm_flag_number(const char *flag, const char *text, double low, double high, bool whole, double *value,
+                    struct qgm_error *err);
+int qgm_flag_whole(const char *flag, const char *text, long low, long high, long *value, struct qgm_error *err);
 /* A flag's value as text, as it would be written on the command line. */
 void qgm_options_text(const struct qgm_options *options, const struct qgm_flag *flag, char text[QGM_TEXT]);
 /* Is what stands before the options of `spec` (name:option=1) one of the names? */

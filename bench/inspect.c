@@ -16,15 +16,11 @@ static char file[QGM_TEXT]; /* where the partition goes */
 static int set_own(int val, const char *argument, void *user, struct qgm_error *err)
 {
     (void)user;
-    char *end = NULL;
     if (val == FLAG_CSV) csv = true;
     if (val == FLAG_DRAWING) drawing = true;
     if (val == FLAG_WRITE && snprintf(file, sizeof file, "%s", argument) >= (int)sizeof file)
         return qgm_fail(err, QGM_USAGE, "--write: the path is too long");
-    if (val == FLAG_STEP) step = strtol(argument, &end, 10);
-    if (val == FLAG_STEP && (end == argument || *end || step < 0 || step > 1000000000))
-        return qgm_fail(err, QGM_USAGE, "--step %s: expected a whole number from 0 to 1000000000", argument);
-    return 0;
+    return val == FLAG_STEP ? qgm_flag_whole("step", argument, 0, 1000000000, &step, err) : 0;
 }
 
 static const struct poptOption own_flags[] = {

@@ -1,9 +1,22 @@
 /* Progress. SPDX-License-Identifier: MIT */
 #include "progress.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double qgm_median(double *seconds, long count)
+{
+    qsort(seconds, (size_t)count, sizeof *seconds, ascending);
+    return seconds[count / 2];
+}
 
 double qgm_seconds(void)
 {

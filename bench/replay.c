@@ -17,7 +17,6 @@ struct replay {
 static int set_own(int val, const char *argument, void *user, struct qgm_error *err)
 {
     struct replay *r = user;
-    char *end;
     switch (val) {
     case FLAG_PRINT:
         r->print = true;
@@ -29,9 +28,7 @@ static int set_own(int val, const char *argument, void *user, struct qgm_error *
         snprintf(r->isa, sizeof r->isa, "%s", argument);
         break;
     default:
-        r->threads = strtol(argument, &end, 10);
-        if (end == argument || *end || r->threads < 1 || r->threads > 1024)
-            return qgm_fail(err, QGM_USAGE, "--threads %s: expected a whole number from 1 to 1024", argument);
+        return qgm_flag_whole("threads", argument, 1, 1024, &r->threads, err);
     }
     return 0;
 }

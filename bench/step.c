@@ -52,16 +52,6 @@ static const struct {
                { "resnet18", 11173968 },
                { "distilbert", 66956548 } };
 
-static int whole(const char *flag, const char *text, long low, long high, long *value, struct qgm_error *err)
-{
-    char *end;
-    long v = strtol(text, &end, 10);
-    if (end == text || *end || v < low || v > high)
-        return qgm_fail(err, QGM_USAGE, "--%s %s: expected a whole number from %ld to %ld", flag, text, low, high);
-    *value = v;
-    return 0;
-}
-
 static int set_own(int val, const char *argument, void *user, struct qgm_error *err)
 {
     struct bench *b = user;
@@ -85,11 +75,11 @@ static int set_own(int val, const char *argument, void *user, struct qgm_error *
         b->lazy = true;
         return 0;
     case FLAG_CLIENTS:
-        return whole("clients", argument, 1, 65536, &b->clients, err);
+        return qgm_flag_whole("clients", argument, 1, 65536, &b->clients, err);
     case FLAG_THREADS:
-        return whole("threads", argument, 1, 1024, &b->threads, err);
+        return qgm_flag_whole("threads", argument, 1, 1024, &b->threads, err);
     default:
-        return whole("repeats", argument, 3, MAX_REPEATS, &b->repeats, err);
+        return qgm_flag_whole("repeats", argument, 3, MAX_REPEATS, &b->repeats, err);
     }
 }
 
@@ -122,17 +112,6 @@ static const char intro[] =
     "tree, a lazy ring.";
 
 /* ---- One row ---- */
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-static double median(double *v, long n)
-{
-    qsort(v, (size_t)n, sizeof *v, ascending);
-    return v[n / 2];
-}
 
 /* Values without pattern: compression has no ties to break. */
 static float noise(size_t k, int i) { return (float)((k * 2654435761u + (size_t)i * 40503u) % 65521) / 65521 - 0.5f; }
@@ -176,10 +155,10 @@ static int measure(const struct bench *b, struct qgm_engine *e, const struct qgm
         plain[r] = chain ? qgm_chain_step(chain, threads) : NAN;
         share[r] = bytes / step[r] / triad[r];
     }
-    double s = median(step, b->repeats);
+    double s = qgm_median(step, b->repeats);
     printf("%s,%.6g,%.0f,%.3f,%.3f,%.3f,%.6g,%.3f\n", prefix, s, bytes, bytes / s / 1e9,
-           median(triad, b->repeats) / 1e9, median(share, b->repeats), median(plain, b->repeats),
-           median(watched, b->repeats) / s - 1);
+           qgm_median(triad, b->repeats) / 1e9, qgm_median(share, b->repeats), qgm_median(plain, b->repeats),
+           qgm_median(watched, b->repeats) / s - 1);
     return fflush(stdout) == 0 ? 0 : qgm_fail(err, QGM_SYSTEM, "cannot write to stdout");
 }
 

@@ -5,7 +5,6 @@
 #include "step.h"
 #include "trainer.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #ifdef _OPENMP
@@ -20,17 +19,6 @@ enum { BATCH = 32, MOST = 101 };
 enum { STEP, LOAD, FORWARD, BACKWARD, UPDATE, PHASES, PARTS = PHASES + QGM_PHASES };
 static const char *const names[PARTS] = { "step_s", "load_s",     "forward_s", "backward_s", "update_s",
                                           "pre_s",  "exchange_s", "mix_s",     "post_s",     "telemetry_s" };
-
-static double median(double *v, long n)
-{
-    for (long i = 1; i < n; i++)
-        for (long j = i; j > 0 && v[j] < v[j - 1]; j--) {
-            double swap = v[j];
-            v[j] = v[j - 1];
-            v[j - 1] = swap;
-        }
-    return v[n / 2];
-}
 
 /* The forward pass alone, on as many images as a batch has. */
 static double forward_once(struct qgm_trainer *t, int client)
@@ -95,7 +83,7 @@ static int measure(const struct qgm_full *f, const struct qgm_options *o, const 
     if (result == 0) {
         printf("%s,%s,%s%s,%ld,%zu,%d,%s", o->model, o->algo, o->topology, o->lazy ? " lazy" : "", o->clients,
                qgm_model_count(t.model), t.threads, qgm_kernels()->isa);
-        for (int p = 0; p < PARTS; p++) printf(",%.6g", median(seconds[p], f->repeats));
+        for (int p = 0; p < PARTS; p++) printf(",%.6g", qgm_median(seconds[p], f->repeats));
         printf("\n");
         fflush(stdout);
     }

@@ -4,13 +4,13 @@
 #include "progress.h"
 #include "run.h"
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { FLAG_SCALE = QGM_OWN_FLAG, FLAG_JOBS, FLAG_OUT, FLAG_PLOTS, FLAG_DRY_RUN, FLAG_QUIET };
 
 struct command {
-    int scale, jobs;
+    int scale;
+    long jobs;
     char out[QGM_TEXT], plots[QGM_TEXT];
     bool dry_run, quiet;
 };
@@ -28,15 +28,11 @@ static int set_scale(struct command *c, const char *argument, struct qgm_error *
 static int set_own(int val, const char *argument, void *user, struct qgm_error *err)
 {
     struct command *c = user;
-    char *end;
     switch (val) {
     case FLAG_SCALE:
         return set_scale(c, argument, err);
     case FLAG_JOBS:
-        c->jobs = (int)strtol(argument, &end, 10);
-        if (end == argument || *end || c->jobs < 1 || c->jobs > 256)
-            return qgm_fail(err, QGM_USAGE, "--jobs %s: expected a whole number from 1 to 256", argument);
-        return 0;
+        return qgm_flag_whole("jobs", argument, 1, 256, &c->jobs, err);
     case FLAG_OUT:
         snprintf(c->out, sizeof c->out, "%s", argument);
         return 0;
@@ -126,7 +122,7 @@ static int study(int argc, const char **argv, const struct qgm_program *program,
     if (result == 0) {
         print_plan(&grid, words[0], c->scale, c->dry_run);
         qgm_catch_signals();
-        struct qgm_work work = { c->jobs ? c->jobs : usual_jobs(), c->quiet, c->dry_run };
+        struct qgm_work work = { c->jobs ? (int)c->jobs : usual_jobs(), c->quiet, c->dry_run };
         result = c->dry_run ? qgm_work_do(&work, &grid, err) : carry_out(&grid, c, &work, err);
         qgm_grid_close(&grid);
     }

@@ -94,18 +94,6 @@ static const char *make_intro(void)
 
 /* ---- Flags ---- */
 
-static int number(const char *flag, const char *text, double low, double high, bool whole, double *value,
-                  struct qgm_error *err)
-{
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end || !(v >= low && v <= high) || (whole && v != floor(v)))
-        return qgm_fail(err, QGM_USAGE, "--%s %s: expected a %snumber from %g to %g", flag, text, whole ? "whole " : "",
-                        low, high);
-    *value = v;
-    return 0;
-}
-
 /* Numbers between commas; direction 1: ascending, -1: descending. */
 static int numbers(const char *flag, const char *text, int direction, struct list *list, struct qgm_error *err)
 {
@@ -114,7 +102,7 @@ static int numbers(const char *flag, const char *text, int direction, struct lis
     for (list->n = 0; (word = strsep(&rest, ",")); list->n++) {
         if (list->n == MAX_LIST) return qgm_fail(err, QGM_USAGE, "--%s: at most %d numbers", flag, MAX_LIST);
         double *v = &list->value[list->n];
-        QGM_TRY(number(flag, word, 0, 1e12, direction > 0, v, err));
+        QGM_TRY(qgm_flag_number(flag, word, 0, 1e12, direction > 0, v, err));
         if (list->n && direction * (v[0] - v[-1]) <= 0)
             return qgm_fail(err, QGM_USAGE, "--%s %s: expected %s numbers", flag, text,
                             direction > 0 ? "ascending" : "descending");
@@ -138,7 +126,8 @@ static int set_own(int val, const char *argument, void *user, struct qgm_error *
     };
     for (size_t i = 0; i < QGM_COUNT(table); i++)
         if (table[i].val == val)
-            return number(table[i].flag, argument, table[i].low, table[i].high, table[i].whole, table[i].value, err);
+            return qgm_flag_number(table[i].flag, argument, table[i].low, table[i].high, table[i].whole, table[i].value,
+                                   err);
     switch (val) {
     case FLAG_ALGOS:
         snprintf(t->algos, sizeof t->algos, "%s", argument);

@@ -1,9 +1,10 @@
-/* Graphs from files, and trees in other graphs. SPDX-License-Identifier: MIT */
+/* Graphs from files and from lists of weights, and trees in other graphs. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above */
+#include "engine.h"
 #include "topology.h"
 #include <cmocka.h>
 #include <stdio.h>
@@ -138,12 +139,41 @@ static void trees_of_shortest_paths(void **state)
     }
 }
 
+/* Weights below 0, of two clients: eigenvalues 1 and 1 - 2 w. */
+static void mixing_that_diverges(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *algo;
+        double w; /* of the other's message */
+        const char *says;
+    } table[] = { { "dsgd", -0.2, "an eigenvalue of W has size 1.4, expected at most 1: take weights from 0 up" },
+                  { "choco", 1.5, "has size 2, expected at most 1: use --lazy" },
+                  { "sgd-central", -0.2, NULL },
+                  { "dsgd", 0.9, NULL } };
+    for (size_t i = 0; i < QGM_COUNT(table); i++) {
+        double w = table[i].w;
+        const struct qgm_weight list[] = { { 0, 0, 0, 1 - w }, { 0, 1, 1, 1 - w }, { 0, 0, 1, w }, { 0, 1, 0, w } };
+        struct qgm_topology *t = NULL;
+        size_t bytes;
+        struct qgm_error err = { 0 };
+        assert_int_equal(qgm_topology_from(&t, "pair", 2, 1, list, QGM_COUNT(list), false, &err), 0);
+        struct qgm_engine_config config = { .algo = table[i].algo, .topology = t, .dim = 4 };
+        assert_int_equal(qgm_engine_measure(&bytes, &config, &err), table[i].says ? -1 : 0);
+        if (table[i].says && !strstr(err.text, table[i].says)) fail_msg("'%s'", err.text);
+        config.force_pairing = true;
+        assert_int_equal(qgm_engine_measure(&bytes, &config, &err), 0);
+        qgm_topology_close(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(graph_from_a_file),
         cmocka_unit_test(weightings_of_a_file),
         cmocka_unit_test(trees_of_shortest_paths),
+        cmocka_unit_test(mixing_that_diverges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,6 +61,12 @@ else
 fi
 refuse 2 "did you mean 'onednn'" "$bin/qgm-train" $small --backend onednnn
 
+refuse 2 '--repeats 2: expected a whole number from 3 to 101' "$bin/qgm-bench-step" --repeats 2
+refuse 2 '--most 7: expected a whole number from 4096 to 1073741824' "$bin/qgm-bench-exchange" --most 7
+refuse 2 '--threads 1x: expected a whole number from 1 to 1024' "$bin/qgm-replay" any.csv --threads 1x
+refuse 2 '--jobs 0: expected a whole number from 1 to 256' "$bin/qgm-study" any.yaml --jobs 0
+refuse 2 '--clients 1.5: expected a whole number from 1 to 4096' "$bin/qgm-toy" quadratic --clients 1.5
+refuse 2 '--momentum nan: expected a number from 0 to 1' "$bin/qgm-toy" quadratic --momentum nan
 refuse 2 "--algos dsgdd: unknown name: did you mean 'dsgd'" "$bin/qgm-bench-step" --algos 'gt dsgdd' --clients 2 --threads 1
 refuse 2 "--algos: .*'choco:compress=topk': unknown option 'compress': did you mean 'compressor'" "$bin/qgm-bench-step" --algos 'gt choco:compress=topk' --clients 2 --threads 1
 refuse 2 '--algos: .* ratio=2: expected a number from 1e-06 to 1' "$bin/qgm-bench-step" --algos choco:ratio=2 --clients 2 --threads 1
