@@ -343,7 +343,7 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
     QGM_TRY(qgm_record_name(&record, options->out, err));
     QGM_TRY(qgm_record_check(&record, options->force, err));
     QGM_TRY(qgm_trainer_open(&t, options, data, group, err));
-    if (find_spectrum(t.topology, err) < 0) {
+    if (find_spectrum(t.topology, err) < 0 || (*options->init && qgm_weights_check(&t, err) < 0)) {
         qgm_trainer_close(&t);
         return -1;
     }
@@ -364,6 +364,7 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
             t.per_epoch, options->batch, t.subset, group->ranks, t.threads, qgm_kernels()->isa, t.local,
             (double)t.bytes / (1 << 30), t.processes_here, t.processes_here == 1 ? "" : "es", t.bytes_here / (1 << 30),
             qgm_machine_memory() / (1 << 30));
+    if (*options->init) fprintf(to, "init       %s: its tensors fit%s%s\n", options->init, *t.note ? "; " : "", t.note);
     qgm_trainer_close(&t);
     return 0;
 }

@@ -23,18 +23,33 @@ static int find_file(char path[PATH_MAX], const char *name, const char *data_dir
                     name, data ? data : "not set");
 }
 
-int qgm_weights_init(struct qgm_trainer *t, struct qgm_error *err)
+/* The file over initialised params and buffers. */
+static int read_file(struct qgm_trainer *t, float *params, float *buffers, struct qgm_error *err)
 {
     char path[PATH_MAX];
-    float *buffers = qgm_model_buffers(t->model) ? t->average_buffers : NULL;
     QGM_TRY(find_file(path, t->options.init, t->options.data_dir, err));
-    if (qgm_safetensors_pretrained(path, t->model, qgm_engine_params(t->engine, t->first), buffers, t->note,
+    if (qgm_safetensors_pretrained(path, t->model, params, qgm_model_buffers(t->model) ? buffers : NULL, t->note,
                                    sizeof t->note, err) < 0)
         return qgm_fail_in(err, "--init");
-    const float *x = qgm_engine_params(t->engine, t->first);
     for (size_t k = 0; k < qgm_model_size(t->model); k++)
-        if (!isfinite(x[k])) return qgm_fail(err, QGM_INPUT, "--init: %s: holds a weight that is not finite", path);
+        if (!isfinite(params[k]))
+            return qgm_fail(err, QGM_INPUT, "--init: %s: holds a weight that is not finite", path);
     return 0;
+}
+
+int qgm_weights_init(struct qgm_trainer *t, struct qgm_error *err)
+{
+    return read_file(t, qgm_engine_params(t->engine, t->first), t->average_buffers, err);
+}
+
+int qgm_weights_check(struct qgm_trainer *t, struct qgm_error *err)
+{
+    size_t size = qgm_model_size(t->model);
+    float *params = calloc(size + qgm_model_buffers(t->model), sizeof *params);
+    if (!params) return qgm_fail(err, QGM_SYSTEM, "--init %s: out of memory", t->options.init);
+    int result = read_file(t, params, params + size, err);
+    free(params);
+    return result;
 }
 
 static int save(const struct qgm_trainer *t, const char *folder, const char *name, const float *params,

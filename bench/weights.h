@@ -7,6 +7,8 @@
 /* Read options.init over the initialised first client and the buffers all clients start from; t->note says what kept
  * its initial values. */
 int qgm_weights_init(struct qgm_trainer *trainer, struct qgm_error *err);
+/* Would that go well? Reads the file into memory of its own: a dry run has no engine. */
+int qgm_weights_check(struct qgm_trainer *trainer, struct qgm_error *err);
 /* As options.save says: average.safetensors, and client-<i>.safetensors of every client, into the folder. */
 int qgm_weights_save(struct qgm_trainer *trainer, const char *folder, struct qgm_error *err);
 

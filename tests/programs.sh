@@ -92,14 +92,21 @@ accept 'digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --ou
 for f in average client-0 client-1; do [ -s saved/$f.safetensors ] || fail "no saved/$f.safetensors"; done
 cp saved/average.safetensors nan.safetensors # its last number becomes a NaN
 printf '\000\000\300\177' | dd of=nan.safetensors bs=1 seek=$(($(wc -c <nan.safetensors) - 4)) conv=notrunc 2>dd.txt
-refuse 1 'nan.safetensors: holds a weight that is not finite' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --init nan.safetensors
+for dry in '' --dry-run; do # which opens the file too
+    refuse 1 'nan.safetensors: holds a weight that is not finite' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --init nan.safetensors $dry
+done
+accept 'init  *saved/average.safetensors: its tensors fit$' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --init saved/average.safetensors --dry-run
 { cat vocab.txt; echo more; } >longer.txt
-refuse 1 'word_embeddings.weight: shape .6,16., expected .7, 16., .*vocabulary' "$bin/qgm-train" \
-    --dataset csv:texts.csv,texts.csv,vocab=longer.txt $encoder --init saved/average.safetensors
+for dry in '' --dry-run; do
+    refuse 1 'word_embeddings.weight: shape .6,16., expected .7, 16., .*vocabulary' "$bin/qgm-train" \
+        --dataset csv:texts.csv,texts.csv,vocab=longer.txt $encoder --init saved/average.safetensors $dry
+    refuse 1 '^qgm-train: --init: saved/average.safetensors: tensor .*: the (model|file) has it, the (model|file) has not' "$bin/qgm-train" $small --init saved/average.safetensors $dry
+done
 accept 'digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --out saved --force --init saved/average.safetensors
 [ "$(ls saved)" = "$(printf 'metrics.csv\nrun.jsonl')" ] || fail "--force left $(ls saved)"
 refuse 2 '--save average: needs a folder' "$bin/qgm-train" $small --save average
 refuse 1 '--init nowhere.safetensors: there is no such file' "$bin/qgm-train" $small --init nowhere.safetensors
+refuse 1 '--init nowhere.safetensors: there is no such file' "$bin/qgm-train" $small --init nowhere.safetensors --dry-run
 refuse 1 'short.csv: line 2' sh -c 'printf "1,a\n2\n" >short.csv; "$0" --dataset csv:short.csv,texts.csv' "$bin/qgm-train"
 rm -f short.csv
 # What is in a file: 1; flags that do not go together: 2.
