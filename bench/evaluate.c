@@ -120,6 +120,13 @@ static int score_gossiped(struct qgm_trainer *t, struct tasks k, struct qgm_scor
     return 0;
 }
 
+/* The released code sends parameters alone; what travels here is the flat vector, tensors padded to 16 floats. */
+static double counted_lin2021(const struct qgm_trainer *t)
+{
+    double parameters = (double)qgm_model_count(t->model), floats = (double)qgm_model_size(t->model);
+    return qgm_engine_bytes_counted(t->engine, QGM_BITS_LIN2021) * parameters / floats;
+}
+
 int qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluation *e, struct qgm_error *err)
 {
     double begin = qgm_seconds();
@@ -143,7 +150,7 @@ int qgm_trainer_evaluate(struct qgm_trainer *t, long images, struct qgm_evaluati
     t->loss_steps = 0;
     bool lin2021 = strcmp(t->options.bits_dialect, "lin2021") == 0;
     e->sent_mb = qgm_engine_bytes_sent(t->engine) / 1e6;
-    e->counted_mb = qgm_engine_bytes_counted(t->engine, lin2021 ? QGM_BITS_LIN2021 : QGM_BITS_SENT) / 1e6;
+    e->counted_mb = lin2021 ? counted_lin2021(t) / 1e6 : e->sent_mb;
     e->simulated_s = qgm_network_seconds(&t->network);
     e->train_s = t->train_s;
     e->update_s = t->update_s;

@@ -93,7 +93,10 @@ static int inspect_topology(const struct qgm_options *o, struct qgm_error *err)
         printf("topology      %s%s, %ld clients: %s\n", o->topology, o->lazy ? " (lazy)" : "", o->clients,
                qgm_topology_about(o->topology));
         printf("spectral gap  %.6f\nlambda_2      %.6f\nlambda_min    %.6f\n", s->gap, s->lambda2, s->lambda_min);
-        printf("degree        %d to %d, mean %.4f (self not counted)\n", s->degree_min, s->degree_max, s->degree_mean);
+        printf("degree        %d to %d, mean %.4f (self not counted%s)\n", s->degree_min, s->degree_max, s->degree_mean,
+               !s->time_varying         ? ""
+               : qgm_topology_period(t) ? ", over all steps of a period"
+                                        : ", over 64 steps");
         if (s->connected)
             printf("diameter      %d\n", s->diameter);
         else

@@ -314,15 +314,19 @@ json_t *qgm_record_end(const struct qgm_record *r, uint64_t configuration)
     return ended ? last : NULL;
 }
 
-void qgm_print_evaluation_head(FILE *to)
+void qgm_print_evaluation_head(FILE *to, const struct qgm_evaluation *e)
 {
-    fprintf(to, "%6s %8s %9s %8s %8s %8s %8s %8s %10s %9s\n", "epoch", "step", "lr", "loss", "mean %", "worst %",
-            "best %", "avg mod%", "consensus", "images/s");
+    fprintf(to, "%6s %8s %9s %8s %8s %8s %8s %8s", "epoch", "step", "lr", "loss", "mean %", "worst %", "best %",
+            "avg mod%");
+    if (!isnan(e->gossiped)) fprintf(to, " %8s", "gossip %");
+    fprintf(to, " %10s %9s\n", "consensus", "images/s");
 }
 
 void qgm_print_evaluation(FILE *to, const struct qgm_evaluation *e)
 {
-    fprintf(to, "%6.2f %8.0f %9.4g %8.4f %8.2f %8.2f %8.2f %8.2f %10.3e %9.0f\n", e->epoch, e->step, e->lr,
-            e->train_loss, e->mean, e->worst, e->best, e->average_model, e->consensus, e->images_per_s);
+    fprintf(to, "%6.2f %8.0f %9.4g %8.4f %8.2f %8.2f %8.2f %8.2f", e->epoch, e->step, e->lr, e->train_loss, e->mean,
+            e->worst, e->best, e->average_model);
+    if (!isnan(e->gossiped)) fprintf(to, " %8.2f", e->gossiped);
+    fprintf(to, " %10.3e %9.0f\n", e->consensus, e->images_per_s);
     fflush(to);
 }

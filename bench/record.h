@@ -13,11 +13,11 @@ struct qgm_evaluation {
     double gossiped;                         /* mean over clients after extra rounds of gossip; NaN: not asked for */
     double test_loss;                        /* cross-entropy, mean over clients */
     double consensus, mean_norm, zeta2, grad_norm, cosine; /* struct qgm_telemetry */
-    double sent_mb;                                        /* megabytes a client has sent to others so far */
-    double counted_mb;                                     /* the same as --bits-dialect counts */
-    double train_s, load_s, gradient_s, update_s, eval_s;  /* wall-clock so far; load and gradient: mean over threads */
-    double simulated_s;                                    /* on the cluster of --network; NaN without */
-    double images_per_s;                                   /* training only, evaluation excluded */
+    double sent_mb;    /* 1e6 bytes a client has sent to others so far; a tensor is padded to a multiple of 16 floats */
+    double counted_mb; /* the same as --bits-dialect counts: lin2021 without the padding */
+    double train_s, load_s, gradient_s, update_s, eval_s; /* wall-clock so far; load and gradient: mean over threads */
+    double simulated_s;                                   /* on the cluster of --network; NaN without */
+    double images_per_s;                                  /* training only, evaluation excluded */
 };
 
 enum { QGM_RECORD_FILES = 2 };
@@ -53,8 +53,9 @@ int qgm_record_finish(struct qgm_record *record, struct qgm_error *err);
 /* Leave `part` behind, to be taken up again (keep), or remove it. Safe after finish. */
 void qgm_record_abandon(struct qgm_record *record, bool keep);
 
-/* The table printed on stdout: a heading, then a line an evaluation. */
-void qgm_print_evaluation_head(FILE *to);
+/* The table printed on stdout: a heading, then a line an evaluation. The accuracy after gossip is in both where e has
+ * one. */
+void qgm_print_evaluation_head(FILE *to, const struct qgm_evaluation *e);
 void qgm_print_evaluation(FILE *to, const struct qgm_evaluation *e);
 
 /* Make a folder and its missing parents. */

@@ -119,7 +119,7 @@ static int evaluate(struct run *r, const struct qgm_telemetry *telemetry, bool l
                                   .grad_norm = telemetry->grad_norm,
                                   .cosine = telemetry->cosine };
     QGM_TRY(qgm_trainer_evaluate(&r->t, last ? r->t.data->test.n : r->t.subset, e, err));
-    if (r->table && !r->headed) qgm_print_evaluation_head(r->table); /* now that there is something below it */
+    if (r->table && !r->headed) qgm_print_evaluation_head(r->table, e); /* now that there is something below it */
     r->headed = true;
     if (r->table) qgm_print_evaluation(r->table, e);
     return qgm_record_evaluation(&r->record, e, err);
