@@ -151,8 +151,8 @@ static int print_partition(const struct qgm_options *o, const struct qgm_dataset
         printf("\nsizes            %ld to %ld examples\ntotal variation  mean %.4f, max %.4f (0: like all data, "
                "towards 1: disjoint)\n",
                h.size_min, h.size_max, h.tv_mean, h.tv_max);
-        printf("label entropy    mean %.4f, min %.4f nats\nL1 distance      mean %.4f\nlargest class    mean %.4f "
-               "of a client's data\n",
+        printf("label entropy    mean %.4f, min %.4f nats\nL1 distance      mean %.4f (the EMD of Zhao et al. 2018)\n"
+               "largest class    mean %.4f of a client's data\n",
                h.entropy_mean, h.entropy_min, h.emd_mean, h.largest_class_mean);
         printf("fingerprint      %016" PRIx64 "\n", h.fingerprint);
     }

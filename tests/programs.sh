@@ -287,6 +287,7 @@ same "$(awk 'NR == 2 { print NF }' stdout.txt)" 11 "numbers in a line of the tab
 same "$(column sent_megabytes_per_client) $(column counted_megabytes_per_client)" "0.061824 0.09252" "bytes of both dialects"
 accept 'avg mod%  consensus' "$bin/qgm-train" $small
 accept '2 to 2, mean 2.0000 .self not counted, over all steps of a period.' "$bin/qgm-inspect" topology one-peer-exponential --clients 4
+accept 'L1 distance +mean [0-9.]+ .the EMD of' "$bin/qgm-inspect" partition shards:2 --dataset synthetic --clients 4
 accept '.self not counted, over 64 steps.' "$bin/qgm-inspect" topology random-matching --clients 4
 "$bin/qgm-train" $norms --partition sorted --mix-buffers --out gossip --force --quiet >/dev/null 2>stderr.txt
 same "$(column accuracy_worst_percent)" "$(column accuracy_best_percent)" "with mixed statistics"
