@@ -292,8 +292,9 @@ int qgm_run_measure(const struct qgm_options *options, const struct qgm_dataset 
     dry.dry_run = true;
     QGM_TRY(qgm_trainer_open(&t, &dry, data, group, err));
     *bytes = t.bytes;
+    int result = *dry.init ? qgm_weights_check(&t, err) : 0;
     qgm_trainer_close(&t);
-    return 0;
+    return result;
 }
 
 int qgm_run_estimate(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,

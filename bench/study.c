@@ -59,7 +59,8 @@ static const struct poptOption own_flags[] = {
       "runs at once; each gets its share of the cores [the number of cores, at most 4]", "N" },
     { "out", 0, POPT_ARG_STRING, NULL, FLAG_OUT, "folder of the results [paper/out/<study>]", "DIR" },
     { "plots", 0, POPT_ARG_STRING, NULL, FLAG_PLOTS, "folder of the gnuplot scripts [plots]", "DIR" },
-    { "dry-run", 0, POPT_ARG_NONE, NULL, FLAG_DRY_RUN, "print the plan and stop", NULL },
+    { "dry-run", 0, POPT_ARG_NONE, NULL, FLAG_DRY_RUN,
+      "print the plan, check that every run of it can be started, and stop", NULL },
     { "quiet", 0, POPT_ARG_NONE, NULL, FLAG_QUIET, "no progress", NULL },
     POPT_TABLEEND
 };

@@ -77,8 +77,8 @@ struct qgm_work {
     int jobs;
     bool quiet, dry_run;
 };
-/* Say how long the runs that are not kept will take, and, unless dry_run, carry them out, each in a process of its own,
- * `jobs` at a time. */
+/* Check that the runs that are not kept can be started, say how long they will take, and, unless dry_run, carry them
+ * out, each in a process of its own, `jobs` at a time. */
 int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_error *err);
 
 /* ---- The tables ---- */

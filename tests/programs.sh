@@ -291,6 +291,26 @@ if command -v gnuplot >/dev/null; then
     head -n 1 st-comma/accuracy.csv | grep -qx 'alpha,DSGD,DSGD sd,"QG, mu","QG, mu sd"' && grep -q '>QG, mu<' st-comma/accuracy.svg &&
         passed=$((passed + 1)) || fail "a comma in a label: $(head -n 1 st-comma/accuracy.csv)"
 fi
+# A plan says what its runs lack, before any of them is started, and so does the study: a file, an option of a model.
+lacks() { # CODE WORDS STUDY [FLAG]...
+    code=$1 pattern=$2
+    shift 2
+    for dry in --dry-run --quiet; do
+        "$bin/qgm-study" "$@" --out st-lacks $dry >stdout.txt 2>stderr.txt
+        got=$?
+        if [ $got = "$code" ] && tail -n 1 stderr.txt | grep -qE -- "^qgm-study: run st-lacks/runs/$pattern" && grep -q '^runs  *8: 2 algo' stderr.txt && [ -z "$(ls st-lacks/runs 2>/dev/null)" ]
+        then passed=$((passed + 1)); else fail "$* $dry: exit $got, wanted $code with $pattern"; fi
+    done
+    rm -rf st-lacks
+}
+sed 's/set: {algo: qg-dsgdm-n}/set: {algo: qg-dsgdm-n, init: none.safetensors}/' study.yaml >lacks.yaml
+lacks 1 'qg_alpha-1_seed-1: --init none.safetensors: there is no such file' lacks.yaml
+sed 's/dataset: synthetic/dataset: fashion-mnist, data-dir: nowhere/' study.yaml >lacks.yaml
+lacks 1 'dsgd_alpha-1_seed-1: .*nowhere' lacks.yaml
+sed 's/model: logreg/model: "cnn:widht=3"/' study.yaml >lacks.yaml
+lacks 2 "dsgd_alpha-1_seed-1: model cnn has no option 'widht': did you mean 'width'" lacks.yaml
+sed 's/set: {algo: qg-dsgdm-n}/set: {algo: d2, topology: ring, clients: 16}/' study.yaml >lacks.yaml
+lacks 2 'qg_alpha-1_seed-1: .*d2 needs' lacks.yaml
 sed 's/base: {/base: {learn_rate: 3, /' study.yaml >bad.yaml
 refuse 1 'learn_rate.*line: 2' "$bin/qgm-study" bad.yaml --out st2
 sed 's/algo: dsgd,/algo: dsgdd,/' study.yaml >bad.yaml
