@@ -47,7 +47,7 @@ const struct qgm_flag qgm_flags[] = {
     TEXT("init", init, "", "FILE", "start from these weights (safetensors, names as in PyTorch and Hugging Face)"),
     TEXT("partition", partition, "lin2021", "NAME", "how training data are dealt to clients"),
     REAL("alpha", alpha, "1", 1e-6, 1e6, "Dirichlet concentration: small is heterogeneous (partitions that use it)"),
-    TEXT("augment", augment, "auto", "HOW", "training augmentation: auto (the data set's usual), none, flip, crop, resized (random-resized crop), flip+crop, flip+resized"),
+    TEXT("augment", augment, "auto", "HOW", "training augmentation of images: auto (the data set's usual), none, flip, crop, resized (random-resized crop), flip+crop, flip+resized"),
     WHOLE("batch", batch, "32", 1, 65536, "examples in a client's mini-batch"),
     REAL("epochs", epochs, "10", 0, 1e6, "passes over a client's own data"),
     WHOLE("steps", steps, "0", 0, 1e12, "stop after this many steps instead (0: by epochs)"),

@@ -251,6 +251,14 @@ static bool ended_before(const struct qgm_options *o, struct qgm_group *group, F
     return true;
 }
 
+/* A flag that does nothing here. Not refused: a study sets it for models of both kinds. */
+static void warn(const struct qgm_trainer *t)
+{
+    if (t->options.mix_buffers && !qgm_model_buffers(t->model))
+        fprintf(stderr, "warning: --mix-buffers does nothing: model %s keeps no running statistics\n",
+                t->options.model);
+}
+
 static int open_record(struct run *r, struct qgm_error *err)
 {
     const struct qgm_options *o = &r->t.options;
@@ -270,6 +278,7 @@ int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, s
     QGM_TRY(qgm_trainer_open(&r.t, options, data, group, err));
     int result = open_record(&r, err);
     if (result == 0) {
+        if (table) warn(&r.t);
         if (table && *r.t.note) fprintf(stderr, "%s: %s\n", options->init, r.t.note);
         bool kept = qgm_checkpoint_newest(&r.record) >= 0;
         result = start(&r, err);
@@ -334,6 +343,7 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
         qgm_trainer_close(&t);
         return -1;
     }
+    if (!options->quiet) warn(&t);
     char gap[40] = "unknown";
     const struct qgm_spectrum *s = qgm_topology_facts(t.topology);
     if (!isnan(s->gap)) snprintf(gap, sizeof gap, "%.6f", s->gap);

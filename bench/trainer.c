@@ -16,13 +16,21 @@ static int omp_get_max_threads(void) { return 1; }
 static int omp_get_thread_num(void) { return 0; }
 #endif
 
-static struct qgm_augment augment_of(const struct qgm_options *o, const struct qgm_dataset *data)
+static int open_augment(struct qgm_augment *augment, const struct qgm_options *o, const struct qgm_dataset *data,
+                        struct qgm_error *err)
 {
     bool usual = strcmp(o->augment, "auto") == 0;
-    return (struct qgm_augment){ .flip = usual ? data->flip : strstr(o->augment, "flip") != NULL,
-                                 .resized = usual ? data->resized : strstr(o->augment, "resized") != NULL,
-                                 .crop = (usual ? data->crop : strstr(o->augment, "crop") != NULL) ? 4 : 0,
-                                 .seed = (uint64_t)o->seed };
+    *augment = (struct qgm_augment){ .flip = usual ? data->flip : strstr(o->augment, "flip") != NULL,
+                                     .resized = usual ? data->resized : strstr(o->augment, "resized") != NULL,
+                                     .crop = (usual ? data->crop : strstr(o->augment, "crop") != NULL) ? 4 : 0,
+                                     .seed = (uint64_t)o->seed };
+    if (data->train.start && (augment->flip || augment->resized || augment->crop))
+        return qgm_fail(err, QGM_USAGE, "--augment %s: is of images, but %s has texts: expected auto or none",
+                        o->augment, data->name);
+    if (augment->resized && data->train.c != 3)
+        return qgm_fail(err, QGM_USAGE, "--augment %s: resizes images of three channels; %s has %d", o->augment,
+                        data->name, data->train.c);
+    return 0;
 }
 
 static int open_partition(struct qgm_trainer *t, struct qgm_error *err)
@@ -183,10 +191,7 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
     t->every = o->eval_every > 0 && every < 1 ? 1 : every;
     t->subset = choose_subset(t);
     t->test_batch = 100;
-    t->augment = augment_of(o, t->data);
-    if (t->augment.resized && t->data->train.c != 3)
-        return qgm_fail(err, QGM_USAGE, "--augment %s: resizes images of three channels; %s has %d", o->augment,
-                        t->data->name, t->data->train.c);
+    QGM_TRY(open_augment(&t->augment, o, t->data, err));
     struct qgm_engine_config config = { .algo = o->algo,
                                         .topology = t->topology,
                                         .dim = qgm_model_size(t->model),

@@ -251,6 +251,15 @@ norms="--dataset synthetic:n=400,test=200 --model resnet8 --clients 4 --batch 16
 same "$(column accuracy_worst_percent)" "$(column accuracy_best_percent)" "with mixed statistics"
 "$bin/qgm-train" $norms --partition sorted --out gossip --force --quiet >/dev/null 2>stderr.txt
 [ "$(column accuracy_worst_percent)" != "$(column accuracy_best_percent)" ] || fail "local statistics agree"
+# What does nothing is said (a study may set it for all its models) or refused.
+for dry in '' --dry-run; do
+    accept . "$bin/qgm-train" $small --mix-buffers $dry
+    grep -q 'warning: --mix-buffers does nothing: model logreg keeps no running statistics' stderr.txt && passed=$((passed + 1)) || fail "no word of idle --mix-buffers $dry"
+    accept . "$bin/qgm-train" $norms --mix-buffers $dry
+    grep -q warning stderr.txt && fail "a warning of --mix-buffers $dry where it works"
+    refuse 2 '--augment flip: is of images, but csv has texts: expected auto or none' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --augment flip $dry
+done
+accept '^digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --augment none
 printf '%s\n' 0,0,0.5 1,0,0.5 1,1,0.5 2,1,0.5 2,2,0.5 0,2,0.25 1,2,0.25 >push.csv
 refuse 2 'doubly stochastic' "$bin/qgm-train" $small --clients 3 --topology file:push.csv --algo sgp --gossip-eval 1
 
