@@ -52,7 +52,7 @@ const struct qgm_flag qgm_flags[] = {
     REAL("epochs", epochs, "10", 0, 1e6, "passes over a client's own data"),
     WHOLE("steps", steps, "0", 0, 1e12, "stop after this many steps instead (0: by epochs)"),
     REAL("lr", lr, "0.1", 0, 1e6, "learning rate after warm-up"),
-    TEXT("lr-scale", lr_scale, "1", "X", "factor of --lr after warm-up: a number, or world, the number of clients"),
+    TEXT("lr-scale", lr_scale, "1", "X", "factor of --lr after warm-up: a number, world (the number of clients) or graph (of those that a client averages, itself too)"),
     WHOLE("base-batch", base_batch, "0", 0, 1e6, "--lr is for this batch size, and is scaled in proportion to --batch (0: as it is)"),
     REAL("warmup-epochs", warmup_epochs, "0", 0, 1e6, "epochs of linear warm-up, step by step"),
     REAL("warmup-lr", warmup_lr, "0", 0, 1e6, "learning rate at which warm-up starts (0: --lr where that is scaled up, else a tenth)"),

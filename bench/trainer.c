@@ -176,11 +176,11 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
     struct qgm_input input = qgm_feed_input(&t->data->train);
     QGM_TRY(qgm_model_open(&t->model, o->model, &input, err));
     QGM_TRY(open_partition(t, err));
-    QGM_TRY(qgm_schedule_open(&t->schedule, o, t->per_epoch, t->total, err));
     QGM_TRY(qgm_network_open(&t->network, o->network, (int)o->clients, (uint64_t)o->seed, err));
     QGM_TRY(qgm_topology_open(&t->topology, o->topology, (int)o->clients, o->lazy, (uint64_t)o->seed, err));
     QGM_TRY(qgm_topology_find_facts(t->topology, err));
     const struct qgm_spectrum *facts = qgm_topology_facts(t->topology);
+    QGM_TRY(qgm_schedule_open(&t->schedule, o, facts, t->per_epoch, t->total, err));
     if ((o->gossip_eval || o->mix_buffers) && !(facts->row_stochastic && facts->column_stochastic))
         return qgm_fail(err, QGM_USAGE, "--%s: needs a doubly stochastic graph, whose rounds keep the mean; %s is not",
                         o->gossip_eval ? "gossip-eval" : "mix-buffers", o->topology);
