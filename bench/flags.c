@@ -56,7 +56,7 @@ const struct qgm_flag qgm_flags[] = {
     WHOLE("base-batch", base_batch, "0", 0, 1e6, "--lr is for this batch size, and is scaled in proportion to --batch (0: as it is)"),
     REAL("warmup-epochs", warmup_epochs, "0", 0, 1e6, "epochs of linear warm-up, step by step"),
     REAL("warmup-lr", warmup_lr, "0", 0, 1e6, "learning rate at which warm-up starts (0: --lr where that is scaled up, else a tenth)"),
-    TEXT("milestones", milestones, "", "E,E,...", "epochs at which the rate is multiplied by --lr-decay; below 1: share of --epochs"),
+    TEXT("milestones", milestones, "", "E,E,...", "epochs, after the warm-up, at which the rate is multiplied by --lr-decay; below 1: share of --epochs"),
     REAL("lr-decay", lr_decay, "0.1", 1e-9, 1, "factor at each milestone"),
     REAL("momentum", momentum, "0.9", 0, 0.999999, "momentum beta, of the algorithms that have one"),
     REAL("weight-decay", weight_decay, "0.0001", 0, 1e3, "L2 coefficient, added to every gradient"),

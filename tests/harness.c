@@ -135,6 +135,26 @@ static void milestones_below_one_are_shares(void **state)
     }
 }
 
+/* A rate that is to fall before it has risen: the end of the warm-up belongs to it. */
+static void milestones_come_after_the_warm_up(void **state)
+{
+    (void)state;
+    struct qgm_options o;
+    struct qgm_schedule s;
+    struct qgm_error err;
+    qgm_options_default(&o);
+    assert_int_equal(qgm_options_set(&o, "warmup-epochs", "2", NULL), 0);
+    static const char *const inside[] = { "1,5", "2,5", "0.1,0.5" }; /* of 10 epochs */
+    for (size_t i = 0; i < QGM_COUNT(inside); i++) {
+        assert_int_equal(qgm_options_set(&o, "milestones", inside[i], NULL), 0);
+        assert_int_equal(qgm_schedule_open(&s, &o, &ring, 10, 100, &err), -1);
+        assert_int_equal(err.kind, QGM_USAGE);
+        assert_non_null(strstr(err.text, "within the warm-up, which ends at epoch 2"));
+    }
+    assert_int_equal(qgm_options_set(&o, "milestones", "2.1,5", NULL), 0);
+    assert_int_equal(qgm_schedule_open(&s, &o, &ring, 10, 100, &err), 0);
+}
+
 /* Texts of 3, 7 and 5 tokens: together, padded, and each by itself give the same logits, to the bit. */
 static void padding_is_not_seen(void **state)
 {
@@ -238,6 +258,7 @@ int main(void)
         cmocka_unit_test(a_rate_may_go_by_the_graph),
         cmocka_unit_test(padding_is_not_seen),
         cmocka_unit_test(milestones_below_one_are_shares),
+        cmocka_unit_test(milestones_come_after_the_warm_up),
         cmocka_unit_test(memory_is_the_smallest_limit_around),
         cmocka_unit_test(too_large_is_refused_not_wrapped),
     };
