@@ -80,6 +80,7 @@ const struct qgm_flag qgm_flags[] = {
     HOW("out", QGM_FLAG_TEXT, out, "", 0, 0, "DIR", "write run.jsonl and metrics.csv into this new folder"),
     HOW("bits-dialect", QGM_FLAG_TEXT, bits_dialect, "sent", 0, 0, "HOW", "rule of the column counted_megabytes: sent (really, to others), lin2021 (as the released code logs)"),
     HOW("save", QGM_FLAG_TEXT, save, "none", 0, 0, "WHAT", "final weights in --out, as safetensors: none, average, clients (these and the average)"),
+    HOW("save-every", QGM_FLAG_REAL, save_every, "0", 0, 1e9, "X", "epochs between weights that --save leaves on the way too, as average-step-<step>.safetensors in --out, until the end in <out>.part (0: only the final ones)"),
     HOW("checkpoint-every", QGM_FLAG_TEXT, checkpoint_every, "10min", 0, 0, "HOW", "write a state to go on from, beside --out: 500 (steps), 30s, 10min, 2h, never; on Ctrl-C anyway"),
     HOW("resume", QGM_FLAG_SWITCH, resume, "0", 0, 1, NULL, "go on with the interrupted run of --out; from the start when there is none"),
     HOW("force", QGM_FLAG_SWITCH, force, "0", 0, 1, NULL, "replace --out if it exists, and what an interrupted run left there"),
@@ -228,6 +229,8 @@ int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
     QGM_TRY(check_choice("bits-dialect", o->bits_dialect, dialects, err));
     if (strcmp(o->save, "none") != 0 && !*o->out)
         return qgm_fail(err, QGM_USAGE, "--save %s: needs a folder: give --out DIR", o->save);
+    if (o->save_every > 0 && strcmp(o->save, "none") == 0)
+        return qgm_fail(err, QGM_USAGE, "--save-every %g: which weights? give --save average or clients", o->save_every);
     if (o->resume && !*o->out) return qgm_fail(err, QGM_USAGE, "--resume: of which run? give its --out DIR");
     struct qgm_pace pace;
     QGM_TRY(qgm_pace_open(&pace, "checkpoint-every", o->checkpoint_every, err));

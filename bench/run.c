@@ -130,6 +130,14 @@ static void checkpoint(struct run *r)
         fprintf(stderr, "warning: no checkpoint at step %ld: %s\n", qgm_engine_steps(r->t.engine), err.text);
 }
 
+/* Nor are weights on the way; what is missing can be computed again. */
+static void save_weights(struct run *r)
+{
+    struct qgm_error err;
+    if (qgm_weights_save(&r->t, r->record.part, true, &err) < 0)
+        fprintf(stderr, "warning: no weights at step %ld: %s\n", qgm_engine_steps(r->t.engine), err.text);
+}
+
 static void show(const struct run *r, long step)
 {
     char note[64];
@@ -159,6 +167,8 @@ static int train(struct run *r, struct qgm_error *err)
         if (due && !isfinite(telemetry.mean_norm)) r->outcome->diverged = true;
         bool last = step == t->total || r->outcome->diverged;
         if (due || last) QGM_TRY(evaluate(r, &telemetry, last, err));
+        if (t->saving && step % t->saving == 0 && !last)
+            save_weights(r); /* before a state that would begin behind it */
         if (t->wishes & QGM_WISH_STOP && !last) return interrupted(r, step, err);
         if (t->wishes & QGM_WISH_CHECKPOINT && !last) checkpoint(r);
         show(r, step);
@@ -202,7 +212,7 @@ static int finish(struct run *r, struct qgm_error *err)
     r->outcome->digest = qgm_engine_digest(r->t.engine);
     r->outcome->seconds = elapsed(r);
     QGM_TRY(qgm_record_object(&r->record, tail(r->outcome), err));
-    QGM_TRY(qgm_weights_save(&r->t, r->record.part, err));
+    QGM_TRY(qgm_weights_save(&r->t, r->record.part, false, err));
     return qgm_record_finish(&r->record, err);
 }
 

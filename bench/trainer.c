@@ -169,6 +169,13 @@ static int start(struct qgm_trainer *t, struct qgm_error *err)
     return 0;
 }
 
+/* Of something that is done every so many epochs; 0: never. */
+static long steps_between(const struct qgm_trainer *t, double epochs)
+{
+    long steps = lround(epochs * (double)t->per_epoch);
+    return epochs > 0 && steps < 1 ? 1 : steps;
+}
+
 static int open_all(struct qgm_trainer *t, struct qgm_error *err)
 {
     const struct qgm_options *o = &t->options;
@@ -187,8 +194,8 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
     t->threads = o->threads ? (int)o->threads : omp_get_max_threads();
     t->first = qgm_group_first(t->group, (int)o->clients, t->group->rank);
     t->local = qgm_group_first(t->group, (int)o->clients, t->group->rank + 1) - t->first;
-    long every = lround(o->eval_every * (double)t->per_epoch);
-    t->every = o->eval_every > 0 && every < 1 ? 1 : every;
+    t->every = steps_between(t, o->eval_every);
+    t->saving = steps_between(t, o->save_every);
     t->subset = choose_subset(t);
     t->test_batch = 100;
     QGM_TRY(open_augment(&t->augment, o, t->data, err));

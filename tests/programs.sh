@@ -192,6 +192,20 @@ accept 'run/a has ended before' "$bin/qgm-train" $small --out run/a --resume --d
 refuse 2 '--resume: no finished run of this configuration.*exists' "$bin/qgm-train" $small --lr 0.2 --out run/a --resume
 refuse 2 '--resume: no finished run' "$bin/qgm-train" $small --out run/a --resume --save average
 
+# Weights on the way: of every so many epochs, as the final ones of a run that ends there, and of their names.
+steady="--dataset synthetic:n=400,test=40 --model resnet8 --clients 4 --batch 10 --threads 1 --quiet --eval-every 0"
+"$bin/qgm-train" $steady --steps 10 --out ten --save clients >ten.txt 2>stderr.txt || fail "ten steps"
+accept '^digest' "$bin/qgm-train" $steady --steps 25 --out way --save clients --save-every 1
+[ "$(ls way | grep -c 'step-[12]0.safetensors$')" = 10 ] && [ "$(ls way | wc -l)" = 17 ] && passed=$((passed + 1)) || fail "--save-every left $(ls way)"
+for f in average client-0 client-3; do cmp ten/$f.safetensors way/$f-step-10.safetensors >stderr.txt && passed=$((passed + 1)) || fail "way/$f-step-10"; done
+accept 'init .*its tensors fit' "$bin/qgm-train" $steady --init way/average-step-20.safetensors --dry-run
+accept '^digest' "$bin/qgm-train" $steady --steps 1 --out way --force # they are a run's, so they go
+[ "$(ls way)" = "$(printf 'metrics.csv\nrun.jsonl')" ] && passed=$((passed + 1)) || fail "--force left $(ls way)"
+refuse 2 '--save-every 2: which weights. give --save average or clients' "$bin/qgm-train" $small --save-every 2 --out none
+mkdir -p way && echo 1 >way/average-step-x.safetensors
+refuse 2 "way: holds 'average-step-x.safetensors', which no run" "$bin/qgm-train" $small --out way --force
+rm -rf ten way
+
 # --force replaces what a run has left, and nothing else; the refusal comes before the training.
 long="$small --steps 1000000000 --eval-every 0 --quiet"
 mkdir keep && echo plot >keep/plot.png && echo weights >keep/model.safetensors
