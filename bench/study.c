@@ -82,8 +82,10 @@ static void print_plan(const struct qgm_grid *grid, const char *path, int scale,
 static void print_paths(const struct qgm_grid *grid)
 {
     printf("\nruns     %s/runs/\ntables   %s/summary.csv .md .tex, runs.csv\n", grid->out, grid->out);
+    struct qgm_drawing d;
     for (unsigned i = 0; i < grid->study->figures_count; i++)
-        printf("figure   %s/%s.svg .png\n", grid->out, grid->study->figures[i].plot);
+        for (int k = 0; qgm_figure_drawing(grid, &grid->study->figures[i], k, &d); k++)
+            printf("figure   %s/%s.svg .png\n", grid->out, d.name);
 }
 
 /* Runs side by side waste nothing at the ends of steps; more than a few of them would fill the memory. */
