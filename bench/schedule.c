@@ -62,9 +62,9 @@ int qgm_schedule_open(struct qgm_schedule *s, const struct qgm_options *o, const
             return qgm_fail(err, QGM_USAGE, "--milestones %s: not ascending", o->milestones);
         if (s->warmup && at <= s->warmup) /* there the released code passes over it */
             return qgm_fail(err, QGM_USAGE,
-                            "--milestones %s: %g lies within the warm-up, which ends at epoch %g: leave it out, or "
-                            "shorten --warmup-epochs",
-                            o->milestones, epoch, o->warmup_epochs);
+                            "--milestones %s: %g is step %ld, within the warm-up of %ld steps (--warmup-epochs %g): "
+                            "leave it out, or shorten that",
+                            o->milestones, epoch, at, s->warmup, o->warmup_epochs);
         s->at[s->milestones++] = at;
         p = *end ? end + 1 : end;
     }
