@@ -47,16 +47,16 @@ const struct qgm_flag qgm_flags[] = {
     TEXT("init", init, "", "FILE", "start from these weights (safetensors, names as in PyTorch and Hugging Face)"),
     TEXT("partition", partition, "lin2021", "NAME", "how training data are dealt to clients"),
     REAL("alpha", alpha, "1", 1e-6, 1e6, "Dirichlet concentration: small is heterogeneous (partitions that use it)"),
-    TEXT("augment", augment, "auto", "HOW", "training augmentation: auto (the data set's usual), none, flip, crop, resized (random-resized crop), flip+crop, flip+resized"),
+    TEXT("augment", augment, "auto", "HOW", "training augmentation of images: auto (the data set's usual), none, flip, crop, resized (random-resized crop), flip+crop, flip+resized"),
     WHOLE("batch", batch, "32", 1, 65536, "examples in a client's mini-batch"),
     REAL("epochs", epochs, "10", 0, 1e6, "passes over a client's own data"),
     WHOLE("steps", steps, "0", 0, 1e12, "stop after this many steps instead (0: by epochs)"),
     REAL("lr", lr, "0.1", 0, 1e6, "learning rate after warm-up"),
-    TEXT("lr-scale", lr_scale, "1", "X", "factor of --lr after warm-up: a number, or world, the number of clients"),
+    TEXT("lr-scale", lr_scale, "1", "X", "factor of --lr after warm-up: a number, world (the number of clients) or graph (of those that a client averages, itself too)"),
     WHOLE("base-batch", base_batch, "0", 0, 1e6, "--lr is for this batch size, and is scaled in proportion to --batch (0: as it is)"),
     REAL("warmup-epochs", warmup_epochs, "0", 0, 1e6, "epochs of linear warm-up, step by step"),
     REAL("warmup-lr", warmup_lr, "0", 0, 1e6, "learning rate at which warm-up starts (0: --lr where that is scaled up, else a tenth)"),
-    TEXT("milestones", milestones, "", "E,E,...", "epochs at which the rate is multiplied by --lr-decay; below 1: share of --epochs"),
+    TEXT("milestones", milestones, "", "E,E,...", "epochs, after the warm-up, at which the rate is multiplied by --lr-decay; below 1: share of --epochs"),
     REAL("lr-decay", lr_decay, "0.1", 1e-9, 1, "factor at each milestone"),
     REAL("momentum", momentum, "0.9", 0, 0.999999, "momentum beta, of the algorithms that have one"),
     REAL("weight-decay", weight_decay, "0.0001", 0, 1e3, "L2 coefficient, added to every gradient"),
@@ -80,6 +80,7 @@ const struct qgm_flag qgm_flags[] = {
     HOW("out", QGM_FLAG_TEXT, out, "", 0, 0, "DIR", "write run.jsonl and metrics.csv into this new folder"),
     HOW("bits-dialect", QGM_FLAG_TEXT, bits_dialect, "sent", 0, 0, "HOW", "rule of the column counted_megabytes: sent (really, to others), lin2021 (as the released code logs)"),
     HOW("save", QGM_FLAG_TEXT, save, "none", 0, 0, "WHAT", "final weights in --out, as safetensors: none, average, clients (these and the average)"),
+    HOW("save-every", QGM_FLAG_REAL, save_every, "0", 0, 1e9, "X", "epochs between weights that --save leaves on the way too, as average-step-<step>.safetensors in --out, until the end in <out>.part (0: only the final ones)"),
     HOW("checkpoint-every", QGM_FLAG_TEXT, checkpoint_every, "10min", 0, 0, "HOW", "write a state to go on from, beside --out: 500 (steps), 30s, 10min, 2h, never; on Ctrl-C anyway"),
     HOW("resume", QGM_FLAG_SWITCH, resume, "0", 0, 1, NULL, "go on with the interrupted run of --out; from the start when there is none"),
     HOW("force", QGM_FLAG_SWITCH, force, "0", 0, 1, NULL, "replace --out if it exists, and what an interrupted run left there"),
@@ -244,6 +245,8 @@ int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
     QGM_TRY(check_choice("bits-dialect", o->bits_dialect, dialects, err));
     if (strcmp(o->save, "none") != 0 && !*o->out)
         return qgm_fail(err, QGM_USAGE, "--save %s: needs a folder: give --out DIR", o->save);
+    if (o->save_every > 0 && strcmp(o->save, "none") == 0)
+        return qgm_fail(err, QGM_USAGE, "--save-every %g: which weights? give --save average or clients", o->save_every);
     if (o->resume && !*o->out) return qgm_fail(err, QGM_USAGE, "--resume: of which run? give its --out DIR");
     struct qgm_pace pace;
     QGM_TRY(qgm_pace_open(&pace, "checkpoint-every", o->checkpoint_every, err));

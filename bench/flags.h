@@ -17,7 +17,7 @@ struct qgm_options {
         network[QGM_TEXT];
     long clients, batch, base_batch, steps, eval_subset, gossip_eval, seed, threads;
     long crash_steps, stale_steps;
-    double drop, fail_links, crash, stale, alpha, epochs, eval_every, lr, lr_decay, momentum, weight_decay,
+    double drop, fail_links, crash, stale, alpha, epochs, eval_every, save_every, lr, lr_decay, momentum, weight_decay,
         warmup_epochs, warmup_lr, label_smoothing;
     bool mix_buffers, lazy, force_pairing, shared_order, force, resume, quiet, dry_run;
 };

@@ -73,19 +73,22 @@ int qgm_make_folder(const char *path, struct qgm_error *err)
     }
 }
 
+/* Where `word` and a number end, if the name goes on with them; else where it begins. */
+static const char *past(const char *name, const char *word)
+{
+    size_t length = strlen(word), digits = 0;
+    if (strncmp(name, word, length) == 0) digits = strspn(name + length, "0123456789");
+    return digits ? name + length + digits : name;
+}
+
 /* Does a run write files of this name? Others are the user's, weights of whatever origin among them. */
 static bool is_ours(const char *name)
 {
-    static const char *const numbered[] = { "client-", "checkpoint-" };
     for (size_t i = 0; i < QGM_RECORD_FILES; i++)
         if (strcmp(name, qgm_record_files[i]) == 0) return true;
-    const char *rest = strncmp(name, "average", 7) == 0 ? name + 7 : "";
-    for (size_t i = 0; i < QGM_COUNT(numbered); i++) {
-        size_t length = strlen(numbered[i]), digits = 0;
-        if (strncmp(name, numbered[i], length) == 0) digits = strspn(name + length, "0123456789");
-        if (digits) rest = name + length + digits;
-    }
-    return strcmp(rest, ".safetensors") == 0 || strcmp(rest, ".safetensors.partial") == 0;
+    const char *weights = strncmp(name, "average", 7) == 0 ? name + 7 : past(name, "client-");
+    const char *rest = weights > name ? past(weights, "-step-") : past(name, "checkpoint-");
+    return rest > name && (strcmp(rest, ".safetensors") == 0 || strcmp(rest, ".safetensors.partial") == 0);
 }
 
 /* Remove the files of a record, or of those the ones that match. */

@@ -144,6 +144,14 @@ static void checkpoint(struct run *r)
         fprintf(stderr, "warning: no checkpoint at step %ld: %s\n", qgm_engine_steps(r->t.engine), err.text);
 }
 
+/* Nor are weights on the way; what is missing can be computed again. */
+static void save_weights(struct run *r)
+{
+    struct qgm_error err;
+    if (qgm_weights_save(&r->t, r->record.part, true, &err) < 0)
+        fprintf(stderr, "warning: no weights at step %ld: %s\n", qgm_engine_steps(r->t.engine), err.text);
+}
+
 static void show(const struct run *r, long step)
 {
     char note[64];
@@ -173,6 +181,8 @@ static int train(struct run *r, struct qgm_error *err)
         if (due && !isfinite(telemetry.mean_norm)) r->outcome->diverged = true;
         bool last = step == t->total || r->outcome->diverged;
         if (due || last) QGM_TRY(evaluate(r, &telemetry, last, err));
+        if (t->saving && step % t->saving == 0 && !last)
+            save_weights(r); /* before a state that would begin behind it */
         if (t->wishes & QGM_WISH_STOP && !last) return interrupted(r, step, err);
         if (t->wishes & QGM_WISH_CHECKPOINT && !last) checkpoint(r);
         show(r, step);
@@ -216,7 +226,7 @@ static int finish(struct run *r, struct qgm_error *err)
     r->outcome->digest = qgm_engine_digest(r->t.engine);
     r->outcome->seconds = elapsed(r);
     QGM_TRY(qgm_record_object(&r->record, tail(r->outcome), err));
-    QGM_TRY(qgm_weights_save(&r->t, r->record.part, err));
+    QGM_TRY(qgm_weights_save(&r->t, r->record.part, false, err));
     return qgm_record_finish(&r->record, err);
 }
 
@@ -265,6 +275,14 @@ static bool ended_before(const struct qgm_options *o, struct qgm_group *group, F
     return true;
 }
 
+/* A flag that does nothing here. Not refused: a study sets it for models of both kinds. */
+static void warn(const struct qgm_trainer *t)
+{
+    if (t->options.mix_buffers && !qgm_model_buffers(t->model))
+        fprintf(stderr, "warning: --mix-buffers does nothing: model %s keeps no running statistics\n",
+                t->options.model);
+}
+
 static int open_record(struct run *r, struct qgm_error *err)
 {
     const struct qgm_options *o = &r->t.options;
@@ -284,6 +302,7 @@ int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, s
     QGM_TRY(qgm_trainer_open(&r.t, options, data, group, err));
     int result = open_record(&r, err);
     if (result == 0) {
+        if (table) warn(&r.t);
         if (table && *r.t.note) fprintf(stderr, "%s: %s\n", options->init, r.t.note);
         bool kept = qgm_checkpoint_newest(&r.record) >= 0;
         result = start(&r, err);
@@ -306,8 +325,9 @@ int qgm_run_measure(const struct qgm_options *options, const struct qgm_dataset 
     dry.dry_run = true;
     QGM_TRY(qgm_trainer_open(&t, &dry, data, group, err));
     *bytes = t.bytes;
+    int result = *dry.init ? qgm_weights_check(&t, err) : 0;
     qgm_trainer_close(&t);
-    return 0;
+    return result;
 }
 
 int qgm_run_estimate(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,
@@ -347,6 +367,7 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
         qgm_trainer_close(&t);
         return -1;
     }
+    if (!options->quiet) warn(&t);
     char gap[40] = "unknown";
     const struct qgm_spectrum *s = qgm_topology_facts(t.topology);
     if (!isnan(s->gap)) snprintf(gap, sizeof gap, "%.6f", s->gap);

@@ -4,23 +4,44 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* "graph": the clients that a client averages, itself included. The reference gives each its own rate; here all have
+ * one, so the graph must give all the same. */
+static int graph_scale(const struct qgm_options *o, const struct qgm_spectrum *graph, double *scale,
+                       struct qgm_error *err)
+{
+    *scale = graph->degree_max + 1;
+    if (graph->time_varying)
+        return qgm_fail(err, QGM_USAGE,
+                        "--lr-scale graph: counts a client's neighbours, but %s is another graph every step: give a "
+                        "number",
+                        o->topology);
+    if (graph->degree_min != graph->degree_max)
+        return qgm_fail(err, QGM_USAGE,
+                        "--lr-scale graph: counts a client's neighbours, but those of %s have from %d to %d: give a "
+                        "number",
+                        o->topology, graph->degree_min, graph->degree_max);
+    return 0;
+}
+
 /* The reference's rule: lr * batch / base batch * factor, reached from lr by the warm-up. */
-static int scale_of(const struct qgm_options *o, double *scale, struct qgm_error *err)
+static int scale_of(const struct qgm_options *o, const struct qgm_spectrum *graph, double *scale, struct qgm_error *err)
 {
     char *end;
-    bool world = strcmp(o->lr_scale, "world") == 0;
+    bool world = strcmp(o->lr_scale, "world") == 0, by_graph = strcmp(o->lr_scale, "graph") == 0;
     *scale = world ? (double)o->clients : strtod(o->lr_scale, &end);
-    if (!world && (end == o->lr_scale || *end || !(*scale > 0 && *scale < 1e6)))
-        return qgm_fail(err, QGM_USAGE, "--lr-scale %s: expected a number above 0, or world", o->lr_scale);
+    if (by_graph)
+        QGM_TRY(graph_scale(o, graph, scale, err));
+    else if (!world && (end == o->lr_scale || *end || !(*scale > 0 && *scale < 1e6)))
+        return qgm_fail(err, QGM_USAGE, "--lr-scale %s: expected a number above 0, world or graph", o->lr_scale);
     if (o->base_batch) *scale *= (double)o->batch / (double)o->base_batch;
     return 0;
 }
 
-int qgm_schedule_open(struct qgm_schedule *s, const struct qgm_options *o, long per_epoch, long total,
-                      struct qgm_error *err)
+int qgm_schedule_open(struct qgm_schedule *s, const struct qgm_options *o, const struct qgm_spectrum *graph,
+                      long per_epoch, long total, struct qgm_error *err)
 {
     double scale;
-    QGM_TRY(scale_of(o, &scale, err));
+    QGM_TRY(scale_of(o, graph, &scale, err));
     *s = (struct qgm_schedule){ .lr = o->lr * scale,
                                 .warmup_lr = o->warmup_lr > 0 ? o->warmup_lr
                                              : scale > 1      ? o->lr
@@ -39,6 +60,11 @@ int qgm_schedule_open(struct qgm_schedule *s, const struct qgm_options *o, long 
         long at = lround(epoch < 1 ? epoch * (double)total : epoch * (double)per_epoch);
         if (s->milestones && at <= s->at[s->milestones - 1])
             return qgm_fail(err, QGM_USAGE, "--milestones %s: not ascending", o->milestones);
+        if (s->warmup && at <= s->warmup) /* there the released code passes over it */
+            return qgm_fail(err, QGM_USAGE,
+                            "--milestones %s: %g is step %ld, within the warm-up of %ld steps (--warmup-epochs %g): "
+                            "leave it out, or shorten that",
+                            o->milestones, epoch, at, s->warmup, o->warmup_epochs);
         s->at[s->milestones++] = at;
         p = *end ? end + 1 : end;
     }

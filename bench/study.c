@@ -55,7 +55,8 @@ static const struct poptOption own_flags[] = {
       "runs at once; each gets its share of the cores [the number of cores, at most 4]", "N" },
     { "out", 0, POPT_ARG_STRING, NULL, FLAG_OUT, "folder of the results [paper/out/<study>]", "DIR" },
     { "plots", 0, POPT_ARG_STRING, NULL, FLAG_PLOTS, "folder of the gnuplot scripts [plots]", "DIR" },
-    { "dry-run", 0, POPT_ARG_NONE, NULL, FLAG_DRY_RUN, "print the plan and stop", NULL },
+    { "dry-run", 0, POPT_ARG_NONE, NULL, FLAG_DRY_RUN,
+      "print the plan, check that every run of it can be started, and stop", NULL },
     { "quiet", 0, POPT_ARG_NONE, NULL, FLAG_QUIET, "no progress", NULL },
     POPT_TABLEEND
 };
@@ -77,8 +78,10 @@ static void print_plan(const struct qgm_grid *grid, const char *path, int scale,
 static void print_paths(const struct qgm_grid *grid)
 {
     printf("\nruns     %s/runs/\ntables   %s/summary.csv .md .tex, runs.csv\n", grid->out, grid->out);
+    struct qgm_drawing d;
     for (unsigned i = 0; i < grid->study->figures_count; i++)
-        printf("figure   %s/%s.svg .png\n", grid->out, grid->study->figures[i].plot);
+        for (int k = 0; qgm_figure_drawing(grid, &grid->study->figures[i], k, &d); k++)
+            printf("figure   %s/%s.svg .png\n", grid->out, d.name);
 }
 
 /* Runs side by side waste nothing at the ends of steps; more than a few of them would fill the memory. */

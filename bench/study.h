@@ -71,14 +71,16 @@ int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const ch
 void qgm_grid_close(struct qgm_grid *grid);
 /* Index of the axis that varies a flag; -1: none. */
 int qgm_grid_axis(const struct qgm_grid *grid, const char *flag);
+/* "QG-DSGDm-N" becomes "qg-dsgdm-n": safe in a path. Returns its length. */
+size_t qgm_slug(char *to, size_t size, const char *text);
 
 /* ---- The work ---- */
 struct qgm_work {
     int jobs;
     bool quiet, dry_run;
 };
-/* Say how long the runs that are not kept will take, and, unless dry_run, carry them out, each in a process of its own,
- * `jobs` at a time. */
+/* Check that the runs that are not kept can be started, say how long they will take, and, unless dry_run, carry them
+ * out, each in a process of its own, `jobs` at a time. */
 int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_error *err);
 
 /* ---- The tables ---- */
@@ -95,6 +97,16 @@ int qgm_machines_write(const struct qgm_grid *grid, struct qgm_error *err);
 /* ---- The figures ---- */
 /* Before any run: is there a script for each, and does the study vary its x? path: the study file, for messages. */
 int qgm_figures_check(const struct qgm_grid *grid, const char *path, const char *plots, struct qgm_error *err);
+/* A figure is drawn once for each combination of values of the axes that are not along its x, seeds apart, and, of the
+ * partition, those that it does not depend on. */
+struct qgm_drawing {
+    unsigned at[QGM_MAX_VARY]; /* which value of each axis; of x: 0 */
+    char name[QGM_TEXT];       /* of its files: "accuracy", "accuracy_topology-davis" */
+    char where[QGM_TEXT];      /* what makes the difference: "topology = davis, lr = 0.1"; "" */
+};
+/* Drawing number k; false: there are no more. */
+bool qgm_figure_drawing(const struct qgm_grid *grid, const struct qgm_figure *figure, int k,
+                        struct qgm_drawing *drawing);
 /* Draw them from the tables. What gnuplot remarks, of a series say of which every run diverged, is in
  * grid->out/figures.log. */
 int qgm_figures_draw(const struct qgm_grid *grid, const char *plots, struct qgm_error *err);

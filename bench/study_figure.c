@@ -77,13 +77,52 @@ int qgm_figures_check(const struct qgm_grid *grid, const char *path, const char 
     return 0;
 }
 
-/* In a process of its own; its remarks are added to the log. */
-static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm_figure *figure, const char *log,
-                struct qgm_error *err)
+/* Does the figure change along this axis, other than along x? */
+static bool splits(const struct qgm_grid *grid, const struct qgm_figure *figure, int a)
 {
-    char script[2 * QGM_TEXT], variables[4 * QGM_TEXT];
+    static const char *const deals[] = { "dataset", "clients", "partition", "alpha" };
+    const struct qgm_axis *axis = &grid->axis[a];
+    bool dealt = strcmp(figure->plot, "partition") != 0;
+    for (size_t i = 0; i < QGM_COUNT(deals); i++) dealt = dealt || strcmp(axis->flag->name, deals[i]) == 0;
+    return dealt && !axis->seed && a != qgm_grid_axis(grid, figure->x) && axis->values.count > 1;
+}
+
+bool qgm_figure_drawing(const struct qgm_grid *grid, const struct qgm_figure *figure, int k, struct qgm_drawing *d)
+{
+    *d = (struct qgm_drawing){ 0 };
+    for (int a = grid->axes; a-- > 0;) { /* the last axis changes fastest, as in the tables */
+        int count = splits(grid, figure, a) ? (int)grid->axis[a].values.count : 1;
+        d->at[a] = (unsigned)(k % count);
+        k /= count;
+    }
+    snprintf(d->name, sizeof d->name, "%s", figure->plot);
+    for (int a = 0; a < grid->axes; a++) {
+        char piece[QGM_TEXT];
+        size_t n = strlen(d->name), w = strlen(d->where);
+        const struct qgm_axis *axis = &grid->axis[a];
+        if (!splits(grid, figure, a)) continue;
+        qgm_slug(piece, sizeof piece, axis->values.value[d->at[a]]);
+        snprintf(d->name + n, sizeof d->name - n, "_%s-%.60s", axis->flag->name, piece);
+        snprintf(d->where + w, sizeof d->where - w, "%s%s = %s", w ? ", " : "", axis->flag->name,
+                 axis->values.value[d->at[a]]);
+    }
+    return k == 0;
+}
+
+/* In a process of its own; its remarks are added to the log. */
+static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm_figure *figure,
+                const struct qgm_drawing *d, const char *log, struct qgm_error *err)
+{
+    char script[2 * QGM_TEXT], variables[6 * QGM_TEXT], where[2 * QGM_TEXT];
+    size_t n = 0;
+    for (const char *c = d->where; *c; c++) { /* a quote is written twice */
+        where[n++] = *c;
+        if (*c == '\'') where[n++] = '\'';
+    }
+    where[n] = 0;
     snprintf(script, sizeof script, "%s/%s.gp", plots, figure->plot);
-    snprintf(variables, sizeof variables, "out='%s'; plots='%s'; x='%s'", grid->out, plots, figure->x);
+    snprintf(variables, sizeof variables, "out='%s'; plots='%s'; x='%s'; figure='%s'; where='%s'", grid->out, plots,
+             figure->x, d->name, where);
     fflush(NULL);
     pid_t process = fork();
     if (process == 0) {
@@ -102,9 +141,11 @@ static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm
 int qgm_figures_draw(const struct qgm_grid *grid, const char *plots, struct qgm_error *err)
 {
     char log[QGM_TEXT + 16];
+    struct qgm_drawing d;
     snprintf(log, sizeof log, "%s/figures.log", grid->out);
     unlink(log); /* of an earlier drawing */
     for (unsigned i = 0; i < grid->study->figures_count; i++)
-        QGM_TRY(draw(grid, plots, &grid->study->figures[i], log, err));
+        for (int k = 0; qgm_figure_drawing(grid, &grid->study->figures[i], k, &d); k++)
+            QGM_TRY(draw(grid, plots, &grid->study->figures[i], &d, log, err));
     return 0;
 }

@@ -53,8 +53,7 @@ static int apply_rules(struct qgm_options *o, const struct qgm_study *study, str
     return 0;
 }
 
-/* "QG-DSGDm-N" becomes "qg-dsgdm-n": safe in a path. */
-static size_t slug(char *to, size_t size, const char *text)
+size_t qgm_slug(char *to, size_t size, const char *text)
 {
     size_t n = 0;
     for (; *text && n + 1 < size; text++) {
@@ -69,10 +68,10 @@ static size_t slug(char *to, size_t size, const char *text)
 static int name_run(const struct qgm_grid *grid, struct qgm_grid_run *run, struct qgm_error *err)
 {
     char name[QGM_TEXT];
-    size_t n = slug(name, sizeof name, grid->study->series[run->series].label);
+    size_t n = qgm_slug(name, sizeof name, grid->study->series[run->series].label);
     for (int a = 0; a < grid->axes; a++) {
         char piece[QGM_TEXT], value[QGM_TEXT];
-        slug(value, sizeof value, grid->axis[a].values.value[run->at[a]]);
+        qgm_slug(value, sizeof value, grid->axis[a].values.value[run->at[a]]);
         snprintf(piece, sizeof piece, "_%s-%.*s", grid->axis[a].flag->name, 60, value);
         n += (size_t)snprintf(name + n, sizeof name - n, "%s", piece);
         if (n >= sizeof name) return qgm_fail(err, QGM_USAGE, "the names of the runs are too long: shorten the label");

@@ -314,14 +314,14 @@ static int write_table(const char *name, const struct dialect *d, const struct q
 
 /* ---- Data of the figures: wide tables, one column a series, so that a script is a few lines of gnuplot ---- */
 
-/* The cell of a series at value v of an axis and the first value of all others; NULL where the study has none. */
+/* The cell of a series at value v of an axis and the drawing's of all others; NULL where the study has none. */
 static const struct cell *find_cell(const struct qgm_grid *grid, const struct cell *cells, int n, unsigned series,
-                                    int axis, unsigned v)
+                                    const struct qgm_drawing *d, int axis, unsigned v)
 {
     for (int i = 0; i < n; i++) {
         bool fits = cells[i].run->series == series;
         for (int a = 0; a < grid->axes && fits; a++)
-            if (!grid->axis[a].seed) fits = cells[i].run->at[a] == (a == axis ? v : 0);
+            if (!grid->axis[a].seed) fits = cells[i].run->at[a] == (a == axis ? v : d->at[a]);
         if (fits) return &cells[i];
     }
     return NULL;
@@ -339,13 +339,13 @@ static void write_heads(FILE *f, const struct qgm_grid *grid, const char *x, boo
     fprintf(f, "\n");
 }
 
-/* <plot>.csv: accuracy against the axis. <plot>-epochs.csv: against the epoch, at the last value of the axis. */
-static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *figure, const struct cell *cells, int n,
-                        struct qgm_error *err)
+/* <name>.csv: accuracy against the axis. <name>-epochs.csv: against the epoch, at the last value of the axis. */
+static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *figure, const struct qgm_drawing *d,
+                        const struct cell *cells, int n, struct qgm_error *err)
 {
     int axis = qgm_grid_axis(grid, figure->x);
-    char path[QGM_TEXT + 64], name[QGM_TEXT];
-    snprintf(name, sizeof name, "%s.csv", figure->plot);
+    char path[QGM_TEXT + 64], name[QGM_TEXT + 16];
+    snprintf(name, sizeof name, "%s.csv", d->name);
     FILE *f = qgm_study_create(grid, name, path, err);
     if (!f) return -1;
     unsigned values = grid->axis[axis].values.count, series = grid->study->series_count;
@@ -353,21 +353,21 @@ static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *fi
     for (unsigned v = 0; v < values; v++) {
         print_field(f, grid->axis[axis].values.value[v]);
         for (unsigned s = 0; s < series; s++) {
-            const struct cell *cell = find_cell(grid, cells, n, s, axis, v);
+            const struct cell *cell = find_cell(grid, cells, n, s, d, axis, v);
             bool shown = cell && !cell->diverged;
             fprintf(f, ",%.6g,%.6g", shown ? cell->mean[0] : NAN, shown ? cell->spread : NAN);
         }
         fprintf(f, "\n");
     }
     QGM_TRY(qgm_study_finish(f, path, err));
-    snprintf(name, sizeof name, "%s-epochs.csv", figure->plot);
+    snprintf(name, sizeof name, "%s-epochs.csv", d->name);
     if (!(f = qgm_study_create(grid, name, path, err))) return -1;
     write_heads(f, grid, "epoch", false);
-    const struct cell *first = find_cell(grid, cells, n, 0, axis, values - 1);
+    const struct cell *first = find_cell(grid, cells, n, 0, d, axis, values - 1);
     for (int p = 0; first && p < first->points; p++) {
         fprintf(f, "%.6g", first->epoch[p]);
         for (unsigned s = 0; s < series; s++) {
-            const struct cell *cell = find_cell(grid, cells, n, s, axis, values - 1);
+            const struct cell *cell = find_cell(grid, cells, n, s, d, axis, values - 1);
             fprintf(f, ",%.6g", cell && p < cell->points && !cell->diverged ? cell->accuracy[p] : NAN);
         }
         fprintf(f, "\n");
@@ -398,23 +398,31 @@ static int write_shares(FILE *f, const struct qgm_options *o, const struct qgm_d
     return 0;
 }
 
-/* partition.csv: how many examples of each class every client has, for each value of the axis (the first series and
- * seed: all series of a study share the partition). */
-static int write_partition(const struct qgm_grid *grid, const struct qgm_figure *figure, struct qgm_error *err)
+/* The first series and seed: all series of a study share the partition. */
+static bool is_dealt(const struct qgm_grid *grid, const struct qgm_drawing *d, int axis, const struct qgm_grid_run *run)
 {
-    int axis = qgm_grid_axis(grid, figure->x);
-    char path[QGM_TEXT + 64];
-    FILE *f = qgm_study_create(grid, "partition.csv", path, err);
+    bool shown = run->series == 0;
+    for (int a = 0; a < grid->axes; a++) shown &= a == axis || run->at[a] == d->at[a];
+    return shown;
+}
+
+/* partition.csv: how many examples of each class every client has, for each value of the axis. */
+static int write_partition(const struct qgm_grid *grid, const struct qgm_figure *figure, const struct qgm_drawing *d,
+                           struct qgm_error *err)
+{
+    int axis = qgm_grid_axis(grid, figure->x), first = 0;
+    char path[QGM_TEXT + 64], name[QGM_TEXT + 16];
+    snprintf(name, sizeof name, "%s.csv", d->name);
+    FILE *f = qgm_study_create(grid, name, path, err);
     if (!f) return -1;
     fprintf(f, "%s,client,class,examples\n", figure->x);
     struct qgm_dataset data = { 0 };
-    const struct qgm_options *o = &grid->run[0].options;
+    while (!is_dealt(grid, d, axis, &grid->run[first])) first++;
+    const struct qgm_options *o = &grid->run[first].options;
     int result = qgm_dataset_open(&data, o->dataset, *o->data_dir ? o->data_dir : NULL, err);
     for (int i = 0; i < grid->runs && result == 0; i++) {
-        bool shown = grid->run[i].series == 0;
-        for (int a = 0; a < grid->axes; a++)
-            if (a != axis) shown &= grid->run[i].at[a] == 0;
-        if (shown) result = write_shares(f, &grid->run[i].options, &data, axis_value(grid, axis, &grid->run[i]), err);
+        if (is_dealt(grid, d, axis, &grid->run[i]))
+            result = write_shares(f, &grid->run[i].options, &data, axis_value(grid, axis, &grid->run[i]), err);
     }
     qgm_dataset_close(&data);
     int finished = qgm_study_finish(f, path, result < 0 ? NULL : err);
@@ -430,10 +438,10 @@ static int write_all(const struct qgm_grid *grid, const struct result *results, 
     QGM_TRY(write_table("summary.tex", &latex, grid, cells, n, err));
     for (unsigned i = 0; i < grid->study->figures_count; i++) {
         const struct qgm_figure *figure = &grid->study->figures[i];
-        if (strcmp(figure->plot, "partition") == 0)
-            QGM_TRY(write_partition(grid, figure, err));
-        else
-            QGM_TRY(write_figure(grid, figure, cells, n, err));
+        bool partition = strcmp(figure->plot, "partition") == 0;
+        struct qgm_drawing d;
+        for (int k = 0; qgm_figure_drawing(grid, figure, k, &d); k++)
+            QGM_TRY(partition ? write_partition(grid, figure, &d, err) : write_figure(grid, figure, &d, cells, n, err));
     }
     return 0;
 }

@@ -114,7 +114,7 @@ static int ask(struct shop *s, int run, question *what, struct answer *reply, st
     struct qgm_dataset *data = NULL;
     struct answer answer = { 0 };
     int ends[2], status;
-    QGM_TRY(find_data(s, o, &data, err));
+    if (find_data(s, o, &data, err) < 0) return qgm_fail_in(err, "run %s", o->out);
     if (pipe(ends) < 0) return qgm_fail(err, QGM_SYSTEM, "pipe: %s", strerror(errno));
     pid_t process = fork();
     if (process < 0) return qgm_fail(err, QGM_SYSTEM, "fork: %s", strerror(errno));
@@ -153,8 +153,16 @@ static bool alike(const struct qgm_options *a, const struct qgm_options *b)
            a->eval_every == b->eval_every && a->eval_subset == b->eval_subset && a->gossip_eval == b->gossip_eval;
 }
 
-/* Print how long all will take: two steps are made of each kind of run. A plan that cannot be tried, for want of its
- * data say, is still a plan. */
+/* Could every run that is left be started? What stands in the way of the last one, a file that is not there say, should
+ * not be found when the others are done, overnight. */
+static int check_runs(struct shop *s, struct qgm_error *err)
+{
+    for (int i = 0; i < s->grid->runs && !qgm_interrupted; i++)
+        if (!s->grid->run[i].kept) QGM_TRY(measure(s, i, err));
+    return 0;
+}
+
+/* Print how long all will take: two steps are made of each kind of run. */
 static void estimate(struct shop *s)
 {
     struct answer kind[MOST_KINDS];
@@ -290,10 +298,11 @@ int qgm_work_do(const struct qgm_work *work, struct qgm_grid *grid, struct qgm_e
     static struct shop s;
     s = (struct shop){ .grid = grid, .jobs = work->jobs < MOST_JOBS ? work->jobs : MOST_JOBS, .measured = -1 };
     for (int i = 0; i < grid->runs; i++) s.todo += !grid->run[i].kept;
-    estimate(&s);
-    if (!s.todo || work->dry_run) {
+    int result = check_runs(&s, err);
+    if (result == 0) estimate(&s);
+    if (result < 0 || !s.todo || work->dry_run) {
         close_data(&s);
-        return 0;
+        return result;
     }
     struct qgm_progress progress = qgm_progress("study", work->quiet);
     int next = 0;

@@ -16,13 +16,21 @@ static int omp_get_max_threads(void) { return 1; }
 static int omp_get_thread_num(void) { return 0; }
 #endif
 
-static struct qgm_augment augment_of(const struct qgm_options *o, const struct qgm_dataset *data)
+static int open_augment(struct qgm_augment *augment, const struct qgm_options *o, const struct qgm_dataset *data,
+                        struct qgm_error *err)
 {
     bool usual = strcmp(o->augment, "auto") == 0;
-    return (struct qgm_augment){ .flip = usual ? data->flip : strstr(o->augment, "flip") != NULL,
-                                 .resized = usual ? data->resized : strstr(o->augment, "resized") != NULL,
-                                 .crop = (usual ? data->crop : strstr(o->augment, "crop") != NULL) ? 4 : 0,
-                                 .seed = (uint64_t)o->seed };
+    *augment = (struct qgm_augment){ .flip = usual ? data->flip : strstr(o->augment, "flip") != NULL,
+                                     .resized = usual ? data->resized : strstr(o->augment, "resized") != NULL,
+                                     .crop = (usual ? data->crop : strstr(o->augment, "crop") != NULL) ? 4 : 0,
+                                     .seed = (uint64_t)o->seed };
+    if (data->train.start && (augment->flip || augment->resized || augment->crop))
+        return qgm_fail(err, QGM_USAGE, "--augment %s: is of images, but %s has texts: expected auto or none",
+                        o->augment, data->name);
+    if (augment->resized && data->train.c != 3)
+        return qgm_fail(err, QGM_USAGE, "--augment %s: resizes images of three channels; %s has %d", o->augment,
+                        data->name, data->train.c);
+    return 0;
 }
 
 static int open_partition(struct qgm_trainer *t, struct qgm_error *err)
@@ -161,6 +169,13 @@ static int start(struct qgm_trainer *t, struct qgm_error *err)
     return 0;
 }
 
+/* Of something that is done every so many epochs; 0: never. */
+static long steps_between(const struct qgm_trainer *t, double epochs)
+{
+    long steps = lround(epochs * (double)t->per_epoch);
+    return epochs > 0 && steps < 1 ? 1 : steps;
+}
+
 static int open_all(struct qgm_trainer *t, struct qgm_error *err)
 {
     const struct qgm_options *o = &t->options;
@@ -168,25 +183,22 @@ static int open_all(struct qgm_trainer *t, struct qgm_error *err)
     struct qgm_input input = qgm_feed_input(&t->data->train);
     QGM_TRY(qgm_model_open(&t->model, o->model, &input, err));
     QGM_TRY(open_partition(t, err));
-    QGM_TRY(qgm_schedule_open(&t->schedule, o, t->per_epoch, t->total, err));
     QGM_TRY(qgm_network_open(&t->network, o->network, (int)o->clients, (uint64_t)o->seed, err));
     QGM_TRY(qgm_topology_open(&t->topology, o->topology, (int)o->clients, o->lazy, (uint64_t)o->seed, err));
     QGM_TRY(qgm_topology_find_facts(t->topology, err));
     const struct qgm_spectrum *facts = qgm_topology_facts(t->topology);
+    QGM_TRY(qgm_schedule_open(&t->schedule, o, facts, t->per_epoch, t->total, err));
     if ((o->gossip_eval || o->mix_buffers) && !(facts->row_stochastic && facts->column_stochastic))
         return qgm_fail(err, QGM_USAGE, "--%s: needs a doubly stochastic graph, whose rounds keep the mean; %s is not",
                         o->gossip_eval ? "gossip-eval" : "mix-buffers", o->topology);
     t->threads = o->threads ? (int)o->threads : omp_get_max_threads();
     t->first = qgm_group_first(t->group, (int)o->clients, t->group->rank);
     t->local = qgm_group_first(t->group, (int)o->clients, t->group->rank + 1) - t->first;
-    long every = lround(o->eval_every * (double)t->per_epoch);
-    t->every = o->eval_every > 0 && every < 1 ? 1 : every;
+    t->every = steps_between(t, o->eval_every);
+    t->saving = steps_between(t, o->save_every);
     t->subset = choose_subset(t);
     t->test_batch = 100;
-    t->augment = augment_of(o, t->data);
-    if (t->augment.resized && t->data->train.c != 3)
-        return qgm_fail(err, QGM_USAGE, "--augment %s: resizes images of three channels; %s has %d", o->augment,
-                        t->data->name, t->data->train.c);
+    QGM_TRY(open_augment(&t->augment, o, t->data, err));
     struct qgm_engine_config config = { .algo = o->algo,
                                         .topology = t->topology,
                                         .dim = qgm_model_size(t->model),

@@ -50,6 +50,7 @@ struct qgm_trainer {
     int processes_here;
     char note[400];               /* what --init left at its initial values; "" without */
     long per_epoch, total, every; /* steps: of an epoch, of the run, between evaluations (0: only the last) */
+    long saving;                  /* steps between savings of weights (0: only the final ones) */
     long subset;                  /* test images of the evaluations before the last */
     int test_batch;
     long images; /* trained on so far */

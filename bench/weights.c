@@ -60,30 +60,35 @@ static int save(const struct qgm_trainer *t, const char *folder, const char *nam
     return qgm_safetensors_save(path, t->model, params, qgm_model_buffers(t->model) ? buffers : NULL, err);
 }
 
-/* By process 0; others hand it their clients. */
-static int save_clients(struct qgm_trainer *t, const char *folder, struct qgm_error *err)
+/* By process 0; others hand it their clients, whatever happens to the files. */
+static int save_clients(struct qgm_trainer *t, const char *folder, const char *suffix, struct qgm_error *err)
 {
     size_t size = qgm_model_size(t->model), buffers = qgm_model_buffers(t->model);
     float *guest = malloc((size + buffers + 1) * sizeof *guest);
-    int result = guest ? 0 : qgm_fail(err, QGM_SYSTEM, "out of memory");
-    for (int i = 0; i < t->options.clients && result == 0; i++) {
-        char name[32];
+    if (!guest) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    int result = 0;
+    for (int i = 0; i < t->options.clients; i++) {
+        char name[64];
         int owner = qgm_group_owner(t->group, (int)t->options.clients, i);
         bool mine = owner == t->group->rank;
         const float *x = mine ? qgm_engine_params(t->engine, i) : NULL, *b = mine ? qgm_trainer_buffers(t, i) : NULL;
         x = qgm_group_fetch(t->group, owner, x, guest, size * sizeof *x);
         b = qgm_group_fetch(t->group, owner, b, guest + size, buffers * sizeof *b);
-        snprintf(name, sizeof name, "client-%d", i);
-        if (t->group->rank == 0) result = save(t, folder, name, x, b, err);
+        snprintf(name, sizeof name, "client-%d%s", i, suffix);
+        if (t->group->rank == 0 && result == 0) result = save(t, folder, name, x, b, err);
     }
     free(guest);
     return result;
 }
 
-int qgm_weights_save(struct qgm_trainer *t, const char *folder, struct qgm_error *err)
+int qgm_weights_save(struct qgm_trainer *t, const char *folder, bool on_the_way, struct qgm_error *err)
 {
+    char suffix[32] = "", name[64];
     if (strcmp(t->options.save, "none") == 0) return 0;
+    if (on_the_way) snprintf(suffix, sizeof suffix, "-step-%ld", qgm_engine_steps(t->engine));
     qgm_trainer_average(t);
-    if (t->group->rank == 0) QGM_TRY(save(t, folder, "average", t->average, t->average_buffers, err));
-    return strcmp(t->options.save, "clients") == 0 ? save_clients(t, folder, err) : 0;
+    snprintf(name, sizeof name, "average%s", suffix);
+    int result = t->group->rank ? 0 : save(t, folder, name, t->average, t->average_buffers, err);
+    if (strcmp(t->options.save, "clients") != 0) return result;
+    return save_clients(t, folder, suffix, result < 0 ? NULL : err) < 0 ? -1 : result;
 }

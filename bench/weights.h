@@ -9,7 +9,8 @@
 int qgm_weights_init(struct qgm_trainer *trainer, struct qgm_error *err);
 /* Would that go well? Reads the file into memory of its own: a dry run has no engine. */
 int qgm_weights_check(struct qgm_trainer *trainer, struct qgm_error *err);
-/* As options.save says: average.safetensors, and client-<i>.safetensors of every client, into the folder. */
-int qgm_weights_save(struct qgm_trainer *trainer, const char *folder, struct qgm_error *err);
+/* As options.save says: average.safetensors, and client-<i>.safetensors of every client, into the folder. On the way
+ * their names end in -step-<step>: those stay. Collective, also where process 0 cannot write. */
+int qgm_weights_save(struct qgm_trainer *trainer, const char *folder, bool on_the_way, struct qgm_error *err);
 
 #endif

@@ -2,11 +2,14 @@
 # value only, the second panel alone.
 #   gnuplot -e "out='paper/out/quickstart'; plots='plots'; x='alpha'" plots/accuracy.gp
 # Reads <out>/accuracy.csv (x, then mean and standard deviation over seeds for each algorithm) and
-# <out>/accuracy-epochs.csv (epoch, then a column an algorithm). Writes <out>/accuracy.svg and .png.
+# <out>/accuracy-epochs.csv (epoch, then a column an algorithm). Writes <out>/accuracy.svg and .png. With figure='...'
+# these have that name instead, with where='lr = 0.1' they say of what they are.
 # SPDX-License-Identifier: MIT
 load plots.'/style.gp'
-table = out.'/accuracy.csv'
-curves = out.'/accuracy-epochs.csv'
+if (!exists('figure')) figure = 'accuracy' # name of its files
+if (!exists('where')) where = '' # which of several such figures it is
+table = out.'/'.figure.'.csv'
+curves = out.'/'.figure.'-epochs.csv'
 n = system(sprintf("wc -l < '%s'", table)) - 1
 array values[n]
 do for [i = 1:n] { values[i] = field(table, i + 1, 1) }
@@ -25,10 +28,11 @@ do for [format in 'svg png'] {
     } else {
         set terminal pngcairo size 1590,705 font 'DejaVu Sans,11' fontscale 1.45 background '#ffffff'
     }
-    set output out.'/accuracy.'.format
+    set output out.'/'.figure.'.'.format
     set multiplot
     set bmargin at screen series > 6 ? 0.29 : 0.23
-    set tmargin at screen 0.92
+    set tmargin at screen where eq '' ? 0.92 : 0.87
+    set label 1 where at screen 0.5,0.965 center noenhanced font ',12'
     unset key
 
     set lmargin at screen 0.075
@@ -46,6 +50,7 @@ do for [format in 'svg png'] {
     if (numbers) { set xtics () } else { set xtics () rotate by 25 right font ',9'; unset xlabel }
     if (!alone) { plot for [i = 1:series] table skip 1 using (at($0)):(column(2 * i)):(column(2 * i + 1)):xtic(values[int($0) + 1]) with yerrorlines lt i }
 
+    if (!alone) { unset label 1 }
     unset logscale x
     set offsets 0, 0, 0, 0
     set xrange [0:*] noreverse
@@ -57,6 +62,7 @@ do for [format in 'svg png'] {
     set rmargin at screen 0.97
     if (curved) { plot for [i = 1:series] curves using 1:(column(i + 1)) with linespoints lt i }
 
+    unset label 1
     # The legend, once for both panels: an empty plot as wide as the page, so that it fits in one row.
     set lmargin at screen 0.02
     set rmargin at screen 0.98

@@ -1,9 +1,12 @@
 # Test accuracy against the spectral gap of the graph, points for each algorithm.
 #   gnuplot -e "out='paper/out/topologies'; plots='plots'; x='topology'" plots/gap.gp
 # Reads <out>/gap.csv (the graph, then mean and standard deviation for each algorithm) and <out>/summary.csv, which has
-# the gaps. Writes <out>/gap.svg and .png. SPDX-License-Identifier: MIT
+# the gaps. Writes <out>/gap.svg and .png; with figure='...' gap.* have that name instead, with where='alpha = 0.1' they
+# say of what they are. SPDX-License-Identifier: MIT
 load plots.'/style.gp'
-wide = out.'/gap.csv'
+if (!exists('figure')) figure = 'gap' # name of its files
+if (!exists('where')) where = '' # which of several such figures it is
+wide = out.'/'.figure.'.csv'
 # One table for all: gap, the highest accuracy, graph, then the columns of gap.csv.
 summary = out.'/summary.csv'
 column_of(name) = system(sprintf("%s | head -n 1 | tr '\\t' '\\n' | grep -nx '%s' | cut -d: -f1", tabbed(summary), name)) + 0
@@ -20,11 +23,12 @@ do for [format in 'svg png'] {
     } else {
         set terminal pngcairo size 1140,705 font 'DejaVu Sans,11' fontscale 1.45 background '#ffffff'
     }
-    set output out.'/gap.'.format
+    set output out.'/'.figure.'.'.format
     set key at screen 0.5,0.02 bottom center horizontal samplen 3 width 2
     set bmargin at screen 0.22
     set xlabel 'spectral gap  (time-varying graphs: of the product over a period)'
     set ylabel 'test accuracy, mean over clients (%)'
+    if (where ne '') { set title where noenhanced }
     set logscale x
     set xrange [*:3]
     set offsets 0, 0, graph 0.12, 0

@@ -1,9 +1,12 @@
 # How much of each class every client has: area of a bubble = number of examples; a panel a value of the varied flag.
 #   gnuplot -e "out='paper/out/quickstart'; plots='plots'; x='alpha'" plots/partition.gp
-# Reads <out>/partition.csv (value, client, class, examples). Writes <out>/partition.svg and .png.
+# Reads <out>/partition.csv (value, client, class, examples). Writes <out>/partition.svg and .png; with figure='...'
+# these have that name instead, with where='clients = 8' they say of what they are.
 # SPDX-License-Identifier: MIT
 load plots.'/style.gp'
-table = out.'/partition.csv'
+if (!exists('figure')) figure = 'partition' # name of its files
+if (!exists('where')) where = '' # which of several such figures it is
+table = out.'/'.figure.'.csv'
 n = system(sprintf("%s | tail -n +2 | cut -f 1 | uniq | wc -l", tabbed(table))) + 0
 value_of(i) = system(sprintf("%s | tail -n +2 | cut -f 1 | uniq | sed -n %dp", tabbed(table), i))
 stats table skip 1 using 4 name 'examples' nooutput
@@ -17,7 +20,7 @@ do for [format in 'svg png'] {
     } else {
         set terminal pngcairo size 60 + 510 * n,495 font 'DejaVu Sans,11' fontscale 1.4 background '#ffffff'
     }
-    set output out.'/partition.'.format
+    set output out.'/'.figure.'.'.format
     set multiplot layout 1, n margins 0.06, 0.985, 0.17, 0.89 spacing 0.045
     unset key
     set xlabel 'client'
@@ -25,7 +28,7 @@ do for [format in 'svg png'] {
     set yrange [-0.8:class_max + 0.8]
     set ytics 1
     do for [i = 1:n] {
-        set title (x eq 'alpha' ? 'Dirichlet α' : x).' = '.value_of(i)
+        set title (x eq 'alpha' ? 'Dirichlet α' : x).' = '.value_of(i).(where eq '' ? '' : ', '.where)
         set ylabel (i == 1 ? 'class' : '')
         plot '< '.tabbed(table)." | awk -F '\t' -v OFS=, -v v='".value_of(i)."' '$1 \"\" == v && $4 > 0 { print $2, $3, $4 }'" \
             using 1:2:(size($3)) with points pt 7 ps variable lc rgb '#0072B2'

@@ -70,6 +70,8 @@ static void bad_values_are_refused_and_change_nothing(void **state)
     }
 }
 
+static const struct qgm_spectrum ring = { .degree_min = 2, .degree_max = 2 };
+
 /* The table of the code of Lin et al. (2021): 16 clients, peak 0.8 from 0.1 over 5 epochs, decays at 150 and 225. */
 static void the_schedule_is_the_papers(void **state)
 {
@@ -85,7 +87,7 @@ static void the_schedule_is_the_papers(void **state)
                                           { "epochs", "300" } };
     for (size_t i = 0; i < QGM_COUNT(set); i++) assert_int_equal(qgm_options_set(&o, set[i][0], set[i][1], NULL), 0);
     long epoch = 98;
-    assert_int_equal(qgm_schedule_open(&s, &o, epoch, 300 * epoch, &err), 0);
+    assert_int_equal(qgm_schedule_open(&s, &o, &ring, epoch, 300 * epoch, &err), 0);
     static const double want[][2] = { { 0, 0.1 },   { 1, 0.24 },   { 2.5, 0.45 }, { 5, 0.8 },
                                       { 149, 0.8 }, { 151, 0.08 }, { 226, 0.008 } };
     for (size_t i = 0; i < QGM_COUNT(want); i++)
@@ -93,7 +95,26 @@ static void the_schedule_is_the_papers(void **state)
     assert_true(fabs(qgm_schedule_lr(&s, 150 * epoch) - 0.08) < 1e-12); /* the step that starts at a milestone decays */
     assert_true(fabs(qgm_schedule_lr(&s, 150 * epoch - 1) - 0.8) < 1e-12);
     assert_int_equal(qgm_options_set(&o, "lr-scale", "everyone", NULL), 0);
-    assert_int_equal(qgm_schedule_open(&s, &o, epoch, 300 * epoch, &err), -1);
+    assert_int_equal(qgm_schedule_open(&s, &o, &ring, epoch, 300 * epoch, &err), -1);
+}
+
+/* "graph" is the in-degree with the client itself: 3 on a ring. Where clients differ there is no one rate. */
+static void a_rate_may_go_by_the_graph(void **state)
+{
+    (void)state;
+    struct qgm_options o;
+    struct qgm_schedule s;
+    struct qgm_error err;
+    qgm_options_default(&o);
+    assert_int_equal(qgm_options_set(&o, "lr-scale", "graph", NULL), 0);
+    assert_int_equal(qgm_schedule_open(&s, &o, &ring, 10, 100, &err), 0);
+    assert_true(fabs(s.lr - 3 * o.lr) < 1e-12);
+    const struct qgm_spectrum star = { .degree_min = 1, .degree_max = 15 },
+                              matching = { .degree_min = 3, .degree_max = 3, .time_varying = true };
+    assert_int_equal(qgm_schedule_open(&s, &o, &star, 10, 100, &err), -1);
+    assert_non_null(strstr(err.text, "from 1 to 15"));
+    assert_int_equal(qgm_schedule_open(&s, &o, &matching, 10, 100, &err), -1);
+    assert_int_equal(err.kind, QGM_USAGE);
 }
 
 static void milestones_below_one_are_shares(void **state)
@@ -104,14 +125,34 @@ static void milestones_below_one_are_shares(void **state)
     struct qgm_error err;
     qgm_options_default(&o);
     assert_int_equal(qgm_options_set(&o, "milestones", "0.5,0.75", NULL), 0);
-    assert_int_equal(qgm_schedule_open(&s, &o, 10, 100, &err), 0);
+    assert_int_equal(qgm_schedule_open(&s, &o, &ring, 10, 100, &err), 0);
     assert_int_equal(s.at[0], 50);
     assert_int_equal(s.at[1], 75);
     static const char *const bad[] = { "x", "3,2", "3,,4", "-1", "1;2", "5,5" };
     for (size_t i = 0; i < QGM_COUNT(bad); i++) {
         assert_int_equal(qgm_options_set(&o, "milestones", bad[i], NULL), 0);
-        assert_int_equal(qgm_schedule_open(&s, &o, 10, 100, &err), -1);
+        assert_int_equal(qgm_schedule_open(&s, &o, &ring, 10, 100, &err), -1);
     }
+}
+
+/* A rate that is to fall before it has risen: the end of the warm-up belongs to it. */
+static void milestones_come_after_the_warm_up(void **state)
+{
+    (void)state;
+    struct qgm_options o;
+    struct qgm_schedule s;
+    struct qgm_error err;
+    qgm_options_default(&o);
+    assert_int_equal(qgm_options_set(&o, "warmup-epochs", "2", NULL), 0);
+    static const char *const inside[] = { "1,5", "2,5", "0.1,0.5" }; /* of 10 epochs */
+    for (size_t i = 0; i < QGM_COUNT(inside); i++) {
+        assert_int_equal(qgm_options_set(&o, "milestones", inside[i], NULL), 0);
+        assert_int_equal(qgm_schedule_open(&s, &o, &ring, 10, 100, &err), -1);
+        assert_int_equal(err.kind, QGM_USAGE);
+        assert_non_null(strstr(err.text, "within the warm-up of 20 steps (--warmup-epochs 2)"));
+    }
+    assert_int_equal(qgm_options_set(&o, "milestones", "2.1,5", NULL), 0);
+    assert_int_equal(qgm_schedule_open(&s, &o, &ring, 10, 100, &err), 0);
 }
 
 /* Texts of 3, 7 and 5 tokens: together, padded, and each by itself give the same logits, to the bit. */
@@ -214,8 +255,10 @@ int main(void)
         cmocka_unit_test(the_digest_sees_results_only),
         cmocka_unit_test(bad_values_are_refused_and_change_nothing),
         cmocka_unit_test(the_schedule_is_the_papers),
+        cmocka_unit_test(a_rate_may_go_by_the_graph),
         cmocka_unit_test(padding_is_not_seen),
         cmocka_unit_test(milestones_below_one_are_shares),
+        cmocka_unit_test(milestones_come_after_the_warm_up),
         cmocka_unit_test(memory_is_the_smallest_limit_around),
         cmocka_unit_test(too_large_is_refused_not_wrapped),
     };

@@ -65,12 +65,15 @@ killed() {
     [ "$(grep -c '"record":"end"' "$name/run.jsonl")" = 1 ] || fail "$name: no end in run.jsonl"
     [ -e "$name.part" ] && fail "$name.part was left"
     [ "$(ls "$name")" = "$(ls "$name-whole")" ] || fail "$name: files: $(ls "$name")"
+    for f in "$name-whole"/*.safetensors; do # of --save
+        [ ! -e "$f" ] || cmp -s "$f" "$name/${f##*/}" || fail "$name: ${f##*/} differs"
+    done
     good
 }
 small="--dataset synthetic:n=800,test=100 --clients 4 --batch 8 --eval-every 1 --checkpoint-every 5"
 # shellcheck disable=SC2086  # $small is meant to split
 {
-killed qg "$kills" $small --algo qg-dsgdm-n --model resnet8:norm=bn --steps 40 --dataset synthetic:n=400,test=50
+killed qg "$kills" $small --algo qg-dsgdm-n --model resnet8:norm=bn --steps 40 --dataset synthetic:n=400,test=50 --save average --save-every 0.5
 killed push $((kills / 3)) $small --algo sgpm-n --model mlp --topology one-peer-exponential --steps 250 --checkpoint-every 0.05s
 killed relay $((kills / 3)) $small --algo relaysgdm --topology chain --model mlp --steps 250 --checkpoint-every 10 \
     --drop 0.1 --crash 0.01 --network ethernet:spread=0.3

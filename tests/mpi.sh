@@ -119,8 +119,8 @@ for kind in $kinds; do
     run="--dataset synthetic:n=480,test=40 --model resnet8:norm=bn --clients 5 --batch 8 --topology complete --network wan --steps 8 --eval-every 0.3 --threads 1"
     # shellcheck disable=SC2086
     {
-    "$bin/qgm-train" $run --quiet --out "alone-$kind" --save clients >a.txt 2>stderr.txt
-    launch "$kind" 3 $run --quiet --out "three-$kind" --save clients >b.txt 2>stderr.txt
+    "$bin/qgm-train" $run --quiet --out "alone-$kind" --save clients --save-every 0.3 >a.txt 2>stderr.txt
+    launch "$kind" 3 $run --quiet --out "three-$kind" --save clients --save-every 0.3 >b.txt 2>stderr.txt
     cmp -s a.txt b.txt && good || fail "$kind: digest of a recorded run"
     untimed "alone-$kind/metrics.csv" >a.txt
     untimed "three-$kind/metrics.csv" >b.txt
@@ -135,7 +135,7 @@ for kind in $kinds; do
         telemetry many >b.txt
         [ -s a.txt ] && cmp -s a.txt b.txt && good || fail "$kind: telemetry of 36 clients: $flags: $(diff a.txt b.txt | head -n 4)"
     done
-    for f in average client-0 client-4; do
+    for f in average client-0 client-4 average-step-4 client-4-step-4; do
         cmp -s "alone-$kind/$f.safetensors" "three-$kind/$f.safetensors" && good || fail "$kind: $f.safetensors"
     done
 

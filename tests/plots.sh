@@ -19,3 +19,38 @@ for word in 'dsgd (under way)' qg-dsgdm-n 'cosine of momentum'; do grep -q "$wor
 "$plots/runs" dsgd >/dev/null && grep -q 'gradient dissimilarity' runs.svg || wrong "a run without momentum"
 if "$plots/runs" nothing 2>stderr.txt; then wrong "a run that is not there is drawn"; fi
 grep -q 'nothing: there is no metrics.csv' stderr.txt || wrong "what is missing is not said: $(cat stderr.txt)"
+
+# A study that varies more than its figure's x: a figure a value of the rest, each of that value's runs, and as many of
+# the partition as there are partitions, which does not go by the graph.
+cat >study.yaml <<'YAML'
+title: more axes than a figure has
+base: {dataset: "synthetic:n=400,test=100", model: logreg, clients: 4, batch: 10, steps: 20, partition: lin2021, eval-every: 1}
+vary: {topology: [ring, complete], alpha: [10, 0.1], lr: [0.1, 0.01], seed: [1, 2]}
+series:
+  - {label: DSGD, set: {algo: dsgd}}
+  - {label: QG, set: {algo: qg-dsgdm-n}}
+figures:
+  - {plot: accuracy, x: alpha}
+  - {plot: partition, x: alpha}
+  - {plot: gap, x: topology}
+YAML
+"$bin/qgm-study" study.yaml --out st --plots "$plots" --quiet >stdout.txt 2>stderr.txt || wrong "the study: $(cat stderr.txt)"
+[ ! -s st/figures.log ] || wrong "gnuplot: $(cat st/figures.log)"
+for graph in ring complete; do
+    for lr in 0.1 0.01; do
+        name=accuracy_topology-${graph}_lr-$lr
+        grep -q "^figure  *st/$name.svg" stdout.txt || wrong "$name is not in the list of figures"
+        grep -q "topology = $graph, lr = $lr<" st/$name.svg && [ -s st/$name.png ] || wrong "$name does not say of what it is"
+        for alpha in 10 0.1; do # means of the table: DSGD's, then QG's
+            want=$(awk -F, -v t=$graph -v a=$alpha -v l=$lr 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+                $at["topology"] == t && $at["alpha"] == a && $at["lr"] == l { printf "%.4f ", $at["accuracy_mean_percent"] }' st/summary.csv)
+            have=$(awk -F, -v a=$alpha '$1 == a { printf "%.4f %.4f ", $2, $4 }' st/$name.csv)
+            [ -n "$want" ] && [ "$have" = "$want" ] || wrong "$name at alpha $alpha: $have, the table has $want"
+        done
+        [ "$(wc -l <st/$name-epochs.csv)" = 3 ] || wrong "$name: $(cat st/$name-epochs.csv)"
+    done
+done
+[ -s st/gap_alpha-0.1_lr-0.01.svg ] || wrong "no figure of gaps: $(ls st)"
+[ -s st/partition.svg ] && [ "$(ls st/partition*.svg | wc -l)" = 1 ] && [ ! -e st/accuracy.svg ] || wrong "figures: $(ls st)"
+sed 's/\[ring, complete\]/[ring]/; s/\[0.1, 0.01\]/[0.1]/' study.yaml >one.yaml # nothing to tell apart: the plain name
+"$bin/qgm-study" one.yaml --out st-one --plots "$plots" --quiet >stdout.txt 2>stderr.txt && [ -s st-one/accuracy.svg ] || wrong "one figure: $(cat stderr.txt)"

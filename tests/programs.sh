@@ -186,6 +186,10 @@ refuse 2 '--lr inf' "$bin/qgm-train" $small --lr inf
 refuse 2 '--batch 60000: larger than a client' "$bin/qgm-train" $small --batch 60000
 refuse 2 '--checkpoint-every 5days: expected steps or a time' "$bin/qgm-train" $small --checkpoint-every 5days
 refuse 2 '--resume: of which run' "$bin/qgm-train" $small --resume
+refuse 2 '--lr-scale everyone: expected a number above 0, world or graph' "$bin/qgm-train" $small --lr-scale everyone
+refuse 2 '--lr-scale graph: counts a client.s neighbours, but those of davis have from' "$bin/qgm-train" $small --topology davis --clients 32 --lr-scale graph
+refuse 2 'one-peer-exponential is another graph every step' "$bin/qgm-train" $small --topology one-peer-exponential --lr-scale graph
+accept "$("$bin/qgm-train" $small --lr-scale 3 --quiet)" "$bin/qgm-train" $small --lr-scale graph
 refuse 2 'expected epochs, ascending' "$bin/qgm-train" $small --milestones 3,x
 refuse 2 'lambda_?min' "$bin/qgm-train" $small --algo d2 --clients 16
 # Of many clients too, with less memory than a dense matrix takes: what is not known is no reason to run.
@@ -221,6 +225,20 @@ grep -q 'run/a: the run has ended before: nothing to do' stderr.txt && [ "$(wc -
 accept 'run/a has ended before' "$bin/qgm-train" $small --out run/a --resume --dry-run
 refuse 2 '--resume: no finished run of this configuration.*exists' "$bin/qgm-train" $small --lr 0.2 --out run/a --resume
 refuse 2 '--resume: no finished run' "$bin/qgm-train" $small --out run/a --resume --save average
+
+# Weights on the way: of every so many epochs, as the final ones of a run that ends there, and of their names.
+steady="--dataset synthetic:n=400,test=40 --model resnet8 --clients 4 --batch 10 --threads 1 --quiet --eval-every 0"
+"$bin/qgm-train" $steady --steps 10 --out ten --save clients >ten.txt 2>stderr.txt || fail "ten steps"
+accept '^digest' "$bin/qgm-train" $steady --steps 25 --out way --save clients --save-every 1
+[ "$(ls way | grep -c 'step-[12]0.safetensors$')" = 10 ] && [ "$(ls way | wc -l)" = 17 ] && passed=$((passed + 1)) || fail "--save-every left $(ls way)"
+for f in average client-0 client-3; do cmp ten/$f.safetensors way/$f-step-10.safetensors >stderr.txt && passed=$((passed + 1)) || fail "way/$f-step-10"; done
+accept 'init .*its tensors fit' "$bin/qgm-train" $steady --init way/average-step-20.safetensors --dry-run
+accept '^digest' "$bin/qgm-train" $steady --steps 1 --out way --force # they are a run's, so they go
+[ "$(ls way)" = "$(printf 'metrics.csv\nrun.jsonl')" ] && passed=$((passed + 1)) || fail "--force left $(ls way)"
+refuse 2 '--save-every 2: which weights. give --save average or clients' "$bin/qgm-train" $small --save-every 2 --out none
+mkdir -p way && echo 1 >way/average-step-x.safetensors
+refuse 2 "way: holds 'average-step-x.safetensors', which no run" "$bin/qgm-train" $small --out way --force
+rm -rf ten way
 
 # --force replaces what a run has left, and nothing else; the refusal comes before the training.
 long="$small --steps 1000000000 --eval-every 0 --quiet"
@@ -293,6 +311,15 @@ accept '.self not counted, over 64 steps.' "$bin/qgm-inspect" topology random-ma
 same "$(column accuracy_worst_percent)" "$(column accuracy_best_percent)" "with mixed statistics"
 "$bin/qgm-train" $norms --partition sorted --out gossip --force --quiet >/dev/null 2>stderr.txt
 [ "$(column accuracy_worst_percent)" != "$(column accuracy_best_percent)" ] || fail "local statistics agree"
+# What does nothing is said (a study may set it for all its models) or refused.
+for dry in '' --dry-run; do
+    accept . "$bin/qgm-train" $small --mix-buffers $dry
+    grep -q 'warning: --mix-buffers does nothing: model logreg keeps no running statistics' stderr.txt && passed=$((passed + 1)) || fail "no word of idle --mix-buffers $dry"
+    accept . "$bin/qgm-train" $norms --mix-buffers $dry
+    grep -q warning stderr.txt && fail "a warning of --mix-buffers $dry where it works"
+    refuse 2 '--augment flip: is of images, but csv has texts: expected auto or none' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --augment flip $dry
+done
+accept '^digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --augment none
 printf '%s\n' 0,0,0.5 1,0,0.5 1,1,0.5 2,1,0.5 2,2,0.5 0,2,0.25 1,2,0.25 >push.csv
 refuse 2 'doubly stochastic' "$bin/qgm-train" $small --clients 3 --topology file:push.csv --algo sgp --gossip-eval 1
 
@@ -337,6 +364,26 @@ if command -v gnuplot >/dev/null; then
     head -n 1 st-comma/accuracy.csv | grep -qx 'alpha,DSGD,DSGD sd,"QG, mu","QG, mu sd"' && grep -q '>QG, mu<' st-comma/accuracy.svg &&
         passed=$((passed + 1)) || fail "a comma in a label: $(head -n 1 st-comma/accuracy.csv)"
 fi
+# A plan says what its runs lack, before any of them is started, and so does the study: a file, an option of a model.
+lacks() { # CODE WORDS STUDY [FLAG]...
+    code=$1 pattern=$2
+    shift 2
+    for dry in --dry-run --quiet; do
+        "$bin/qgm-study" "$@" --out st-lacks $dry >stdout.txt 2>stderr.txt
+        got=$?
+        if [ $got = "$code" ] && tail -n 1 stderr.txt | grep -qE -- "^qgm-study: run st-lacks/runs/$pattern" && grep -q '^runs  *8: 2 algo' stderr.txt && [ -z "$(ls st-lacks/runs 2>/dev/null)" ]
+        then passed=$((passed + 1)); else fail "$* $dry: exit $got, wanted $code with $pattern"; fi
+    done
+    rm -rf st-lacks
+}
+sed 's/set: {algo: qg-dsgdm-n}/set: {algo: qg-dsgdm-n, init: none.safetensors}/' study.yaml >lacks.yaml
+lacks 1 'qg_alpha-1_seed-1: --init none.safetensors: there is no such file' lacks.yaml
+sed 's/dataset: synthetic/dataset: fashion-mnist, data-dir: nowhere/' study.yaml >lacks.yaml
+lacks 1 'dsgd_alpha-1_seed-1: .*nowhere' lacks.yaml
+sed 's/model: logreg/model: "cnn:widht=3"/' study.yaml >lacks.yaml
+lacks 2 "dsgd_alpha-1_seed-1: model cnn has no option 'widht': did you mean 'width'" lacks.yaml
+sed 's/set: {algo: qg-dsgdm-n}/set: {algo: d2, topology: ring, clients: 16}/' study.yaml >lacks.yaml
+lacks 2 'qg_alpha-1_seed-1: .*d2 needs' lacks.yaml
 sed 's/base: {/base: {learn_rate: 3, /' study.yaml >bad.yaml
 refuse 1 'learn_rate.*line: 2' "$bin/qgm-study" bad.yaml --out st2
 sed 's/algo: dsgd,/algo: dsgdd,/' study.yaml >bad.yaml
