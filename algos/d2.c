@@ -67,7 +67,7 @@ static void plus_take(const struct qgm_step *s, struct qgm_block *b)
 }
 
 #define NO_LOCAL "each step is corrected by the displacement of the one before, which has to be a mixed one"
-#define NEEDS (QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_SYMMETRIC | QGM_NEEDS_LAMBDA_MIN | QGM_NEEDS_STATIC)
+#define NEEDS    (QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_SYMMETRIC | QGM_NEEDS_LAMBDA_MIN | QGM_NEEDS_STATIC)
 QGM_FAMILY(d2) = {
     { .name = "d2",
       .source = "Tang et al. 2018, Algorithm 1",

@@ -49,9 +49,9 @@ int qgm_engine_measure(size_t *bytes, const struct qgm_engine_config *config, st
 const char *const *qgm_algo_names(void);
 const char *qgm_algo_about(const char *name);  /* one line: what it is, options with defaults */
 const char *qgm_algo_source(const char *name); /* paper and equation */
+const char *qgm_algo_options(void);            /* all there are: a line each, what it means and may be */
 /* Is there such an algorithm, and does it take these options? -1 (QGM_USAGE): no, with what is expected. */
 int qgm_algo_check(const char *spec, struct qgm_error *err);
-const char *qgm_algo_options(void);            /* all there are: a line each, what it means and may be */
 /* Compulsory memory traffic of a step with default options: bytes a parameter a client, each vector that must be read
  * or written counted once. */
 int qgm_algo_traffic(const char *name);

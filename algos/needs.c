@@ -26,7 +26,8 @@ static const struct {
     unsigned need;
     const char *what, *lacking, *remedy;
 } properties[] = {
-    { QGM_NEEDS_TREE, "a tree", "is not one", "take chain, star, binary-tree or tree:GRAPH" }, /* first: trees are static */
+    { QGM_NEEDS_TREE, "a tree", "is not one",
+      "take chain, star, binary-tree or tree:GRAPH" }, /* first: trees are static */
     { QGM_NEEDS_STATIC, "a graph that does not change", "changes from step to step",
       "take a static one (ring, torus, davis)" },
     { QGM_NEEDS_SYMMETRIC, "symmetric weights", "has a directed edge", "take an undirected one (ring, torus, davis)" },

@@ -246,7 +246,8 @@ int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
     if (strcmp(o->save, "none") != 0 && !*o->out)
         return qgm_fail(err, QGM_USAGE, "--save %s: needs a folder: give --out DIR", o->save);
     if (o->save_every > 0 && strcmp(o->save, "none") == 0)
-        return qgm_fail(err, QGM_USAGE, "--save-every %g: which weights? give --save average or clients", o->save_every);
+        return qgm_fail(err, QGM_USAGE, "--save-every %g: which weights? give --save average or clients",
+                        o->save_every);
     if (o->resume && !*o->out) return qgm_fail(err, QGM_USAGE, "--resume: of which run? give its --out DIR");
     struct qgm_pace pace;
     QGM_TRY(qgm_pace_open(&pace, "checkpoint-every", o->checkpoint_every, err));

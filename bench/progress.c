@@ -12,10 +12,10 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double qgm_median(double *seconds, long count)
+double qgm_median(double *values, long count)
 {
-    qsort(seconds, (size_t)count, sizeof *seconds, ascending);
-    return seconds[count / 2];
+    qsort(values, (size_t)count, sizeof *values, ascending);
+    return values[count / 2];
 }
 
 double qgm_seconds(void)

@@ -10,8 +10,8 @@ struct qgm_progress {
     double given;       /* of done, what was there at the start: an earlier run's; for the ETA */
     bool terminal, quiet, shown;
 };
-double qgm_seconds(void);                       /* monotonic clock */
-double qgm_median(double *seconds, long count); /* sorts them */
+double qgm_seconds(void);                      /* monotonic clock */
+double qgm_median(double *values, long count); /* of what was measured several times; sorts it */
 struct qgm_progress qgm_progress(const char *label, bool quiet);
 /* done in 0..1; note: a few words, or NULL. Cheap to call: draws at most ten times a second. */
 void qgm_progress_update(struct qgm_progress *p, double done, const char *note);

@@ -30,9 +30,9 @@ struct tile {
 
 /* Rows by nv = 1 .. 3; TILE_NV is the nv of whole panels, TILE_GEMM_NV that of a product's, whose columns are more: the
  * wider a tile, the fewer loads and instructions go with an fma, which tells where another thread has half of the
- * core's issue slots (2 x 14: 1.64 an fma, 3 x 9: 1.44). Sanitized builds take the portable ones: instrumenting the
- * large unrolled tiles costs the compiler a minute and 800 MB, and checks nothing that the small ones of the same
- * source do not. */
+ * core's issue slots (14 rows of 2: 1.88 instructions an fma, 9 of 3: 1.69). Sanitized builds take the portable ones:
+ * instrumenting the large unrolled tiles costs the compiler a minute and 800 MB, and checks nothing that the small ones
+ * of the same source do not. */
 #if defined(QGM_TARGET_AVX512)
 #define TILE_NV      2
 #define TILE_GEMM_NV 3

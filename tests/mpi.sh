@@ -148,8 +148,17 @@ for kind in $kinds; do
     for victim in $(pgrep -f -- "--out dead-$kind"); do # the last of them, launchers and MPICH's watcher apart
         case $(cat "/proc/$victim/comm") in qgm-train) rank=$(tr '\0' '\n' <"/proc/$victim/environ" | sed -n 's/^OMPI_COMM_WORLD_RANK=//p; s/^PMI_RANK=//p') process=$victim ;; esac
     done
+    # The others stand still until it is gone: one that reads its memory just then could fail, and be gone, before it.
+    others=
+    for other in $(pgrep -f -- "--out dead-$kind"); do
+        [ "$other" = "$process" ] && continue
+        case $(cat "/proc/$other/comm") in qgm-train) others="$others $other" ;; esac
+    done
+    kill -STOP $others
     kill -KILL "$process"
     begin=$(date +%s)
+    while grep -q '^State:[[:space:]]*[^ZX]' "/proc/$process/status" 2>/dev/null; do sleep 0.01; done
+    kill -CONT $others 2>/dev/null # if the launcher has left any
     wait $job
     code=$?
     took=$(($(date +%s) - begin))
