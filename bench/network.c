@@ -31,8 +31,10 @@ static int find(const char *spec, struct qgm_knob knobs[KNOBS + 1], struct qgm_e
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)qgm_spec_name(spec), spec);
     const char *near = qgm_nearest(name, names);
-    return qgm_fail(err, QGM_USAGE, "--network %s: expected off, infiniband, ethernet, wan or edge%s%s%s", spec,
-                    near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return qgm_fail(
+        err, QGM_USAGE,
+        "--network %s: expected off, infiniband, ethernet, wan or edge, options behind a colon (wan:spread=0.3)%s%s%s",
+        spec, near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 int qgm_network_open(struct qgm_network *n, const char *spec, int clients, uint64_t seed, struct qgm_error *err)

@@ -71,9 +71,10 @@ static json_t *head(const struct qgm_trainer *t)
     snprintf(digest, sizeof digest, "%016" PRIx64, qgm_options_digest(&t->options));
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, h->fingerprint);
     json_t *partition =
-        json_pack("{s:f, s:f, s:f, s:f, s:I, s:I, s:s}", "total_variation_mean", h->tv_mean, "total_variation_max",
-                  h->tv_max, "entropy_mean_nats", h->entropy_mean, "largest_class_mean", h->largest_class_mean,
-                  "size_min", (json_int_t)h->size_min, "size_max", (json_int_t)h->size_max, "fingerprint", fingerprint);
+        json_pack("{s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:s}", "total_variation_mean", h->tv_mean, "total_variation_max",
+                  h->tv_max, "entropy_mean_nats", h->entropy_mean, "emd_mean", h->emd_mean, "largest_class_mean",
+                  h->largest_class_mean, "size_min", (json_int_t)h->size_min, "size_max", (json_int_t)h->size_max,
+                  "fingerprint", fingerprint);
     return json_pack("{s:s, s:i, s:s, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:i, s:o, s:o}, s:o, s:o, s:o}",
                      "record", "run", "schema", 1, "configuration_digest", digest, "configuration",
                      qgm_options_json(&t->options), "resolved", "parameters", (json_int_t)qgm_model_count(t->model),

@@ -38,12 +38,12 @@ void qgm_partition_measure(const struct qgm_partition *p, const int32_t *labels,
                            struct qgm_heterogeneity *out, long *counts)
 {
     *out = (struct qgm_heterogeneity){ .size_min = LONG_MAX, .entropy_min = INFINITY, .fingerprint = fingerprint(p) };
-    long *all = calloc(2 * (size_t)classes, sizeof *all), *scratch = all + classes;
+    long *all = calloc(2 * (size_t)classes, sizeof *all);
     if (!all) { /* not worth an error path in every caller */
         out->tv_mean = out->tv_max = out->entropy_mean = out->emd_mean = out->largest_class_mean = NAN;
         return;
     }
-    long total = p->start[p->clients];
+    long total = p->start[p->clients], *scratch = all + classes;
     for (long k = 0; k < total; k++) all[labels[p->index[k]]]++;
     for (int i = 0; i < p->clients; i++) {
         long *own = counts ? counts + (size_t)i * (size_t)classes : scratch;

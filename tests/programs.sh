@@ -60,6 +60,7 @@ else
     refuse 2 'no oneDNN; install it' "$bin/qgm-train" $small --backend onednn
 fi
 refuse 2 "did you mean 'onednn'" "$bin/qgm-train" $small --backend onednnn
+refuse 2 'options behind a colon .wan:spread=0.3.' "$bin/qgm-train" $small --network wan,spread=0.3
 
 refuse 2 '--repeats 2: expected a whole number from 3 to 101' "$bin/qgm-bench-step" --repeats 2
 refuse 2 '--most 7: expected a whole number from 4096 to 1073741824' "$bin/qgm-bench-exchange" --most 7
@@ -214,6 +215,7 @@ refuse 1 'cannot read' "$bin/qgm-study" nowhere.yaml
 # Records: complete under their name or not there at all.
 accept 'digest' "$bin/qgm-train" $small --out run/a
 grep -q '"image_mean":\[0.5' run/a/run.jsonl && passed=$((passed + 1)) || fail "run.jsonl does not say how pixels are normalised"
+grep -qE '"emd_mean":[0-9]' run/a/run.jsonl && passed=$((passed + 1)) || fail "run.jsonl does not say the EMD"
 for f in run/a/run.jsonl run/a/metrics.csv; do [ -s "$f" ] || fail "no $f"; done
 [ -e run/a.part ] && fail "run/a.part was left"
 refuse 2 'run/a: exists' "$bin/qgm-train" $small --out run/a
