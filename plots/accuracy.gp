@@ -20,7 +20,8 @@ series = (columns_of(table) - 1) / 2
 name(i) = field(table, 1, 2 * i)
 curved = system(sprintf("wc -l < '%s'", curves)) + 0 > 2 # evaluations besides the last
 alone = n == 1 && curved
-title_of(x) = x eq 'alpha' ? 'Dirichlet α' : x eq 'lr' ? 'learning rate' : x
+title_of(x) = x eq 'alpha' ? 'Dirichlet α' : x eq 'lr' ? 'learning rate' : x eq 'momentum' ? 'momentum β' \
+    : x eq 'drop' ? 'probability that a message is lost' : x eq 'stale-steps' ? 'latest that a message is, in exchanges' : x
 
 do for [format in 'svg png'] {
     if (format eq 'svg') {
