@@ -306,9 +306,15 @@ accept 'avg mod% gossip %  consensus' "$bin/qgm-train" $small --gossip-eval 1 --
 same "$(awk 'NR == 2 { print NF }' stdout.txt)" 11 "numbers in a line of the table"
 same "$(column sent_megabytes_per_client) $(column counted_megabytes_per_client)" "0.061824 0.09252" "bytes of both dialects"
 accept 'avg mod%  consensus' "$bin/qgm-train" $small
-accept '2 to 2, mean 2.0000 .self not counted, over all steps of a period.' "$bin/qgm-inspect" topology one-peer-exponential --clients 4
+# Of a graph that changes: what a step has, and what all of them have together.
+for line in '1.000000, of the product over a period' 'mean 1.0000 .self not counted., of a step' '2 to 2, mean 2.0000 .self not counted., over all steps of a period' '2, over all steps of a period'; do
+    accept "$line" "$bin/qgm-inspect" topology one-peer-exponential --clients 4
+done
+accept 'gap +[0-9.]+$' "$bin/qgm-inspect" topology ring --clients 4
+"$bin/qgm-train" $small --algo dsgd --topology one-peer-exponential --out gossip --force --quiet >/dev/null 2>stderr.txt
+accept '"topology":.*"period":2,.*"mean_degree":1.0[,}]' head -n 1 gossip/run.jsonl
 accept 'L1 distance +mean [0-9.]+ .the EMD of' "$bin/qgm-inspect" partition shards:2 --dataset synthetic --clients 4
-accept '.self not counted, over 64 steps.' "$bin/qgm-inspect" topology random-matching --clients 4
+accept '.self not counted., over 64 steps' "$bin/qgm-inspect" topology random-matching --clients 4
 "$bin/qgm-train" $norms --partition sorted --mix-buffers --out gossip --force --quiet >/dev/null 2>stderr.txt
 same "$(column accuracy_worst_percent)" "$(column accuracy_best_percent)" "with mixed statistics"
 "$bin/qgm-train" $norms --partition sorted --out gossip --force --quiet >/dev/null 2>stderr.txt

@@ -289,6 +289,30 @@ static void bipartite_period(void **state)
     qgm_topology_close(&t);
 }
 
+/* Messages of a step, however many neighbours the steps have together. */
+static void degrees_of_a_step(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        int n;
+        double step;
+    } table[] = { { "davis", 32, 5.5625 },
+                  { "one-peer-exponential", 16, 1 },
+                  { "random-matching", 16, 1 },
+                  { "random-matching", 9, 8.0 / 9 },
+                  { "random-ring", 9, 2 },
+                  { "two-sided-exponential", 16, 1.75 },
+                  { "equi-dyn-directed", 12, 1 },
+                  { "base:k=2", 9, 2 },
+                  { "chain", 1, 0 } };
+    for (size_t k = 0; k < QGM_COUNT(table); k++) {
+        struct qgm_topology *t = open_graph(table[k].spec, table[k].n, false);
+        assert_true(fabs(qgm_topology_facts(t)->degree_step - table[k].step) < 1e-12);
+        qgm_topology_close(&t);
+    }
+}
+
 /* A draw is a function of seed and step, whatever was drawn before. */
 static void random_graphs_are_functions_of_the_step(void **state)
 {
@@ -414,6 +438,7 @@ int main(void)
         cmocka_unit_test(every_graph_is_sound),
         cmocka_unit_test(base_graphs_average_exactly),
         cmocka_unit_test(bipartite_period),
+        cmocka_unit_test(degrees_of_a_step),
         cmocka_unit_test(random_graphs_are_functions_of_the_step),
         cmocka_unit_test(two_clients_share_half),
         cmocka_unit_test(lazy_halves),
