@@ -241,6 +241,7 @@ void qgm_topology_close(struct qgm_topology **topology)
 const char *qgm_topology_spec(const struct qgm_topology *t) { return t->spec; }
 int qgm_topology_clients(const struct qgm_topology *t) { return t->request.n; }
 int qgm_topology_period(const struct qgm_topology *t) { return t->period; }
+enum qgm_alike qgm_topology_alike(const struct qgm_topology *t) { return t->graph ? t->graph->alike : QGM_AS_NUMBERED; }
 
 const struct qgm_row *qgm_topology_rows(struct qgm_topology *t, long step)
 {

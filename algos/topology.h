@@ -17,9 +17,9 @@ struct qgm_row {
 };
 
 /* Facts about W. For a time-varying graph gap and eigenvalues are of the product over one period; where there is none,
- * gap is 1 - sqrt(p), p the largest eigenvalue of the mean of W'W - 11'/n over 64 draws, and eigenvalues are of the
- * mean of W. Stochastic and symmetric mean every draw; connected, diameter and degrees but the last are of the union of
- * draws. */
+ * gap is 1 - sqrt(p), p the largest eigenvalue of W'W - 11'/n as expected, and eigenvalues are of W as expected:
+ * exactly, but for equi-dyn, from 2048 draws within some percent. Stochastic and symmetric mean every draw; connected,
+ * diameter and degrees but the last are of the union of draws. */
 struct qgm_spectrum {
     double gap; /* 1 - max(|lambda_2|, |lambda_n|); 1 - ||W - 11'/n||_2 where W is not symmetric */
     /* Eigenvalues of (W + W') / 2: second largest, smallest. Where W is doubly stochastic the 1 of consensus, which
