@@ -315,6 +315,17 @@ accept 'gap +[0-9.]+$' "$bin/qgm-inspect" topology ring --clients 4
 accept '"topology":.*"period":2,.*"mean_degree":1.0[,}]' head -n 1 gossip/run.jsonl
 accept 'L1 distance +mean [0-9.]+ .the EMD of' "$bin/qgm-inspect" partition shards:2 --dataset synthetic --clients 4
 accept '.self not counted., over 64 steps' "$bin/qgm-inspect" topology random-matching --clients 4
+# Three steps of 10 ms and a latency; gt-nsgdm exchanges twice, SlowMo once more when it averages, here in the first step.
+while read -r algo seconds; do
+    "$bin/qgm-train" $small --algo "$algo" --network wan:latency-us=1000,mbit-s=1e12 --out gossip --force --quiet >/dev/null 2>stderr.txt
+    same "$(column simulated_seconds)" "$seconds" "simulated with $algo"
+done <<'ALGOS'
+dsgd 0.033
+gt 0.033
+gt-nsgdm 0.036
+slowmo 0.034
+dsgd:local=2 0.031
+ALGOS
 "$bin/qgm-train" $norms --partition sorted --mix-buffers --out gossip --force --quiet >/dev/null 2>stderr.txt
 same "$(column accuracy_worst_percent)" "$(column accuracy_best_percent)" "with mixed statistics"
 "$bin/qgm-train" $norms --partition sorted --out gossip --force --quiet >/dev/null 2>stderr.txt
