@@ -363,9 +363,13 @@ static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *fi
     snprintf(name, sizeof name, "%s-epochs.csv", d->name);
     if (!(f = qgm_study_create(grid, name, path, err))) return -1;
     write_heads(f, grid, "epoch", false);
-    const struct cell *first = find_cell(grid, cells, n, 0, d, axis, values - 1);
-    for (int p = 0; first && p < first->points; p++) {
-        fprintf(f, "%.6g", first->epoch[p]);
+    const struct cell *longest = NULL; /* not the first: its runs may have diverged, and the others gone on */
+    for (unsigned s = 0; s < series; s++) {
+        const struct cell *cell = find_cell(grid, cells, n, s, d, axis, values - 1);
+        if (cell && (!longest || cell->points > longest->points)) longest = cell;
+    }
+    for (int p = 0; longest && p < longest->points; p++) {
+        fprintf(f, "%.6g", longest->epoch[p]);
         for (unsigned s = 0; s < series; s++) {
             const struct cell *cell = find_cell(grid, cells, n, s, d, axis, values - 1);
             fprintf(f, ",%.6g", cell && p < cell->points && !cell->diverged ? cell->accuracy[p] : NAN);

@@ -382,6 +382,10 @@ if command -v gnuplot >/dev/null; then
         head -n 1 st-shares/partition.csv | grep -qx 'alpha,client,class,examples' && passed=$((passed + 1)) || fail "partition.csv: $(cat shares.out)"
     head -n 1 st-comma/accuracy.csv | grep -qx 'alpha,DSGD,DSGD sd,"QG, mu","QG, mu sd"' && grep -q '>QG, mu<' st-comma/accuracy.svg &&
         passed=$((passed + 1)) || fail "a comma in a label: $(head -n 1 st-comma/accuracy.csv)"
+    # A first series that diverges does not cut the curves of the others short.
+    sed 's/steps: 4/steps: 4, eval-every: 0.01/; s/algo: dsgd}}/algo: dsgd, lr: 1e5}}/; /rules/,/when/d' accuracy.yaml >burst.yaml
+    accept '^DSGD +1 .*2 diverged' "$bin/qgm-study" burst.yaml --out st-burst --plots "$here/../plots" --quiet
+    same "$(sed 's/,[0-9.]*$/,x/; s/^[0-9.]*,//' st-burst/accuracy-epochs.csv | sort | uniq -c | tr -s ' ' | tail -n 1)" ' 4 nan,x' "epochs beside a diverged series"
 fi
 # A plan says what its runs lack, before any of them is started, and so does the study: a file, an option of a model.
 lacks() { # CODE WORDS STUDY [FLAG]...
