@@ -86,7 +86,7 @@ static void print_facts(struct qgm_topology *t)
     const struct qgm_spectrum *s = qgm_topology_spectrum(t);
     bool periodic = qgm_topology_period(t) > 0;
     const char *all = periodic ? ", over all steps of a period" : ", over 64 steps";
-    printf("spectral gap  %.6f%s\nlambda_2      %.6f\nlambda_min    %.6f\n", s->gap,
+    printf("spectral gap  %.6g%s\nlambda_2      %.6f\nlambda_min    %.6f\n", s->gap,
            !s->time_varying ? ""
            : periodic       ? ", of the product over a period"
                             : ", of a step as expected",

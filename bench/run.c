@@ -373,7 +373,7 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
     if (!options->quiet) warn(&t);
     char gap[40] = "unknown";
     const struct qgm_spectrum *s = qgm_topology_facts(t.topology);
-    if (!isnan(s->gap)) snprintf(gap, sizeof gap, "%.6f", s->gap);
+    if (!isnan(s->gap)) snprintf(gap, sizeof gap, "%.6g", s->gap);
     fprintf(to,
             "algorithm  %s\ngraph      %s%s, %ld clients, spectral gap %s\nmodel      %s, %zu parameters, %.2f MFLOP "
             "an example\n"
