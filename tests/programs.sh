@@ -359,6 +359,8 @@ accept '^DSGD +0.1 +0.05 ' "$bin/qgm-study" study.yaml --out st --jobs 2 --quiet
 grep -q '"runs": 8' st/machine.json && passed=$((passed + 1)) || fail "machine.json does not count the runs"
 sed 's/label: QG,/label: "quasi \\"global\\", Nesterov",/' study.yaml >quoted.yaml
 "$bin/qgm-study" quoted.yaml --out st-quoted --quiet >quoted.out 2>&1 && grep -q '^"quasi ""global"", Nesterov",1,' st-quoted/summary.csv && passed=$((passed + 1)) || fail "quotes in a label: $(cat quoted.out)"
+sed 's/, seed: .1, 2.//' study.yaml >one.yaml # one seed says nothing of the spread
+"$bin/qgm-study" one.yaml --out st-one --quiet >one.out 2>&1 && grep -q '^DSGD,1,0.1,1,0,nan,' st-one/summary.csv && passed=$((passed + 1)) || fail "the spread of one seed: $(cat one.out st-one/summary.csv)"
 "$bin/qgm-study" study.yaml --out st-new --dry-run 2>&1 | grep -q '^time  *about [0-9]' && passed=$((passed + 1)) || fail "a plan without its time"
 "$bin/qgm-study" study.yaml --out st --dry-run 2>&1 | grep -q '8 finished earlier are kept, 0 to do' && passed=$((passed + 1)) || fail "runs were not kept"
 # Figures: mistakes are known before any run; labels with commas stay whole; all that gnuplot remarks is kept.
