@@ -327,13 +327,14 @@ static int make_union(struct qgm_topology *t, int draws, double *columns, struct
         result = rows ? 0 : -1;
         if (rows) check_draw(rows, t->request.n, columns, &t->facts);
         for (int i = 0; rows && i < t->request.n; i++) {
-            t->facts.degree_step += neighbours(&rows[i], i) / (double)t->request.n / draws;
+            t->facts.degree_step += neighbours(&rows[i], i);
             for (int k = 0; k < rows[i].n; k++) {
                 qgm_link_add(&links[0], i, rows[i].from[k], fabs(rows[i].w[k]));
                 qgm_link_add(&links[1], rows[i].from[k], i, fabs(rows[i].w[k]));
             }
         }
     }
+    t->facts.degree_step /= (double)t->request.n * draws;
     if (result == 0) result = qgm_rows_make(forward, &links[0], QGM_EXPLICIT, false, NULL);
     if (result == 0) result = qgm_rows_make(back, &links[1], QGM_EXPLICIT, false, NULL);
     qgm_links_close(&links[0]);
