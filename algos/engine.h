@@ -76,6 +76,8 @@ long qgm_engine_steps(const struct qgm_engine *engine); /* finished steps */
 /* Finished exchanges: a part of the steps where there are local ones. Which of a graph's matrices is next goes by it.
  */
 long qgm_engine_exchanges(const struct qgm_engine *engine);
+/* How often the last step exchanged: each time with what the time before had brought, so that clients wait for each. */
+int qgm_engine_rounds(const struct qgm_engine *engine);
 size_t qgm_engine_dim(const struct qgm_engine *engine); /* floats a client, as asked for */
 int qgm_engine_clients(const struct qgm_engine *engine);
 /* Bytes a client has sent to others so far, mean over clients, self excluded. An all-reduce counts as its cheapest form

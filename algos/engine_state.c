@@ -40,6 +40,14 @@ int qgm_engine_clients(const struct qgm_engine *e) { return e->exchange->clients
 long qgm_engine_steps(const struct qgm_engine *e) { return e->step.t; }
 long qgm_engine_exchanges(const struct qgm_engine *e) { return e->step.t / e->local; }
 
+int qgm_engine_rounds(const struct qgm_engine *e)
+{
+    int rounds = 0;
+    for (const struct qgm_stage *s = e->active; s < e->active + e->stages; s++)
+        rounds += s->op == QGM_OP_MEAN || s->op == QGM_OP_RELAY || (s->op == QGM_OP_MIX && e->step.exchanges);
+    return rounds;
+}
+
 double qgm_engine_bytes_counted(const struct qgm_engine *e, enum qgm_bits dialect)
 {
     return e->sent[dialect] * (double)(e->pass.dim * e->table->real) / e->exchange->clients;

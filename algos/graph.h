@@ -31,10 +31,14 @@ struct qgm_request {
     uint64_t seed;
 };
 
+/* Of a graph without a period: how clients may be renumbered so that draws stay as likely as they were. */
+enum qgm_alike { QGM_AS_NUMBERED, QGM_SHIFTED /* i as i + k modulo n */, QGM_RENUMBERED /* in any way */ };
+
 struct qgm_graph {
     const char *name, *about;
     bool weighted; /* draw gives weighted links; otherwise edges, whose weights are chosen by the option weights=,
                       unless it sets links->weighted */
+    enum qgm_alike alike;
     struct qgm_knob knob[QGM_MAX_KNOBS - 1];
     /* Can it be made? Returns the number of draws after which it repeats (1: static, 0: never), or -1. */
     int (*period)(const struct qgm_request *request, struct qgm_error *err);
@@ -67,7 +71,8 @@ int qgm_graph_any(const struct qgm_request *request, struct qgm_error *err);
 /* ceil(log2 n), at least 1: draws of the exponential graphs. */
 int qgm_graph_log2(int n);
 
-enum { QGM_SAMPLED_DRAWS = 64 }; /* what is known of a graph without a period comes from so many */
+enum { QGM_SAMPLED_DRAWS = 64 }; /* what is known of a graph without a period, but its spectrum, comes from so many */
+enum qgm_alike qgm_topology_alike(const struct qgm_topology *topology);
 /* Eigenvalues and norms of the product of the draws' matrices: fills gap, lambda2, lambda_min, radius. -1: they are
  * as they were. */
 int qgm_spectrum_solve(struct qgm_topology *topology, struct qgm_spectrum *spectrum, struct qgm_error *err);

@@ -199,9 +199,14 @@ static int equi_dyn_both(const struct qgm_request *r, long draw, struct qgm_link
 #define SHIFTS .weighted = true, .knob = { { "m", "shifts drawn", 5, 1, 1000, true } }, .period = qgm_graph_any
 #define ETA    .weighted = true, .knob = { { "eta", "weight of the drawn part", 0.53, 0, 1 } }, .period = never_repeats
 const struct qgm_graph qgm_graphs_random[] = {
-    { .name = "random-matching", .about = "a new random pairing each step", .period = never_repeats, .draw = matching },
+    { .name = "random-matching",
+      .about = "a new random pairing each step",
+      .alike = QGM_RENUMBERED,
+      .period = never_repeats,
+      .draw = matching },
     { .name = "random-ring",
       .about = "a new random order on a ring each step",
+      .alike = QGM_RENUMBERED,
       .period = never_repeats,
       .draw = random_ring },
     { .name = "erdos-renyi",
@@ -216,7 +221,15 @@ const struct qgm_graph qgm_graphs_random[] = {
       .draw = regular },
     { .name = "equi-static-directed", .about = "EquiTopo D-EquiStatic", SHIFTS, .draw = equi_static_directed },
     { .name = "equi-static", .about = "EquiTopo U-EquiStatic", SHIFTS, .draw = equi_static_both },
-    { .name = "equi-dyn-directed", .about = "EquiTopo OD-EquiDyn (changes each step)", ETA, .draw = equi_dyn_directed },
-    { .name = "equi-dyn", .about = "EquiTopo OU-EquiDyn (changes each step)", ETA, .draw = equi_dyn_both },
+    { .name = "equi-dyn-directed",
+      .about = "EquiTopo OD-EquiDyn (changes each step)",
+      ETA,
+      .alike = QGM_RENUMBERED, /* as far as first and second moments go */
+      .draw = equi_dyn_directed },
+    { .name = "equi-dyn",
+      .about = "EquiTopo OU-EquiDyn (changes each step)",
+      ETA,
+      .alike = QGM_SHIFTED,
+      .draw = equi_dyn_both },
     { 0 },
 };

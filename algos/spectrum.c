@@ -48,24 +48,45 @@ static double *product(struct qgm_topology *t, double *a, double *b)
     return a;
 }
 
-/* mean <- mean of W and square <- mean of W'W over draws: E || (W - 11'/n) x ||^2 <= p || x ||^2 with p the largest
- * eigenvalue of E[W'W] - 11'/n. */
+/* a <- its mean over all ways to renumber the clients that leave the chances of a draw as they are. */
+static void mean_over_numberings(double *a, size_t n, enum qgm_alike alike)
+{
+    double rest = 0;
+    for (size_t d = 0; alike != QGM_AS_NUMBERED && d < n; d++) {
+        double sum = 0;
+        for (size_t i = 0; i < n; i++) sum += a[i * n + (i + d) % n];
+        for (size_t i = 0; i < n; i++) a[i * n + (i + d) % n] = sum / (double)n;
+        rest += d ? sum / (double)n / (double)(n - 1) : 0;
+    }
+    for (size_t i = 0; alike == QGM_RENUMBERED && i < n; i++)
+        for (size_t j = 0; j < n; j++) a[i * n + j] = i == j ? a[i * n + j] : rest;
+}
+
+/* mean <- W as expected and square <- W'W: E || (W - 11'/n) x ||^2 <= p || x ||^2 with p the largest eigenvalue of
+ * E[W'W] - 11'/n. That of a mean over draws is larger, with few draws by much, since in some direction all of them
+ * happen to mix badly. But clients that are alike are so as expected: that tells E[W'W] but for two numbers where all
+ * are, and each draw has the same two. */
+enum { FEW = 64, MANY = 2048 };
 static int moments(struct qgm_topology *t, double *mean, double *square, struct qgm_error *err)
 {
     size_t n = (size_t)qgm_topology_clients(t);
+    enum qgm_alike alike = qgm_topology_alike(t);
+    long draws = alike == QGM_RENUMBERED ? FEW : MANY;
     memset(mean, 0, n * n * sizeof *mean);
     memset(square, 0, n * n * sizeof *square);
-    for (long d = 0; d < QGM_SAMPLED_DRAWS; d++) {
+    for (long d = 0; d < draws; d++) {
         const struct qgm_row *rows = qgm_topology_rows(t, d);
         if (!rows) return qgm_fail(err, QGM_SYSTEM, "out of memory for a draw of %s", qgm_topology_spec(t));
         for (size_t i = 0; i < n; i++)
             for (int k = 0; k < rows[i].n; k++) {
-                mean[i * n + (size_t)rows[i].from[k]] += rows[i].w[k] / QGM_SAMPLED_DRAWS;
+                mean[i * n + (size_t)rows[i].from[k]] += rows[i].w[k] / (double)draws;
                 for (int j = 0; j < rows[i].n; j++)
                     square[(size_t)rows[i].from[k] * n + (size_t)rows[i].from[j]] +=
-                        rows[i].w[k] * rows[i].w[j] / QGM_SAMPLED_DRAWS;
+                        rows[i].w[k] * rows[i].w[j] / (double)draws;
             }
     }
+    mean_over_numberings(mean, n, alike);
+    mean_over_numberings(square, n, alike);
     return 0;
 }
 

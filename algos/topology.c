@@ -241,6 +241,7 @@ void qgm_topology_close(struct qgm_topology **topology)
 const char *qgm_topology_spec(const struct qgm_topology *t) { return t->spec; }
 int qgm_topology_clients(const struct qgm_topology *t) { return t->request.n; }
 int qgm_topology_period(const struct qgm_topology *t) { return t->period; }
+enum qgm_alike qgm_topology_alike(const struct qgm_topology *t) { return t->graph ? t->graph->alike : QGM_AS_NUMBERED; }
 
 const struct qgm_row *qgm_topology_rows(struct qgm_topology *t, long step)
 {
@@ -305,6 +306,13 @@ static int eccentricity(const struct qgm_rows *u, int n, int from, int *hops, in
     return tail == n ? hops[queue[n - 1]] : -1;
 }
 
+static int neighbours(const struct qgm_row *row, int i)
+{
+    int degree = 0;
+    for (int k = 0; k < row->n; k++) degree += row->from[k] != i && row->w[k] != 0;
+    return degree;
+}
+
 /* The union of all draws, and the same with every link reversed. Weights are sums of absolute values. What holds only
  * if it holds for every draw is checked on the way. */
 static int make_union(struct qgm_topology *t, int draws, double *columns, struct qgm_rows *forward,
@@ -318,12 +326,15 @@ static int make_union(struct qgm_topology *t, int draws, double *columns, struct
         const struct qgm_row *rows = qgm_topology_rows(t, d);
         result = rows ? 0 : -1;
         if (rows) check_draw(rows, t->request.n, columns, &t->facts);
-        for (int i = 0; rows && i < t->request.n; i++)
+        for (int i = 0; rows && i < t->request.n; i++) {
+            t->facts.degree_step += neighbours(&rows[i], i);
             for (int k = 0; k < rows[i].n; k++) {
                 qgm_link_add(&links[0], i, rows[i].from[k], fabs(rows[i].w[k]));
                 qgm_link_add(&links[1], rows[i].from[k], i, fabs(rows[i].w[k]));
             }
+        }
     }
+    t->facts.degree_step /= (double)t->request.n * draws;
     if (result == 0) result = qgm_rows_make(forward, &links[0], QGM_EXPLICIT, false, NULL);
     if (result == 0) result = qgm_rows_make(back, &links[1], QGM_EXPLICIT, false, NULL);
     qgm_links_close(&links[0]);
@@ -351,13 +362,6 @@ static int first_unreached(const struct qgm_rows *u, int n, int *hops, int *queu
     int i = 0;
     while (hops[i] >= 0) i++;
     return i;
-}
-
-static int neighbours(const struct qgm_row *row, int i)
-{
-    int degree = 0;
-    for (int k = 0; k < row->n; k++) degree += row->from[k] != i && row->w[k] != 0;
-    return degree;
 }
 
 static void check_union(const struct qgm_rows *forward, const struct qgm_rows *back, int n, int *work,
@@ -391,6 +395,7 @@ static const struct qgm_spectrum nothing_known = { .gap = NAN,
                                                    .radius = NAN,
                                                    .diameter = -1,
                                                    .degree_mean = NAN,
+                                                   .degree_step = NAN,
                                                    .first_isolated = -1,
                                                    .unreached = -1 };
 
@@ -405,6 +410,7 @@ int qgm_topology_find_facts(struct qgm_topology *t, struct qgm_error *err)
     *s = nothing_known;
     s->time_varying = t->period != 1;
     s->row_stochastic = s->column_stochastic = s->symmetric = true;
+    s->degree_step = 0;
     t->facts_known = columns && work && make_union(t, draws, columns, &forward, &back) == 0;
     if (t->facts_known)
         check_union(&forward, &back, n, work, s);

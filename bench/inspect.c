@@ -80,6 +80,33 @@ static int print_drawing(const struct qgm_row *rows, int n, struct qgm_error *er
 
 static const char *yes(bool b) { return b ? "yes" : "no"; }
 
+/* A time-varying graph's numbers are of one step, or of several together: which, is said. */
+static void print_facts(struct qgm_topology *t)
+{
+    const struct qgm_spectrum *s = qgm_topology_spectrum(t);
+    bool periodic = qgm_topology_period(t) > 0;
+    const char *all = periodic ? ", over all steps of a period" : ", over 64 steps";
+    printf("spectral gap  %.6g%s\nlambda_2      %.6f\nlambda_min    %.6f\n", s->gap,
+           !s->time_varying ? ""
+           : periodic       ? ", of the product over a period"
+                            : ", of a step as expected",
+           s->lambda2, s->lambda_min);
+    if (s->time_varying) printf("degree        mean %.4f (self not counted), of a step\n", s->degree_step);
+    printf("degree        %d to %d, mean %.4f (self not counted)%s\n", s->degree_min, s->degree_max, s->degree_mean,
+           s->time_varying ? all : "");
+    if (s->connected)
+        printf("diameter      %d%s\n", s->diameter, s->time_varying ? all : "");
+    else
+        printf("diameter      none: not connected\n");
+    printf("stochastic    rows %s, columns %s; symmetric %s; time-varying %s\n", yes(s->row_stochastic),
+           yes(s->column_stochastic), yes(s->symmetric), yes(s->time_varying));
+    if (s->time_varying)
+        printf("weights       of step %ld%s: client | from:weight ...\n", step,
+               periodic ? "" : "; every step has others");
+    else
+        printf("weights       client | from:weight ...\n");
+}
+
 static int inspect_topology(const struct qgm_options *o, struct qgm_error *err)
 {
     struct qgm_topology *t;
@@ -89,25 +116,9 @@ static int inspect_topology(const struct qgm_options *o, struct qgm_error *err)
         return -1;
     }
     if (!csv && !drawing) {
-        const struct qgm_spectrum *s = qgm_topology_spectrum(t);
         printf("topology      %s%s, %ld clients: %s\n", o->topology, o->lazy ? " (lazy)" : "", o->clients,
                qgm_topology_about(o->topology));
-        printf("spectral gap  %.6f\nlambda_2      %.6f\nlambda_min    %.6f\n", s->gap, s->lambda2, s->lambda_min);
-        printf("degree        %d to %d, mean %.4f (self not counted%s)\n", s->degree_min, s->degree_max, s->degree_mean,
-               !s->time_varying         ? ""
-               : qgm_topology_period(t) ? ", over all steps of a period"
-                                        : ", over 64 steps");
-        if (s->connected)
-            printf("diameter      %d\n", s->diameter);
-        else
-            printf("diameter      none: not connected\n");
-        printf("stochastic    rows %s, columns %s; symmetric %s; time-varying %s\n", yes(s->row_stochastic),
-               yes(s->column_stochastic), yes(s->symmetric), yes(s->time_varying));
-        if (s->time_varying)
-            printf("weights       of step %ld%s: client | from:weight ...\n", step,
-                   qgm_topology_period(t) ? "" : "; every step has others");
-        else
-            printf("weights       client | from:weight ...\n");
+        print_facts(t);
     }
     const struct qgm_row *rows = qgm_topology_rows(t, step);
     int result = rows ? 0 : qgm_fail(err, QGM_SYSTEM, "out of memory for %ld clients", o->clients);

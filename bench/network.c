@@ -65,8 +65,20 @@ void qgm_network_close(struct qgm_network *n)
     *n = (struct qgm_network){ 0 };
 }
 
-/* Messages of a client share its line both ways: each takes as long as the fuller of the two lines it uses. */
-void qgm_network_step(struct qgm_network *n, const struct qgm_row *rows, double bytes, bool early)
+/* Messages that set off when their senders are ready. Those of a client share its line both ways: each takes as long as
+ * the fuller of the two lines it uses. */
+static void exchange(struct qgm_network *n, const struct qgm_row *rows, double bytes)
+{
+    for (int i = 0; i < n->clients; i++)
+        for (int k = 0; k < rows[i].n; k++) {
+            int j = rows[i].from[k];
+            double lines = fmax(n->sends[j], rows[i].n - 1);
+            double arrives = n->ready[j] + n->latency + lines * bytes / n->bandwidth;
+            if (j != i) n->clock[i] = fmax(n->clock[i], arrives);
+        }
+}
+
+void qgm_network_step(struct qgm_network *n, const struct qgm_row *rows, double bytes, int rounds, bool early)
 {
     if (!n->clock) return;
     for (int i = 0; i < n->clients; i++) {
@@ -76,13 +88,10 @@ void qgm_network_step(struct qgm_network *n, const struct qgm_row *rows, double 
     double *out = memset(n->sends, 0, (size_t)n->clients * sizeof *n->sends);
     for (int i = 0; i < n->clients; i++)
         for (int k = 0; k < rows[i].n; k++) out[rows[i].from[k]] += rows[i].from[k] != i;
-    for (int i = 0; i < n->clients; i++)
-        for (int k = 0; k < rows[i].n; k++) {
-            int j = rows[i].from[k];
-            double lines = fmax(out[j], rows[i].n - 1);
-            double arrives = n->ready[j] + n->latency + lines * bytes / n->bandwidth;
-            if (j != i && bytes > 0) n->clock[i] = fmax(n->clock[i], arrives);
-        }
+    for (int round = 0; round < rounds && bytes > 0; round++) {
+        if (round) memcpy(n->ready, n->clock, (size_t)n->clients * sizeof *n->ready);
+        exchange(n, rows, bytes / rounds);
+    }
 }
 
 double qgm_network_seconds(const struct qgm_network *n)

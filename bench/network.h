@@ -17,9 +17,10 @@ struct qgm_network {
 /* spec: off, or NAME:key=value,... as --network says. compute times: step-ms exp(spread z), z standard normal. */
 int qgm_network_open(struct qgm_network *network, const char *spec, int clients, uint64_t seed, struct qgm_error *err);
 void qgm_network_close(struct qgm_network *network);
-/* One step: bytes of each message, on the links of rows. An all-reduce is charged by its bytes over these links. early:
- * messages set off when the step begins, not when it has been computed. */
-void qgm_network_step(struct qgm_network *network, const struct qgm_row *rows, double bytes, bool early);
+/* One step: bytes sent on each link of rows, in equal parts in so many rounds, of which each begins when the one before
+ * has ended. An all-reduce is charged by its bytes over these links, as one round. early: messages of the first set off
+ * when the step begins, not when it has been computed. */
+void qgm_network_step(struct qgm_network *network, const struct qgm_row *rows, double bytes, int rounds, bool early);
 double qgm_network_seconds(const struct qgm_network *network); /* of the slowest client; NaN: there is no network */
 
 #endif

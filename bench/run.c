@@ -34,12 +34,14 @@ static int find_spectrum(struct qgm_topology *topology, struct qgm_error *err)
     return sparse || qgm_topology_clients(topology) <= MOST_DENSE ? qgm_topology_find_spectrum(topology, err) : 0;
 }
 
+/* Of a period of so many steps (1: of every step; 0: there is none, see struct qgm_spectrum) are the gap and the
+ * eigenvalues; of a step is the degree. */
 static json_t *spectrum_json(struct qgm_topology *topology)
 {
     const struct qgm_spectrum *s = qgm_topology_facts(topology);
-    return json_pack("{s:o, s:o, s:o, s:o}", "spectral_gap", qgm_json_number(s->gap), "lambda2",
-                     qgm_json_number(s->lambda2), "lambda_min", qgm_json_number(s->lambda_min), "mean_degree",
-                     qgm_json_number(s->degree_mean));
+    return json_pack("{s:i, s:o, s:o, s:o, s:o}", "period", qgm_topology_period(topology), "spectral_gap",
+                     qgm_json_number(s->gap), "lambda2", qgm_json_number(s->lambda2), "lambda_min",
+                     qgm_json_number(s->lambda_min), "mean_degree", qgm_json_number(s->degree_step));
 }
 
 /* What a network elsewhere must do to pixels first: (byte / 255 - mean) / deviation, a channel. Texts: null. */
@@ -371,7 +373,7 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
     if (!options->quiet) warn(&t);
     char gap[40] = "unknown";
     const struct qgm_spectrum *s = qgm_topology_facts(t.topology);
-    if (!isnan(s->gap)) snprintf(gap, sizeof gap, "%.6f", s->gap);
+    if (!isnan(s->gap)) snprintf(gap, sizeof gap, "%.6g", s->gap);
     fprintf(to,
             "algorithm  %s\ngraph      %s%s, %ld clients, spectral gap %s\nmodel      %s, %zu parameters, %.2f MFLOP "
             "an example\n"

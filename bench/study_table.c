@@ -86,7 +86,8 @@ static int read_result(struct result *r, const char *folder, struct qgm_error *e
 struct cell {
     const struct qgm_grid_run *run; /* the first of them */
     int seeds, diverged, points;
-    double mean[COLUMNS], spread, seconds; /* spread: sample standard deviation of the mean accuracy over seeds */
+    double mean[COLUMNS], seconds;
+    double spread; /* sample standard deviation of the mean accuracy over seeds; NaN: one seed has none */
     double epoch[MOST_EPOCHS], accuracy[MOST_EPOCHS];
     double squares;
 };
@@ -107,7 +108,7 @@ static void add_result(struct cell *cell, const struct result *r)
     double delta = r->last[0] - cell->mean[0];
     for (int c = 0; c < COLUMNS; c++) cell->mean[c] += (r->last[c] - cell->mean[c]) / cell->seeds;
     cell->squares += delta * (r->last[0] - cell->mean[0]);
-    cell->spread = cell->seeds > 1 ? sqrt(cell->squares / (cell->seeds - 1)) : 0;
+    cell->spread = cell->seeds > 1 ? sqrt(cell->squares / (cell->seeds - 1)) : NAN;
     cell->seconds += (r->seconds - cell->seconds) / cell->seeds;
     if (cell->seeds == 1 || r->points < cell->points) cell->points = r->points;
     for (int p = 0; p < cell->points; p++) {
@@ -355,7 +356,9 @@ static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *fi
         for (unsigned s = 0; s < series; s++) {
             const struct cell *cell = find_cell(grid, cells, n, s, d, axis, v);
             bool shown = cell && !cell->diverged;
-            fprintf(f, ",%.6g,%.6g", shown ? cell->mean[0] : NAN, shown ? cell->spread : NAN);
+            double bar =
+                shown && cell->seeds > 1 ? cell->spread : 0; /* one seed: gnuplot draws no point without a bar */
+            fprintf(f, ",%.6g,%.6g", shown ? cell->mean[0] : NAN, shown ? bar : NAN);
         }
         fprintf(f, "\n");
     }
@@ -363,9 +366,13 @@ static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *fi
     snprintf(name, sizeof name, "%s-epochs.csv", d->name);
     if (!(f = qgm_study_create(grid, name, path, err))) return -1;
     write_heads(f, grid, "epoch", false);
-    const struct cell *first = find_cell(grid, cells, n, 0, d, axis, values - 1);
-    for (int p = 0; first && p < first->points; p++) {
-        fprintf(f, "%.6g", first->epoch[p]);
+    const struct cell *longest = NULL; /* not the first: its runs may have diverged, and the others gone on */
+    for (unsigned s = 0; s < series; s++) {
+        const struct cell *cell = find_cell(grid, cells, n, s, d, axis, values - 1);
+        if (cell && (!longest || cell->points > longest->points)) longest = cell;
+    }
+    for (int p = 0; longest && p < longest->points; p++) {
+        fprintf(f, "%.6g", longest->epoch[p]);
         for (unsigned s = 0; s < series; s++) {
             const struct cell *cell = find_cell(grid, cells, n, s, d, axis, values - 1);
             fprintf(f, ",%.6g", cell && p < cell->points && !cell->diverged ? cell->accuracy[p] : NAN);

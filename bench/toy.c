@@ -342,7 +342,7 @@ static void print_head(const struct toy *t, const struct qgm_toy *p, struct qgm_
                t->below.n ? "below,step" : "step,consensus,distance,objective,gradient,mean_0,mean_1");
         return;
     }
-    printf("problem  %s: %s\nclients  %d, zeta2 at the optimum %.6g\ngraph    %s%s, spectral gap %.6f\n"
+    printf("problem  %s: %s\nclients  %d, zeta2 at the optimum %.6g\ngraph    %s%s, spectral gap %.6g\n"
            "steps    learning rate %g, momentum %g, %s precision\n\n",
            t->problem, p->kind->about, p->clients, p->zeta2, t->graph, t->lazy ? " (lazy)" : "",
            qgm_topology_spectrum(graph)->gap, t->lr, t->momentum, t->reference ? "double" : "single");

@@ -294,7 +294,7 @@ static double learn_losses(struct qgm_trainer *t)
     return loss / clients;
 }
 
-/* Bytes of a message: what was sent in this step over the links of its graph. */
+/* What was sent in this step, over the links of its graph. */
 static void simulate(struct qgm_trainer *t, long exchange)
 {
     if (!t->network.clock) return;
@@ -303,7 +303,7 @@ static void simulate(struct qgm_trainer *t, long exchange)
     for (long i = 0; i < t->options.clients; i++)
         for (int k = 0; k < rows[i].n; k++) links += rows[i].from[k] != i && rows[i].w[k] != 0;
     qgm_network_step(&t->network, rows, links > 0 ? (sent - t->bytes_counted) * (double)t->options.clients / links : 0,
-                     qgm_engine_sends_early(t->engine));
+                     qgm_engine_rounds(t->engine), qgm_engine_sends_early(t->engine));
     t->bytes_counted = sent;
 }
 

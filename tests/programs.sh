@@ -38,7 +38,8 @@ accept 'compressor .*; none, topk, randk, sign or qsgd' "$bin/qgm-train" --list
 accept 'rows .*0: as square as it can be' "$bin/qgm-train" --list
 accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $small
 accept '^digest [0-9a-f]{16}$' "$bin/qgm-train" $small --quiet --clients 1
-accept 'spectral gap +0.050747' "$bin/qgm-inspect" topology ring --clients 16
+accept 'spectral gap +0.050747$' "$bin/qgm-inspect" topology ring --clients 16
+accept 'spectral gap +2.08735e-05$' "$bin/qgm-inspect" topology chain --clients 397 # of digits, however small
 accept 'lambda_min +-0.434279' "$bin/qgm-inspect" topology davis --clients 32
 accept '0,1,0.333333333,0.00000,1.00000,1.00000,0.00000' "$bin/qgm-inspect" topology ring --clients 4 --drawing
 accept 'qg-dsgdm +5000 +3\.3191e-01' "$bin/qgm-toy" quadratic --algos qg-dsgdm --double
@@ -306,9 +307,26 @@ accept 'avg mod% gossip %  consensus' "$bin/qgm-train" $small --gossip-eval 1 --
 same "$(awk 'NR == 2 { print NF }' stdout.txt)" 11 "numbers in a line of the table"
 same "$(column sent_megabytes_per_client) $(column counted_megabytes_per_client)" "0.061824 0.09252" "bytes of both dialects"
 accept 'avg mod%  consensus' "$bin/qgm-train" $small
-accept '2 to 2, mean 2.0000 .self not counted, over all steps of a period.' "$bin/qgm-inspect" topology one-peer-exponential --clients 4
+# Of a graph that changes: what a step has, and what all of them have together.
+for line in 'gap +1, of the product over a period' 'mean 1.0000 .self not counted., of a step' '2 to 2, mean 2.0000 .self not counted., over all steps of a period' '2, over all steps of a period'; do
+    accept "$line" "$bin/qgm-inspect" topology one-peer-exponential --clients 4
+done
+accept 'gap +[0-9.]+$' "$bin/qgm-inspect" topology ring --clients 4
+"$bin/qgm-train" $small --algo dsgd --topology one-peer-exponential --out gossip --force --quiet >/dev/null 2>stderr.txt
+accept '"topology":.*"period":2,.*"mean_degree":1.0[,}]' head -n 1 gossip/run.jsonl
 accept 'L1 distance +mean [0-9.]+ .the EMD of' "$bin/qgm-inspect" partition shards:2 --dataset synthetic --clients 4
-accept '.self not counted, over 64 steps.' "$bin/qgm-inspect" topology random-matching --clients 4
+accept '.self not counted., over 64 steps' "$bin/qgm-inspect" topology random-matching --clients 4
+# Three steps of 10 ms and a latency; gt-nsgdm exchanges twice, SlowMo once more when it averages, here in the first step.
+while read -r algo seconds; do
+    "$bin/qgm-train" $small --algo "$algo" --network wan:latency-us=1000,mbit-s=1e12 --out gossip --force --quiet >/dev/null 2>stderr.txt
+    same "$(column simulated_seconds)" "$seconds" "simulated with $algo"
+done <<'ALGOS'
+dsgd 0.033
+gt 0.033
+gt-nsgdm 0.036
+slowmo 0.034
+dsgd:local=2 0.031
+ALGOS
 "$bin/qgm-train" $norms --partition sorted --mix-buffers --out gossip --force --quiet >/dev/null 2>stderr.txt
 same "$(column accuracy_worst_percent)" "$(column accuracy_best_percent)" "with mixed statistics"
 "$bin/qgm-train" $norms --partition sorted --out gossip --force --quiet >/dev/null 2>stderr.txt
@@ -341,6 +359,8 @@ accept '^DSGD +0.1 +0.05 ' "$bin/qgm-study" study.yaml --out st --jobs 2 --quiet
 grep -q '"runs": 8' st/machine.json && passed=$((passed + 1)) || fail "machine.json does not count the runs"
 sed 's/label: QG,/label: "quasi \\"global\\", Nesterov",/' study.yaml >quoted.yaml
 "$bin/qgm-study" quoted.yaml --out st-quoted --quiet >quoted.out 2>&1 && grep -q '^"quasi ""global"", Nesterov",1,' st-quoted/summary.csv && passed=$((passed + 1)) || fail "quotes in a label: $(cat quoted.out)"
+sed 's/, seed: .1, 2.//' study.yaml >one.yaml # one seed says nothing of the spread
+"$bin/qgm-study" one.yaml --out st-one --quiet >one.out 2>&1 && grep -q '^DSGD,1,0.1,1,0,nan,' st-one/summary.csv && passed=$((passed + 1)) || fail "the spread of one seed: $(cat one.out st-one/summary.csv)"
 "$bin/qgm-study" study.yaml --out st-new --dry-run 2>&1 | grep -q '^time  *about [0-9]' && passed=$((passed + 1)) || fail "a plan without its time"
 "$bin/qgm-study" study.yaml --out st --dry-run 2>&1 | grep -q '8 finished earlier are kept, 0 to do' && passed=$((passed + 1)) || fail "runs were not kept"
 # Figures: mistakes are known before any run; labels with commas stay whole; all that gnuplot remarks is kept.
@@ -365,6 +385,10 @@ if command -v gnuplot >/dev/null; then
         head -n 1 st-shares/partition.csv | grep -qx 'alpha,client,class,examples' && passed=$((passed + 1)) || fail "partition.csv: $(cat shares.out)"
     head -n 1 st-comma/accuracy.csv | grep -qx 'alpha,DSGD,DSGD sd,"QG, mu","QG, mu sd"' && grep -q '>QG, mu<' st-comma/accuracy.svg &&
         passed=$((passed + 1)) || fail "a comma in a label: $(head -n 1 st-comma/accuracy.csv)"
+    # A first series that diverges does not cut the curves of the others short.
+    sed 's/steps: 4/steps: 4, eval-every: 0.01/; s/algo: dsgd}}/algo: dsgd, lr: 1e5}}/; /rules/,/when/d' accuracy.yaml >burst.yaml
+    accept '^DSGD +1 .*2 diverged' "$bin/qgm-study" burst.yaml --out st-burst --plots "$here/../plots" --quiet
+    same "$(sed 's/,[0-9.]*$/,x/; s/^[0-9.]*,//' st-burst/accuracy-epochs.csv | sort | uniq -c | tr -s ' ' | tail -n 1)" ' 4 nan,x' "epochs beside a diverged series"
 fi
 # A plan says what its runs lack, before any of them is started, and so does the study: a file, an option of a model.
 lacks() { # CODE WORDS STUDY [FLAG]...

@@ -289,6 +289,58 @@ static void bipartite_period(void **state)
     qgm_topology_close(&t);
 }
 
+/* What a step of a graph that never repeats does to the distance from consensus, in closed form where all clients are
+ * alike: p = (trace E[W'W] - 1)/(n - 1). equi-dyn: from 20000 draws, by another program. */
+static void gaps_of_random_graphs(void **state)
+{
+    (void)state;
+    const double e = 0.53, own = 1 - e * 11 / 12, other = e * 11 / 12;
+    const struct {
+        const char *spec;
+        int n;
+        double square, near; /* square: W'W has on its diagonal, as expected */
+    } table[] = { { "random-matching", 64, 0.5, 1e-12 },
+                  { "random-matching", 9, 0.5 + 0.5 / 9, 1e-12 },
+                  { "random-ring", 32, 1.0 / 3, 1e-12 },
+                  { "equi-dyn-directed", 12, own * own + other * other, 1e-12 } };
+    for (size_t k = 0; k < QGM_COUNT(table); k++) {
+        struct qgm_topology *t = open_graph(table[k].spec, table[k].n, false);
+        double gap = 1 - sqrt((table[k].n * table[k].square - 1) / (table[k].n - 1));
+        assert_true(fabs(qgm_topology_spectrum(t)->gap - gap) < table[k].near);
+        qgm_topology_close(&t);
+    }
+    static const double equi[][2] = { { 16, 0.2652 }, { 17, 0.2606 }, { 32, 0.2519 } };
+    for (size_t k = 0; k < QGM_COUNT(equi); k++) {
+        struct qgm_topology *t = open_graph("equi-dyn", (int)equi[k][0], false);
+        assert_true(fabs(qgm_topology_spectrum(t)->gap - equi[k][1]) < 0.008);
+        qgm_topology_close(&t);
+    }
+}
+
+/* Messages of a step, however many neighbours the steps have together. */
+static void degrees_of_a_step(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        int n;
+        double step;
+    } table[] = { { "davis", 32, 5.5625 },
+                  { "one-peer-exponential", 16, 1 },
+                  { "random-matching", 16, 1 },
+                  { "random-matching", 9, 8.0 / 9 },
+                  { "random-ring", 9, 2 },
+                  { "two-sided-exponential", 16, 1.75 },
+                  { "equi-dyn-directed", 12, 1 },
+                  { "base:k=2", 9, 2 },
+                  { "chain", 1, 0 } };
+    for (size_t k = 0; k < QGM_COUNT(table); k++) {
+        struct qgm_topology *t = open_graph(table[k].spec, table[k].n, false);
+        assert_true(qgm_topology_facts(t)->degree_step == table[k].step);
+        qgm_topology_close(&t);
+    }
+}
+
 /* A draw is a function of seed and step, whatever was drawn before. */
 static void random_graphs_are_functions_of_the_step(void **state)
 {
@@ -414,6 +466,8 @@ int main(void)
         cmocka_unit_test(every_graph_is_sound),
         cmocka_unit_test(base_graphs_average_exactly),
         cmocka_unit_test(bipartite_period),
+        cmocka_unit_test(degrees_of_a_step),
+        cmocka_unit_test(gaps_of_random_graphs),
         cmocka_unit_test(random_graphs_are_functions_of_the_step),
         cmocka_unit_test(two_clients_share_half),
         cmocka_unit_test(lazy_halves),
