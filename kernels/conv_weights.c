@@ -213,7 +213,7 @@ void QGM_ISA(qgm_conv_backward_weights)(const struct qgm_conv *c, const float *x
         if (merge)
             each_kernel_row(&g);
         else if (qgm_conv_gathers(c))
-            each_kernel_column(&g, wide + (ldb != c->co ? step * pixels * ldb : 0));
+            each_kernel_column(&g, wide + (ldb != c->co ? g.images * pixels * ldb : 0));
         else
             each_tap(&g);
     }

@@ -208,8 +208,8 @@ void QGM_ISA(qgm_softmax_rows)(float *x, int rows, int cols, int live, float sca
         }
         for (j = live; j < cols; j++) x[i + j] = 0;
         vf inverse = vf_set1(1 / vf_sum(sum));
-        for (j = 0; j < cols; j += VF) {
-            int n = lanes(cols - j);
+        for (j = 0; j < live; j += VF) {
+            int n = lanes(live - j);
             vf_put(x + i + j, vf_mul(vf_get(x + i + j, n), inverse), n);
         }
     }

@@ -48,7 +48,7 @@ struct qgm_gemm {
     const float *bias;
     bool relu;
 };
-size_t qgm_gemm_scratch(const struct qgm_gemm *g); /* bytes, the same for every ISA */
+size_t qgm_gemm_scratch(const struct qgm_gemm *g); /* bytes, of every ISA, and enough for a smaller m or k too */
 
 /* A batch of n images of h x w x ci, convolved with co filters of kh x kw: x is n,h,w,ci; y is n,oh,ow,co with
  * oh = (h + 2 pad - kh) / stride + 1; weights are kh,kw,ci,co (PyTorch's co,ci,kh,kw with axes moved).
@@ -98,7 +98,7 @@ static inline bool qgm_conv_gathers(const struct qgm_conv *c)
 {
     return c->ci >= 128 && c->co >= 128 && qgm_conv_oh(c) * qgm_conv_ow(c) <= 256;
 }
-size_t qgm_conv_scratch(const struct qgm_conv *c); /* bytes, enough for all three passes of every ISA */
+size_t qgm_conv_scratch(const struct qgm_conv *c); /* bytes, of all three passes, every ISA and every smaller n */
 double qgm_conv_flops(const struct qgm_conv *c);   /* of one pass: 2 n oh ow kh kw ci co */
 double qgm_conv_bytes(const struct qgm_conv *c);   /* x, w and y once each */
 

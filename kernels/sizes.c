@@ -14,10 +14,20 @@ size_t qgm_gemm_scratch(const struct qgm_gemm *g)
 }
 
 /* What is transformed: 36 points of inputs, weights and products, and a pixel of zeros. */
-static size_t winograd_scratch(const struct qgm_conv *c)
+static size_t winograd_of_batch(const struct qgm_conv *c)
 {
     struct winograd p = winograd_of(c);
     return 36 * (size_t)(p.v + p.u + p.m) + (size_t)p.ldv;
+}
+
+/* The few tiles of a smaller batch may go through in a larger block than many do. */
+static size_t winograd_scratch(const struct qgm_conv *c)
+{
+    struct winograd p = winograd_of(c);
+    struct qgm_conv few = *c;
+    few.n = (int)least((size_t)c->n, WINOGRAD_FEW / (size_t)(p.tiles_y * p.tiles_x));
+    size_t whole = winograd_of_batch(c), part = winograd_of_batch(&few);
+    return whole > part ? whole : part;
 }
 
 /* Packed weights of forward and backward_data; the resting chains and the widened dy of backward_weights. */

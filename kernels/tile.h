@@ -89,10 +89,12 @@ static inline void tile_transpose(const float *from, ptrdiff_t stride, int rows,
 void QGM_ISA(qgm_tile)(enum tile_shape shape, int rows, int nv, const struct tile *t);
 static inline int tile_rows(int nv) { return nv == 1 ? TILE_ROWS_1 : nv == 2 ? TILE_ROWS_2 : TILE_ROWS_3; }
 
-/* The same, its sums cut as kernels.h says; repeats 1. */
+/* The same, its sums cut as kernels.h says; repeats 1. A chain of no terms, all of whose taps lie in the padding, still
+ * writes what it starts from. */
 static inline void tile_cut(enum tile_shape shape, int rows, int nv, const struct tile *t, struct qgm_cut cut)
 {
-    if (t->segments <= cut.join && t->k <= cut.length) {
+    bool empty = t->segments == 0 || t->k == 0;
+    if (empty || (t->segments <= cut.join && t->k <= cut.length)) {
         QGM_ISA(qgm_tile)(shape, rows, nv, t);
         return;
     }

@@ -27,7 +27,7 @@
  * so that transformed inputs and products stay in the second-level cache beside the weights; where the weights do not
  * fit there, blocks are larger, to read them less often. Few tiles read such weights only once: they are transformed a
  * group of columns at a time instead, and never travel to memory. */
-enum { WINOGRAD_POINTS = 36, WINOGRAD_COLUMNS = 64, WINOGRAD_CHAIN = 64 };
+enum { WINOGRAD_POINTS = 36, WINOGRAD_COLUMNS = 64, WINOGRAD_CHAIN = 64, WINOGRAD_FEW = 128 };
 struct winograd {
     int tiles_y, tiles_x, tiles, block, group; /* group: columns */
     ptrdiff_t ldv, ldm;                        /* floats from one row to the next: transformed inputs, products */
@@ -40,7 +40,7 @@ static inline struct winograd winograd_of(const struct qgm_conv *c)
     struct winograd p = { .tiles_y = (qgm_conv_oh(c) + 3) / 4, .tiles_x = (qgm_conv_ow(c) + 3) / 4 };
     p.tiles = c->n * p.tiles_y * p.tiles_x;
     int columns = (c->co + 15) / 16 * 16;
-    bool light = c->ci * c->co <= 1 << 14, few = p.tiles <= 128 && !light;
+    bool light = c->ci * c->co <= 1 << 14, few = p.tiles <= WINOGRAD_FEW && !light;
     p.block = few ? p.tiles : light ? 28 : 112;
     if (p.block > p.tiles) p.block = p.tiles;
     p.group = few && columns > WINOGRAD_COLUMNS ? WINOGRAD_COLUMNS : columns;

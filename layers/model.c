@@ -44,7 +44,7 @@ static int build(struct qgm_builder *b)
     struct qgm_input *in = &b->model->input;
     struct qgm_shape image = { in->h, in->w, in->c };
     int x = qgm_append(b, (struct qgm_node){ .shape = image, .passes = QGM_PASSES_NONE }, NULL, 0);
-    b->kind->build(b, x);
+    if (!b->failed) b->kind->build(b, x); /* builders ask for the shape of x */
     return b->failed ? qgm_fail_in(b->err, "model %s", b->kind->name) : 0;
 }
 

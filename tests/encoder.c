@@ -145,12 +145,30 @@ static void softmax_leaves_padding_out(void **state)
     }
 }
 
+/* A NaN among the scores is one in all that lives, and nothing behind it. */
+static void softmax_of_nan_leaves_padding_out(void **state)
+{
+    (void)state;
+    const float bad[] = { NAN, INFINITY, -INFINITY };
+    CHECK_EACH_ISA(k)
+    for (int n = 0; n < 3 * 40; n++) {
+        int cols = 1 + n / 3, live = 1 + n % cols;
+        float *x = check_end((size_t)cols, sizeof *x);
+        for (int j = 0; j < cols; j++) x[j] = bad[n % 3];
+        check_case("%s: %g in %d of %d", k->isa, (double)bad[n % 3], live, cols);
+        k->softmax_rows(x, 1, cols, live, 0.5f);
+        for (int j = 0; j < cols; j++) assert_true(j < live ? isnan(x[j]) : x[j] == 0);
+        check_free();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layer_norm_is_the_textbooks),
         cmocka_unit_test(gelu_is_the_exact_one),
         cmocka_unit_test(softmax_leaves_padding_out),
+        cmocka_unit_test(softmax_of_nan_leaves_padding_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

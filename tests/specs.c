@@ -7,6 +7,7 @@
 #include "model.h"
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct qgm_input cifar10 = { 32, 32, 3, 10 };
@@ -135,6 +136,35 @@ static void every_model_is_described(void **state)
     assert_null(qgm_model_about("vgg12"));
 }
 
+/* The linker sends the library's allocations here (--wrap): after so many of them one fails; below 0 none does. */
+static long until_failure = -1;
+static bool fails(void) { return until_failure >= 0 && until_failure-- == 0; }
+void *__real_malloc(size_t n), *__wrap_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size), *__wrap_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n), *__wrap_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n) { return fails() ? NULL : __real_malloc(n); }
+void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
+void *__wrap_realloc(void *p, size_t n) { return fails() ? NULL : __real_realloc(p, n); }
+
+/* Whichever allocation fails, from the first on: an error that says so. */
+static void no_memory_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const specs[] = { "logreg", "mlp", "lenet", "resnet8", "resnet18", "wideresnet10-1", "vgg11" };
+    for (size_t i = 0; i < QGM_COUNT(specs); i++)
+        for (long n = 0, failed = 1; failed; n++) {
+            struct qgm_error err = { 0 };
+            struct qgm_model *m;
+            until_failure = n;
+            int rc = qgm_model_open(&m, specs[i], &cifar10, &err);
+            failed = until_failure < 0;
+            until_failure = -1;
+            if (failed && (rc == 0 || m || err.kind != QGM_SYSTEM || !strstr(err.text, "cannot allocate memory")))
+                fail_msg("%s without allocation %ld: result %d, '%s'", specs[i], n, rc, err.text);
+            qgm_model_close(&m);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +172,7 @@ int main(void)
         cmocka_unit_test(wideresnets_have_numbers_in_their_names),
         cmocka_unit_test(bad_specs_are_refused),
         cmocka_unit_test(every_model_is_described),
+        cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
