@@ -282,6 +282,9 @@ if [ -w /dev/full ]; then
     "$bin/qgm-train" $small >/dev/full 2>stderr.txt && fail "a full disk under stdout went unnoticed"
     grep -q 'cannot write' stderr.txt && passed=$((passed + 1)) || fail "no word about a full disk"
 fi
+# Nor do files take the place of streams that are closed: the table is missed, and not found in the record.
+"$bin/qgm-train" $small --eval-every 0.01 --out deaf <&- >&- 2>&-
+[ $? = 1 ] && [ "$(grep -c '"record":"evaluation"' deaf/run.jsonl)" = 3 ] && ! grep -qv '^{' deaf/run.jsonl && passed=$((passed + 1)) || fail "closed streams: $(grep -v '^{' deaf/run.jsonl)"
 
 # Ctrl-C: one line, exit 1, nothing under the name, and a state to go on from (kills.sh has the rest).
 "$bin/qgm-train" $small --steps 1000000000 --eval-every 0 --quiet --out out >stdout.txt 2>stderr.txt &
