@@ -314,7 +314,10 @@ int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, s
         else if ((result = finish(&r, err)) < 0)
             leave(&r, true, err);
     }
-    qgm_trainer_close(&r.t);
+    if (result < 0)
+        qgm_trainer_give_up(&r.t);
+    else
+        qgm_trainer_close(&r.t);
     return result;
 }
 

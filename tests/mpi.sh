@@ -175,6 +175,19 @@ for kind in $kinds; do
     [ "$(grep -c 'lr x: expected a number' stderr.txt)" = 1 ] && good || fail "$kind: complaints"
     launch "$kind" 4 $long --steps 1 --clients 3 >b.txt 2>stderr.txt && fail "$kind: more processes than clients"
     grep -q '4 processes for 3 clients' stderr.txt && good || fail "$kind: more processes than clients"
+    # What goes wrong in one process alone ends them all: weights that only process 0 has, a full disk under the record.
+    mkdir -p with-0 with-1 full
+    "$bin/qgm-train" $long --steps 1 --out weights --force --save average >b.txt 2>stderr.txt && cp weights/average.safetensors with-0
+    timeout -k 5 60 "mpirun.$kind" -n 2 sh -c 'cd "with-${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" && exec "$0" "$@"' \
+        "$bin/qgm-train" $long --steps 2 --init average.safetensors </dev/null >b.txt 2>stderr.txt
+    code=$?
+    [ $code = 1 ] && grep -q 'process 1: --init average.safetensors: there is no such file' stderr.txt && good || fail "$kind: weights that one process lacks: exit $code"
+    if mount -t tmpfs -o size=16k tmpfs full 2>/dev/null; then
+        timeout -k 5 60 "mpirun.$kind" -n 2 "$bin/qgm-train" $long --steps 400 --eval-every 0.1 --checkpoint-every never --out full/run </dev/null >b.txt 2>stderr.txt
+        code=$?
+        umount full
+        [ $code = 1 ] && grep -q 'cannot write to full/run.part: No space left' stderr.txt && good || fail "$kind: a full disk: exit $code"
+    fi
     # A damaged image that one process meets ends them all.
     if "$bin/qgm-train" --version | grep -q jpeg; then
         rm -rf caches pics
