@@ -234,7 +234,8 @@ int qgm_engine_open(struct qgm_engine **engine, const struct qgm_engine_config *
 {
     struct qgm_engine *e = *engine = calloc(1, sizeof *e);
     if (!e) return qgm_fail(err, QGM_SYSTEM, "out of memory");
-    if (plan(e, config, err) < 0 || open_exchange(e, err) < 0 || open_memory(e, err) < 0) {
+    /* The exchange last: were there no memory in one process of a group, closing it would wait for the others. */
+    if (plan(e, config, err) < 0 || open_memory(e, err) < 0 || open_exchange(e, err) < 0) {
         qgm_engine_close(engine);
         return -1;
     }

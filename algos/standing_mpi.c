@@ -38,6 +38,16 @@ struct qgm_standing {
 
 static int graphs_of(const struct qgm_standing *s) { return s->threads * (QGM_MAX_MESSAGES + 1); }
 
+/* Open MPI 4.1 loads what it needs for graphs when it makes the first one, and takes no lock: threads that make theirs
+ * at the same time would crash it. So one is made before there are any. */
+static void load_graphs(void)
+{
+    MPI_Comm graph;
+    MPI_Dist_graph_create_adjacent(MPI_COMM_SELF, 0, NULL, MPI_UNWEIGHTED, 0, NULL, MPI_UNWEIGHTED, MPI_INFO_NULL, 0,
+                                   &graph);
+    MPI_Comm_free(&graph);
+}
+
 static int set_up(struct qgm_standing **standing, const MPI_Comm *comm, int threads, int depth, struct qgm_error *err)
 {
     struct qgm_standing *s = calloc(1, sizeof *s);
@@ -48,6 +58,7 @@ static int set_up(struct qgm_standing **standing, const MPI_Comm *comm, int thre
     *standing = s;
     if (!s->graph || !s->kept) return qgm_fail(err, QGM_SYSTEM, "out of memory");
     for (int i = 0; i < graphs_of(s); i++) s->graph[i] = MPI_COMM_NULL;
+    load_graphs();
     return 0;
 }
 

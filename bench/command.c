@@ -6,8 +6,10 @@
 #include "model.h"
 #include "topology.h"
 #include "version.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { FLAG_HELP = 500, FLAG_VERSION, FLAG_LIST };
 
@@ -136,9 +138,19 @@ static const char *word_of(int argc, const char **argv, const char *word)
     return i < argc ? argv[i] : NULL;
 }
 
+/* Standard streams that are closed, as cron or a daemon may leave them: files that are opened later would get their
+ * numbers, and what is said there would end up in a record. What is written to /dev/null opened so fails, as before. */
+static void occupy_streams(void)
+{
+    int fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDONLY);
+    if (fd >= 0) close(fd);
+}
+
 int qgm_parse(const struct qgm_program *program, int argc, const char **argv, struct qgm_options *options,
               const char **words, int most, struct qgm_error *err)
 {
+    occupy_streams();
     struct poptOption *table = make_table(program);
     if (!table) return qgm_fail(err, QGM_SYSTEM, "out of memory for the flags");
     poptContext context = poptGetContext(program->name, argc, argv, table, 0);

@@ -156,6 +156,11 @@ static void print_fit(const struct line *l, int n)
         a += w, b += w * x, c += w * x * x, d += w * l[i].mean, e += w * x * l[i].mean;
     }
     double slope = (a * e - b * d) / (a * c - b * b), latency = (d - slope * b) / a;
+    if (!(slope > 0)) {
+        fprintf(stderr, "fit     none: longer messages took no more time; a larger --most, more --rounds or a machine "
+                        "that does nothing else may tell\n");
+        return;
+    }
     fprintf(stderr, "fit     --network ethernet:latency-us=%.3g,mbit-s=%.4g\n", fmax(latency, 0) * 1e6, 8e-6 / slope);
 }
 

@@ -247,15 +247,24 @@ static void leave(struct run *r, bool trained, struct qgm_error *err)
     qgm_record_abandon(&r->record, trained || newest >= 0);
 }
 
+/* All that --save asks for in the end: of the clients' the last, which is written last. */
+static bool has_weights(const struct qgm_record *r, const struct qgm_options *o)
+{
+    char path[QGM_TEXT + 48];
+    if (strcmp(o->save, "none") == 0) return true;
+    snprintf(path, sizeof path, "%s/average.safetensors", r->out);
+    if (access(path, F_OK) < 0) return false;
+    snprintf(path, sizeof path, "%s/client-%ld.safetensors", r->out, o->clients - 1);
+    return strcmp(o->save, "clients") != 0 || access(path, F_OK) == 0;
+}
+
 bool qgm_run_finished(const struct qgm_options *o, struct qgm_outcome *outcome)
 {
     struct qgm_record record;
-    char weights[QGM_TEXT + 32];
     *outcome = (struct qgm_outcome){ 0 };
     if (qgm_record_name(&record, o->out, NULL) < 0) return false;
-    snprintf(weights, sizeof weights, "%s/average.safetensors", record.out);
-    if (o->force && qgm_checkpoint_newest(&record) >= 0) return false;           /* it is being replaced */
-    if (strcmp(o->save, "none") != 0 && access(weights, F_OK) < 0) return false; /* no part of the digest */
+    if (o->force && qgm_checkpoint_newest(&record) >= 0) return false; /* it is being replaced */
+    if (!has_weights(&record, o)) return false;                        /* no part of the digest */
     json_t *end = qgm_record_end(&record, qgm_options_digest(o));
     const char *digest = json_string_value(json_object_get(end, "digest"));
     const char *status = json_string_value(json_object_get(end, "status"));
@@ -291,7 +300,9 @@ static int open_record(struct run *r, struct qgm_error *err)
     const struct qgm_options *o = &r->t.options;
     int result = qgm_record_open(&r->record, r->t.group->rank ? "" : o->out, o->force, err);
     if (result < 0 && o->resume && !o->force && access(o->out, F_OK) == 0)
-        qgm_fail_in(err, "--resume: no finished run of this configuration");
+        qgm_fail_in(err, "--resume: no finished run of this configuration%s%s",
+                    strcmp(o->save, "none") ? " with the weights of --save " : "",
+                    strcmp(o->save, "none") ? o->save : "");
     return result;
 }
 
@@ -316,7 +327,10 @@ int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, s
         else if ((result = finish(&r, err)) < 0)
             leave(&r, true, err);
     }
-    qgm_trainer_close(&r.t);
+    if (result < 0)
+        qgm_trainer_give_up(&r.t);
+    else
+        qgm_trainer_close(&r.t);
     return result;
 }
 

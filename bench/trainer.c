@@ -228,7 +228,7 @@ int qgm_trainer_open(struct qgm_trainer *t, const struct qgm_options *options, c
 {
     *t = (struct qgm_trainer){ .options = *options, .data = data, .group = group };
     if (open_all(t, err) == 0) return 0;
-    qgm_trainer_close(t);
+    qgm_trainer_give_up(t);
     return -1;
 }
 
@@ -244,6 +244,11 @@ void qgm_trainer_close(struct qgm_trainer *t)
     qgm_partition_close(&t->partition);
     qgm_model_close(&t->model);
     memset(t, 0, sizeof *t);
+}
+
+void qgm_trainer_give_up(struct qgm_trainer *t)
+{
+    if (t->group->ranks == 1) qgm_trainer_close(t);
 }
 
 float *qgm_trainer_buffers(const struct qgm_trainer *t, int client)

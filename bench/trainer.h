@@ -62,10 +62,14 @@ struct qgm_trainer {
 
 /* Open everything a run needs; data and group must outlive it. All functions here are collective in the group. Refuses
  * a run that needs more memory than the machine has. With options.dry_run everything is checked, but there is no memory
- * and no engine: only describe and close it. 0 or -1 with nothing left open. */
+ * and no engine: only describe and close it. 0, or -1 and it has been given up. */
 int qgm_trainer_open(struct qgm_trainer *trainer, const struct qgm_options *options, const struct qgm_dataset *data,
                      struct qgm_group *group, struct qgm_error *err);
 void qgm_trainer_close(struct qgm_trainer *trainer);
+/* Instead of close after anything has failed. What failed may have failed in this process alone, on a full disk say: in
+ * a group nothing is closed then, for closing would wait for the others, which wait for this one. The caller says what
+ * went wrong and ends them all. */
+void qgm_trainer_give_up(struct qgm_trainer *trainer);
 /* One step of all clients. telemetry may be NULL. A loss that is not finite, or above 1000, sets *diverged. `wishes` of
  * the trainer: what this process asks for before, what any process asked for after. A step that has met damaged images
  * fails in all processes, and what it has made of the models is of no use. */

@@ -106,6 +106,15 @@ done <<'RUNS'
 3 1 --algo dpsgd --topology ring --steps 5
 4 1 --algo qg-dsgdm-gut:local=2 --topology ring --steps 7
 RUNS
+# Threads that begin to stand at the same time, in Open MPI: one try in three crashed.
+case $kinds in *openmpi*)
+    wide="--dataset synthetic:n=64,test=8,size=32 --model mlp:hidden=512 --clients 8 --batch 2 --steps 2 --quiet --algo slowmo:tau=2 --topology complete"
+    want=$("$bin/qgm-train" $wide --threads 2 2>stderr.txt)
+    for try in 1 2 3 4 5 6; do
+        got=$(OMPI_MCA_btl=tcp,self launch openmpi 4 $wide --threads 2 2>stderr.txt)
+        [ -n "$want" ] && [ "$got" = "$want" ] && good || fail "openmpi, standing, try $try of two threads at once: $got, alone $want"
+    done ;;
+esac
 case $kinds in *mpich*)
     launch mpich 2 $common --algo dsgd --topology ring --steps 2 >b.txt 2>stderr.txt
     grep -qE '^digest|no persistent neighbourhood collectives that work' b.txt stderr.txt && good || fail "mpich: standing exchanges" ;;
@@ -170,11 +179,30 @@ for kind in $kinds; do
     got=$(launch "$kind" 2 $long --steps 400 --out "dead-$kind" --resume 2>stderr.txt)
     [ "$got" = "$long_want" ] && good || fail "$kind: taken up by two processes: $got, undisturbed $long_want"
 
+    # Of messages this short a busy machine may tell no bandwidth; a negative one it never does.
+    for try in 1 2 3 4 5 6; do
+        QGM_MPI_SHARE=1 timeout 60 "mpirun.$kind" -n 3 "$bin/qgm-bench-exchange" --most 8192 --rounds 3 </dev/null >b.txt 2>stderr.txt
+        grep -qE '^fit +(none: |--network ethernet:latency-us=[0-9.e+-]+,mbit-s=[0-9.]+)' stderr.txt && good || fail "$kind: the fit of an exchange"
+    done
+
     # ---- Complaints: once, and nobody waits ----
     launch "$kind" 4 $long --steps 1 --lr x >b.txt 2>stderr.txt && fail "$kind: a bad flag was accepted"
     [ "$(grep -c 'lr x: expected a number' stderr.txt)" = 1 ] && good || fail "$kind: complaints"
     launch "$kind" 4 $long --steps 1 --clients 3 >b.txt 2>stderr.txt && fail "$kind: more processes than clients"
     grep -q '4 processes for 3 clients' stderr.txt && good || fail "$kind: more processes than clients"
+    # What goes wrong in one process alone ends them all: weights that only process 0 has, a full disk under the record.
+    mkdir -p with-0 with-1 full
+    "$bin/qgm-train" $long --steps 1 --out weights --force --save average >b.txt 2>stderr.txt && cp weights/average.safetensors with-0
+    timeout -k 5 60 "mpirun.$kind" -n 2 sh -c 'cd "with-${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" && exec "$0" "$@"' \
+        "$bin/qgm-train" $long --steps 2 --init average.safetensors </dev/null >b.txt 2>stderr.txt
+    code=$?
+    [ $code = 1 ] && grep -q 'process 1: --init average.safetensors: there is no such file' stderr.txt && good || fail "$kind: weights that one process lacks: exit $code"
+    if mount -t tmpfs -o size=16k tmpfs full 2>/dev/null; then
+        timeout -k 5 60 "mpirun.$kind" -n 2 "$bin/qgm-train" $long --steps 400 --eval-every 0.1 --checkpoint-every never --out full/run </dev/null >b.txt 2>stderr.txt
+        code=$?
+        umount full
+        [ $code = 1 ] && grep -q 'cannot write to full/run.part: No space left' stderr.txt && good || fail "$kind: a full disk: exit $code"
+    fi
     # A damaged image that one process meets ends them all.
     if "$bin/qgm-train" --version | grep -q jpeg; then
         rm -rf caches pics

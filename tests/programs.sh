@@ -228,6 +228,11 @@ grep -q 'run/a: the run has ended before: nothing to do' stderr.txt && [ "$(wc -
 accept 'run/a has ended before' "$bin/qgm-train" $small --out run/a --resume --dry-run
 refuse 2 '--resume: no finished run of this configuration.*exists' "$bin/qgm-train" $small --lr 0.2 --out run/a --resume
 refuse 2 '--resume: no finished run' "$bin/qgm-train" $small --out run/a --resume --save average
+"$bin/qgm-train" $small --out averaged --save average >stdout.txt 2>stderr.txt # has no client's
+refuse 2 '--resume: no finished run of this configuration with the weights of --save clients: --out averaged: exists' "$bin/qgm-train" $small --out averaged --resume --save clients
+accept '^digest' "$bin/qgm-train" $small --out averaged --resume --force --save clients
+accept '^digest' "$bin/qgm-train" $small --out averaged --resume --save average
+[ -e averaged/client-3.safetensors ] || fail "a run that has more than is asked for was made again"
 
 # Weights on the way: of every so many epochs, as the final ones of a run that ends there, and of their names.
 steady="--dataset synthetic:n=400,test=40 --model resnet8 --clients 4 --batch 10 --threads 1 --quiet --eval-every 0"
@@ -283,6 +288,9 @@ if [ -w /dev/full ]; then
     "$bin/qgm-train" $small >/dev/full 2>stderr.txt && fail "a full disk under stdout went unnoticed"
     grep -q 'cannot write' stderr.txt && passed=$((passed + 1)) || fail "no word about a full disk"
 fi
+# Nor do files take the place of streams that are closed: the table is missed, and not found in the record.
+"$bin/qgm-train" $small --eval-every 0.01 --out deaf <&- >&- 2>&-
+[ $? = 1 ] && [ "$(grep -c '"record":"evaluation"' deaf/run.jsonl)" = 3 ] && ! grep -qv '^{' deaf/run.jsonl && passed=$((passed + 1)) || fail "closed streams: $(grep -v '^{' deaf/run.jsonl)"
 
 # Ctrl-C: one line, exit 1, nothing under the name, and a state to go on from (kills.sh has the rest).
 "$bin/qgm-train" $small --steps 1000000000 --eval-every 0 --quiet --out out >stdout.txt 2>stderr.txt &
