@@ -166,9 +166,12 @@ if command -v curl >/dev/null && [ -d $packed ]; then
     "$get" --dir sets fashion-mnist >stdout.txt 2>stderr.txt && passed=$((passed + 1)) || fail "get-data did not go on"
     grep -q 'Resuming transfer from byte position 9000000' stderr.txt && passed=$((passed + 1)) || fail "get-data began again"
     accept '^data  *fashion-mnist' "$bin/qgm-train" --data-dir sets --dataset fashion-mnist:train=100,test=10 --model logreg --clients 2 --dry-run
+    mv sets/fashion-mnist/t10k-labels-idx1-ubyte.gz part
+    cat part part >sets/fashion-mnist/t10k-labels-idx1-ubyte.gz.part # cannot be gone on with
+    "$get" --dir sets fashion-mnist >stdout.txt 2>stderr.txt && grep -q 'from the start' stderr.txt && passed=$((passed + 1)) || fail "get-data is stuck"
     "$get" --dir sets fashion-mnist 2>&1 | grep -c 'is there' | grep -qx 4 && passed=$((passed + 1)) || fail "get-data fetched again"
     unset QGM_MIRROR
-    rm -rf sets mirror
+    rm -rf sets mirror part
 fi
 
 refuse 2 'unknown flag --algi: did you mean --algo' "$bin/qgm-train" $small --algi dsgd
