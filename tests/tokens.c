@@ -231,6 +231,7 @@ static void wordpieces(void **state)
         32, A, ZH, A);
     IDS("a\xe2\x82\xac \xe2\x82\xac", 32, UNK, EURO); /* a currency sign is no punctuation */
     IDS("r\xcc\x81u\xe2\x80\x8bn", 32, RUN);          /* accent and zero-width space vanish */
+    IDS("r\x0bu\x0c\xc2\x85n", 32, RUN);              /* so do control characters that are spaces: VT, FF, NEL */
     IDS("a\xff\xc3(", 32, A, UNK);                    /* damaged bytes are skipped: "a", "(" is not in the vocabulary */
     IDS("unaffable a", 5, UN, AFF, ABLE);             /* cut, with [SEP] kept */
     IDS("unaffable a", 3, UN);
