@@ -234,6 +234,12 @@ static void classes_are_those_of_training(void **state)
     folder("set/val/cow");
     refused(spec, "training has no class 'cow'");
     rmdir(below("set/val/cow"));
+    folder("above"); /* one folder too high */
+    assert_int_equal(rename(below("set/train"), below("above/train-of-cats-and-ants")), 0);
+    snprintf(spec, sizeof spec, "folder:above,size=16,hold=50,cache=%s/caches", root);
+    refused(spec, "above: found one class, 'train-of-cats-and-ants', expected two or more");
+    assert_int_equal(rename(below("above/train-of-cats-and-ants"), below("set/train")), 0);
+    rmdir(below("above"));
     refused("folder:set,size=16,cache=/proc/nowhere", "cache");
     open_tree(&d, ",train=3,test=1");
     assert_true(d.train.n == 3 && d.test.n == 1 && d.train.classes == 2);

@@ -296,6 +296,12 @@ static void own_texts(void **state)
     assert_int_equal(qgm_dataset_open(&d, "csv:train.csv,test.csv", scratch_dir, &err), -1);
     assert_non_null(
         strstr(err.text, "test.csv: line 2: found class 'hot', expected one of the 3 of training, 'cold' to"));
+    static const char *const alone[] = { "cold,a\ncold,un\n", "1,a\n1,un\n" };
+    for (size_t i = 0; i < QGM_COUNT(alone); i++) {
+        scratch_write("train.csv", alone[i], strlen(alone[i]));
+        assert_int_equal(qgm_dataset_open(&d, "csv:train.csv,train.csv", scratch_dir, &err), -1);
+        assert_non_null(strstr(err.text, "train.csv: found one class, '"));
+    }
     assert_int_equal(qgm_dataset_open(&d, "ag-new", scratch_dir, &err), -1);
     assert_non_null(strstr(err.text, "did you mean 'ag-news'"));
     assert_int_equal(qgm_dataset_open(&d, "csv:train.csv", scratch_dir, &err), -1);
