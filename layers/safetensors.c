@@ -306,8 +306,9 @@ static int check_tensor(const struct file *file, const struct entry *e)
 {
     const char *type = json_string_value(json_object_get(e->value, "dtype"));
     if (!type || strcmp(type, "F32"))
-        return qgm_fail(file->err, QGM_INPUT, "%s: tensor %s: type %s, expected F32", file->path, e->name,
-                        type ? type : "missing");
+        return qgm_fail(file->err, QGM_INPUT, "%s: tensor %s: type %s, expected F32%s", file->path, e->name,
+                        type ? type : "missing",
+                        type ? ": convert the file (in PyTorch, .float() of each tensor)" : "");
     if (!same_shape(e)) return bad_shape(file, e);
     struct range range;
     QGM_TRY(read_range(file, e->name, e->value, &range));
