@@ -62,8 +62,9 @@ struct qgm_dataset {
  * image of it is checked when it is first read (qgm_dataset_damaged). What a killed process leaves of one, the next
  * that writes one removes. Evaluation reads the middle size x size; an image no larger than `size` is taken whole.
  *
- * Down-sampled ImageNet (Chrabaszcz et al. 2017: batches of {"data": n x 3072 bytes, planes; "labels": n, from 1}) is
- * read as a folder of such images; sizes up to 64 take its transform, larger ones that of ImageNet. */
+ * Down-sampled ImageNet (Chrabaszcz et al. 2017: pickled batches of {"data": n x 3072 bytes, planes; "labels": n, from
+ * 1}) is not read as it comes: write it out as such a folder, as JPEG of quality 100 without subsampling of colours.
+ * Sizes up to 64 take its transform, larger ones that of ImageNet. */
 int qgm_dataset_open(struct qgm_dataset *dataset, const char *spec, const char *dir, struct qgm_error *err);
 void qgm_dataset_close(struct qgm_dataset *dataset); /* safe on a zeroed struct */
 /* Of the examples that qgm_batch_fill has read since opening, one that was damaged in its packed file: from 1, the
