@@ -59,6 +59,8 @@ static void csv_damage(void **state)
           "line 1: found class '5'" },
         { "1,a\n2\n", "line 2: 1 column" },
         { "1,a\r\n2,\xe9\r\n", "line 2: byte 0xe9 is not UTF-8: convert the file (if it is Latin-1: iconv -f LATIN1" },
+        { "1,a\r2,b\r\r5,c\r", "line 4: found class '5'" },
+        { "1,a\r\n2,b\r\n\r\n5,c\r\n", "line 4: found class '5'" },
         { "1,a\n2,\"b\nc\n", "line 2: the quote that opens here is never closed" },
         { "1,\"a\"b\n", "line 1: found 'b' behind a closing quote" },
         { "1,\"a\n\"\n3,\xc3(\n", "line 3: byte 0xc3 is not UTF-8" },
