@@ -31,10 +31,10 @@ static int read_file(struct qgm_trainer *t, float *params, float *buffers, struc
     if (qgm_safetensors_pretrained(path, t->model, params, qgm_model_buffers(t->model) ? buffers : NULL, t->note,
                                    sizeof t->note, err) < 0)
         return qgm_fail_in(err, "--init");
-    for (size_t k = 0; k < qgm_model_size(t->model); k++)
-        if (!isfinite(params[k]))
-            return qgm_fail(err, QGM_INPUT, "--init: %s: holds a weight that is not finite", path);
-    return 0;
+    bool finite = true;
+    for (size_t k = 0; k < qgm_model_size(t->model); k++) finite = finite && isfinite(params[k]);
+    for (size_t k = 0; k < qgm_model_buffers(t->model); k++) finite = finite && isfinite(buffers[k]);
+    return finite ? 0 : qgm_fail(err, QGM_INPUT, "--init: %s: holds a weight or statistic that is not finite", path);
 }
 
 int qgm_weights_init(struct qgm_trainer *t, struct qgm_error *err)

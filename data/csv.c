@@ -202,7 +202,9 @@ static int read_rows(struct cursor *c, struct qgm_texts *t, struct qgm_error *er
 {
     while (c->at < c->end) {
         if (!at_row_end(c)) QGM_TRY(read_row(c, t, err));
-        if (c->at < c->end) c->line += *c->at++ == '\n';
+        if (c->at == c->end) break;
+        bool old = *c->at == '\r' && c->at + 1 < c->end && c->at[1] != '\n'; /* a line end of its own, as on old Macs */
+        c->line += *c->at++ == '\n' || old;
     }
     return t->n ? 0 : qgm_fail(err, QGM_INPUT, "%s: no rows", c->path);
 }

@@ -44,13 +44,13 @@ struct qgm_dataset {
  *
  * "csv:TRAIN,TEST": UTF-8, a row a text: its class, then one or more fields, as many in every row, which are joined
  * by spaces; no heading line. Classes are whole numbers from 1 in all rows, or names of at most 100 bytes in all rows,
- * numbered in the order of their bytes; those of TEST must be among those of TRAIN. Quotes as in RFC 4180; a backslash
+ * numbered in the order of their bytes; two or more, and those of TEST among them. Quotes as in RFC 4180; a backslash
  * is read as a line break, as AG News writes it.
  *
  * "folder:PATH": train/<class>/ and val/<class>/ of JPEG files (grey and CMYK too), .jpg or .jpeg in any case, also in
- * folders below these. Classes are those of train: one that val has besides is refused, one that val lacks is noted.
- * What begins with a dot is left out; so are images of other formats, which are noted, and a class that has no others
- * is refused. Photos are read as they are stored, whatever their EXIF data say of up and down.
+ * folders below these. Classes are those of train, two or more: one that val has besides is refused, one that val lacks
+ * is noted. What begins with a dot is left out; so are images of other formats, which are noted, and a class that has
+ * no others is refused. Photos are read as they are stored, whatever their EXIF data say of up and down.
  *
  * Options: size=224: pixels a side that a model sees; hold=20: where there is no val, percent of each class's images to
  * test on, chosen at random, always the same, and PATH may hold the folders of classes itself; skip=1: leave out
@@ -62,8 +62,9 @@ struct qgm_dataset {
  * image of it is checked when it is first read (qgm_dataset_damaged). What a killed process leaves of one, the next
  * that writes one removes. Evaluation reads the middle size x size; an image no larger than `size` is taken whole.
  *
- * Down-sampled ImageNet (Chrabaszcz et al. 2017: batches of {"data": n x 3072 bytes, planes; "labels": n, from 1}) is
- * read as a folder of such images; sizes up to 64 take its transform, larger ones that of ImageNet. */
+ * Down-sampled ImageNet (Chrabaszcz et al. 2017: pickled batches of {"data": n x 3072 bytes, planes; "labels": n, from
+ * 1}) is not read as it comes: write it out as such a folder, as JPEG of quality 100 without subsampling of colours.
+ * Sizes up to 64 take its transform, larger ones that of ImageNet. */
 int qgm_dataset_open(struct qgm_dataset *dataset, const char *spec, const char *dir, struct qgm_error *err);
 void qgm_dataset_close(struct qgm_dataset *dataset); /* safe on a zeroed struct */
 /* Of the examples that qgm_batch_fill has read since opening, one that was damaged in its packed file: from 1, the

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <turbojpeg.h>
 
-enum { MOST_SIDE = 20000, MOST_FILE = 1 << 28 };
+enum { MOST_SIDE = 20000, MOST_FILE = 1 << 28, MOST_RESIZED = 65535 };
 
 static int read_file(const char *path, unsigned char **bytes, size_t *size, struct qgm_error *err)
 {
@@ -45,18 +45,39 @@ static void from_cmyk(const uint8_t *in, uint8_t *out, size_t pixels)
         for (int c = 0; c < 3; c++) *out++ = (uint8_t)((in[c] * in[3] + 127) / 255);
 }
 
-/* Stray bytes between segments are common and harmless; any other complaint of the decoder is damage. */
-static bool harmless(tjhandle decoder)
+/* Are there all segments, up to the end-of-image marker? FF is followed by 00 or a restart's D0 to D7 within a scan, by
+ * FF as padding, else by a marker and, but for the end's, two bytes of length, themselves counted. */
+static bool is_complete(const unsigned char *bytes, size_t size)
 {
-    return tjGetErrorCode(decoder) == TJERR_WARNING && strstr(tjGetErrorStr2(decoder), "extraneous");
+    for (size_t at = 2; at + 1 < size; at++) {
+        unsigned marker = bytes[at + 1];
+        if (bytes[at] != 0xff || marker == 0 || marker == 0xff || (marker >= 0xd0 && marker <= 0xd7)) continue;
+        if (marker == 0xd9) return true;
+        if (size - at < 4) return false;
+        at += 1 + (size_t)(bytes[at + 2] << 8 | bytes[at + 3]);
+    }
+    return false;
+}
+
+/* What the decoder has to say against the picture, or NULL. Stray bytes between segments are common and harmless; any
+ * other complaint is damage. It keeps the first one only: that the file is cut short besides is for us to see. */
+static const char *complaint(tjhandle decoder, const unsigned char *bytes, size_t size)
+{
+    const char *text = tjGetErrorStr2(decoder);
+    if (tjGetErrorCode(decoder) != TJERR_WARNING || !strstr(text, "extraneous")) return text;
+    return is_complete(bytes, size) ? NULL : "it ends before its end marker: cut short";
 }
 
 static int decode(tjhandle decoder, const char *path, const unsigned char *bytes, size_t size, int side,
                   struct qgm_picture *to, struct qgm_error *err)
 {
     int subsampling, space;
+    const char *what = NULL;
     if (tjDecompressHeader3(decoder, bytes, size, &to->w, &to->h, &subsampling, &space) < 0)
-        return qgm_fail(err, QGM_INPUT, "%s: not a JPEG file: %s", path, tjGetErrorStr2(decoder));
+        what = complaint(decoder, bytes, size);
+    if (what)
+        return qgm_fail(err, QGM_INPUT, "%s: %s: %s", path,
+                        tjGetErrorCode(decoder) == TJERR_WARNING ? "damaged" : "not a JPEG file", what);
     if (to->w < 1 || to->h < 1 || to->w > MOST_SIDE || to->h > MOST_SIDE)
         return qgm_fail(err, QGM_INPUT, "%s: %d x %d pixels, expected 1 to %d a side", path, to->w, to->h, MOST_SIDE);
     scale_down(&to->w, &to->h, side);
@@ -66,8 +87,9 @@ static int decode(tjhandle decoder, const char *path, const unsigned char *bytes
     if (!to->pixels) return qgm_fail(err, QGM_SYSTEM, "%s: out of memory", path);
     uint8_t *raw = cmyk ? to->pixels + 3 * pixels : to->pixels;
     int format = cmyk ? TJPF_CMYK : TJPF_RGB;
-    if (tjDecompress2(decoder, bytes, size, raw, to->w, 0, to->h, format, TJFLAG_ACCURATEDCT) < 0 && !harmless(decoder))
-        return qgm_fail(err, QGM_INPUT, "%s: damaged: %s", path, tjGetErrorStr2(decoder));
+    if (tjDecompress2(decoder, bytes, size, raw, to->w, 0, to->h, format, TJFLAG_ACCURATEDCT) < 0)
+        what = complaint(decoder, bytes, size);
+    if (what) return qgm_fail(err, QGM_INPUT, "%s: damaged: %s", path, what);
     if (cmyk) from_cmyk(raw, to->pixels, pixels);
     return 0;
 }
@@ -104,7 +126,14 @@ static int shape(const char *path, struct qgm_picture *p, int size, enum qgm_kee
 {
     int shorter = p->w < p->h ? p->w : p->h, larger = qgm_larger_side(size);
     if (keep == QGM_KEEP_SHAPE) return shorter > larger ? resize(path, p, larger, err) : 0;
-    QGM_TRY(resize(path, p, shorter > size ? larger : size, err));
+    int side = shorter > size ? larger : size;
+    long longer = (long)(p->w > p->h ? p->w : p->h) * side / shorter;
+    if (longer > MOST_RESIZED) /* a file of a few bytes would take gigabytes */
+        return qgm_fail(err, QGM_INPUT,
+                        "%s: %d x %d pixels, of which the middle square is tested on: too narrow: enlarged to %d on "
+                        "the shorter side it is %ld on the other, expected at most %d",
+                        path, p->w, p->h, side, longer, MOST_RESIZED);
+    QGM_TRY(resize(path, p, side, err));
     keep_middle(p, size);
     return 0;
 }

@@ -323,6 +323,11 @@ static int add_all(struct qgm_listing *l, const char *root, int hold, XXH3_state
             root, access(test, F_OK) == 0 ? ", or is it called test? then rename it" : "");
     QGM_TRY(add_split(l, access(train, F_OK) == 0 ? train : root, strlen(root), true, digest, err));
     l->train = l->n;
+    if (l->classes < 2) /* of which every model would be right */
+        return qgm_fail(err, QGM_INPUT,
+                        "%s: found one class, '%s', expected two or more: a class has all that is in the folders below "
+                        "its own: name the folder that holds those of the classes",
+                        root, l->text + l->class_name[0]);
     return hold ? hold_out(l, root, hold, err) : add_split(l, val, strlen(root), false, digest, err);
 }
 

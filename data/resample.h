@@ -20,7 +20,8 @@ struct qgm_picture {
  * for 224), or to `size` if it is no larger than that. */
 enum qgm_keep { QGM_KEEP_SHAPE, QGM_KEEP_MIDDLE };
 static inline int qgm_larger_side(int size) { return (8 * size + 3) / 7; }
-/* Read a JPEG file: grey, YCbCr or CMYK. Errors name it: QGM_INPUT when it is damaged or no JPEG. */
+/* Read a JPEG file: grey, YCbCr or CMYK. Errors name it: QGM_INPUT when it is damaged, no JPEG, too
+ * large, or for the middle too narrow. */
 int qgm_read_jpeg(const char *path, int size, enum qgm_keep keep, struct qgm_picture *to, struct qgm_error *err);
 
 #endif

@@ -82,6 +82,9 @@ static int read_all(struct qgm_dataset *d, const struct source *from, struct qgm
         d->class_names = d->own_names = names;
         for (d->train.classes = 0; names[d->train.classes];) d->train.classes++; /* of all rows, kept or not */
     }
+    if (result == 0 && d->train.classes < 2) /* of which every model would be right */
+        result = qgm_fail(err, QGM_INPUT, "%s: found one class, '%s', in all rows, expected two or more", from->train,
+                          names ? names[0] : "1");
     labels = (struct qgm_labels){ .classes = d->train.classes, .names = names };
     if (result == 0) result = read_split(&d->test, from->test, from->tests, labels, v, from->length, &names, err);
     qgm_vocab_close(&v);

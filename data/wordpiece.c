@@ -170,9 +170,10 @@ int qgm_wordpiece(const struct qgm_vocab *v, const char *text, size_t size, int3
         uint32_t character = (uint32_t)code, folded[4];
         if (code < 0) at++;
         if (code <= 0 || code == 0xfffd) continue;
+        if (qgm_unicode_is_other(character)) continue; /* a form feed too, which is both: nothing, as in BERT */
         if (qgm_unicode_is_space(character))
             end_word(&c);
-        else if (!qgm_unicode_is_other(character)) {
+        else {
             int n = qgm_unicode_fold(character, folded);
             for (int k = 0; k < n; k++)
                 add(&c, folded[k], qgm_unicode_is_ideograph(character) || qgm_unicode_is_punctuation(folded[k]));

@@ -172,6 +172,8 @@ static int open_file(struct file *file)
     file->f = fopen(file->path, "rb");
     if (!file->f || fstat(fileno(file->f), &st) < 0)
         return qgm_fail(file->err, QGM_INPUT, "%s: cannot open it: %s", file->path, strerror(errno));
+    if (!S_ISREG(st.st_mode)) /* it is read in the order of the model, and its size tells whether it is whole */
+        return qgm_fail(file->err, QGM_INPUT, "%s: a folder, pipe or device, expected a safetensors file", file->path);
     if (fread(&length, sizeof length, 1, file->f) != 1)
         return qgm_fail(file->err, QGM_INPUT, "%s: %lld bytes are too few for a safetensors file", file->path,
                         (long long)st.st_size);
@@ -306,8 +308,9 @@ static int check_tensor(const struct file *file, const struct entry *e)
 {
     const char *type = json_string_value(json_object_get(e->value, "dtype"));
     if (!type || strcmp(type, "F32"))
-        return qgm_fail(file->err, QGM_INPUT, "%s: tensor %s: type %s, expected F32", file->path, e->name,
-                        type ? type : "missing");
+        return qgm_fail(file->err, QGM_INPUT, "%s: tensor %s: type %s, expected F32%s", file->path, e->name,
+                        type ? type : "missing",
+                        type ? ": convert the file (in PyTorch, .float() of each tensor)" : "");
     if (!same_shape(e)) return bad_shape(file, e);
     struct range range;
     QGM_TRY(read_range(file, e->name, e->value, &range));

@@ -169,6 +169,51 @@ static void damaged_files_are_named_or_counted(void **state)
     unlink(below("set/val/cat/w.JPEG"));
 }
 
+/* Stray bytes in front of a segment are no damage, but hide none either. */
+static void stray_bytes_are_skipped(void **state)
+{
+    (void)state;
+    uint8_t *bytes;
+    char spec[300];
+    struct qgm_dataset d;
+    snprintf(spec, sizeof spec, "folder:set,size=16,cache=%s/caches", root);
+    size_t size = slurp(below("set/train/cat/b.JPEG"), &bytes), second = 4 + bytes[5]; /* the first: 2, FF E0, length */
+    assert_int_equal(bytes[4], 0);
+    for (int cut = 0; cut < 2; cut++) {
+        FILE *f = fopen(below("set/train/cat/stray.JPEG"), "wb");
+        fwrite(bytes, 1, second, f);
+        fwrite("stray", 1, 5, f);
+        fwrite(bytes + second, 1, (cut ? size * 2 / 3 : size) - second, f);
+        fclose(f);
+        if (cut) {
+            refused(spec, "cat/stray.JPEG: damaged: it ends before its end marker");
+        } else {
+            open_tree(&d, "");
+            assert_int_equal(d.train.n, 5);
+            check_colour(d.train.pixels + d.train.stored[4].at, 16, 250, 20, 10);
+            qgm_dataset_close(&d);
+        }
+    }
+    free(bytes);
+    unlink(below("set/train/cat/stray.JPEG"));
+}
+
+/* The middle of such a test image would be cut from one of gigabytes. */
+static void narrow_images_are_not_tested_on(void **state)
+{
+    (void)state;
+    struct qgm_dataset d;
+    char spec[300];
+    snprintf(spec, sizeof spec, "folder:set,size=16,cache=%s/caches", root);
+    write_jpeg("set/val/cat/narrow.jpg", 1, 4096, TJPF_RGB, red);
+    refused(spec, "val/cat/narrow.jpg: 4096 x 1 pixels, ");
+    assert_int_equal(rename(below("set/val/cat/narrow.jpg"), below("set/train/cat/narrow.jpg")), 0);
+    open_tree(&d, "");
+    assert_true(d.train.n == 5 && d.test.n == 2);
+    qgm_dataset_close(&d);
+    unlink(below("set/train/cat/narrow.jpg"));
+}
+
 static void classes_are_those_of_training(void **state)
 {
     (void)state;
@@ -189,6 +234,12 @@ static void classes_are_those_of_training(void **state)
     folder("set/val/cow");
     refused(spec, "training has no class 'cow'");
     rmdir(below("set/val/cow"));
+    folder("above"); /* one folder too high */
+    assert_int_equal(rename(below("set/train"), below("above/train-of-cats-and-ants")), 0);
+    snprintf(spec, sizeof spec, "folder:above,size=16,hold=50,cache=%s/caches", root);
+    refused(spec, "above: found one class, 'train-of-cats-and-ants', expected two or more");
+    assert_int_equal(rename(below("above/train-of-cats-and-ants"), below("set/train")), 0);
+    rmdir(below("above"));
     refused("folder:set,size=16,cache=/proc/nowhere", "cache");
     open_tree(&d, ",train=3,test=1");
     assert_true(d.train.n == 3 && d.test.n == 1 && d.train.classes == 2);
@@ -253,6 +304,8 @@ int main(void)
         cmocka_unit_test(folders_below_belong_to_the_class),
         cmocka_unit_test(some_are_held_out),
         cmocka_unit_test(damaged_files_are_named_or_counted),
+        cmocka_unit_test(stray_bytes_are_skipped),
+        cmocka_unit_test(narrow_images_are_not_tested_on),
         cmocka_unit_test(classes_are_those_of_training),
         cmocka_unit_test(whole_size_files),
 #endif

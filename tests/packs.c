@@ -186,11 +186,12 @@ static int open_many(void)
 static void a_killed_builder_leaves_nothing(void **state)
 {
     (void)state;
-    static const char *const folders[] = { "many", "many/train", "many/val", "many/train/cat", "many/val/cat" };
+    static const char *const folders[] = { "many",           "many/train",   "many/val",
+                                           "many/train/cat", "many/val/cat", "many/train/ant" };
     for (size_t i = 0; i < QGM_COUNT(folders); i++) folder(folders[i]);
     for (int i = 0; i <= 3000; i++) { /* they take about a second */
         char name[100];
-        snprintf(name, sizeof name, "many/%s/cat/%d.jpg", i ? "train" : "val", i);
+        snprintf(name, sizeof name, "many/%s/%d.jpg", i > 1 ? "train/cat" : i ? "train/ant" : "val/cat", i);
         assert_int_equal(symlink("../../../set/val/ant/v.JPEG", below(name)), 0);
     }
     pid_t child = fork();

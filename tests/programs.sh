@@ -92,11 +92,17 @@ refuse 1 'line 2: 2 columns, expected 3 as in line 1' "$bin/qgm-train" --dataset
 refuse 2 '[0-9]+ clients need [0-9.]+ GiB, this machine has' "$bin/qgm-train" --dataset synthetic:n=40000 --model mlp:hidden=60000-60000 --clients 1000
 accept 'digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --out saved --save clients
 for f in average client-0 client-1; do [ -s saved/$f.safetensors ] || fail "no saved/$f.safetensors"; done
-cp saved/average.safetensors nan.safetensors # its last number becomes a NaN
-printf '\000\000\300\177' | dd of=nan.safetensors bs=1 seek=$(($(wc -c <nan.safetensors) - 4)) conv=notrunc 2>dd.txt
+spoil() { # FILE: its last number becomes a NaN
+    printf '\000\000\300\177' | dd of="$1" bs=1 seek=$(($(wc -c <"$1") - 4)) conv=notrunc 2>dd.txt
+}
+cp saved/average.safetensors nan.safetensors && spoil nan.safetensors
 for dry in '' --dry-run; do # which opens the file too
-    refuse 1 'nan.safetensors: holds a weight that is not finite' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --init nan.safetensors $dry
+    refuse 1 'nan.safetensors: holds a weight or statistic that is not finite' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --init nan.safetensors $dry
 done
+normed="--dataset synthetic:n=8,test=4,size=8,channels=3 --model resnet8 --clients 2 --batch 4 --steps 1 --threads 1"
+accept digest "$bin/qgm-train" $normed --out normed --save average
+spoil normed/average.safetensors # of the running variances, which come last
+refuse 1 'average.safetensors: holds a weight or statistic that is not finite' "$bin/qgm-train" $normed --init normed/average.safetensors
 accept 'init  *saved/average.safetensors: its tensors fit$' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --init saved/average.safetensors --dry-run
 { cat vocab.txt; echo more; } >longer.txt
 for dry in '' --dry-run; do
@@ -167,9 +173,12 @@ if command -v curl >/dev/null && [ -d $packed ]; then
     "$get" --dir sets fashion-mnist >stdout.txt 2>stderr.txt && passed=$((passed + 1)) || fail "get-data did not go on"
     grep -q 'Resuming transfer from byte position 9000000' stderr.txt && passed=$((passed + 1)) || fail "get-data began again"
     accept '^data  *fashion-mnist' "$bin/qgm-train" --data-dir sets --dataset fashion-mnist:train=100,test=10 --model logreg --clients 2 --dry-run
+    mv sets/fashion-mnist/t10k-labels-idx1-ubyte.gz part
+    cat part part >sets/fashion-mnist/t10k-labels-idx1-ubyte.gz.part # cannot be gone on with
+    "$get" --dir sets fashion-mnist >stdout.txt 2>stderr.txt && grep -q 'from the start' stderr.txt && passed=$((passed + 1)) || fail "get-data is stuck"
     "$get" --dir sets fashion-mnist 2>&1 | grep -c 'is there' | grep -qx 4 && passed=$((passed + 1)) || fail "get-data fetched again"
     unset QGM_MIRROR
-    rm -rf sets mirror
+    rm -rf sets mirror part
 fi
 
 refuse 2 'unknown flag --algi: did you mean --algo' "$bin/qgm-train" $small --algi dsgd

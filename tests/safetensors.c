@@ -157,6 +157,9 @@ static void damage_is_named(void **state)
     refuse_edit(&s, "{\"dtype", "<\"dtype", "JSON");
     refuse_edit(&s, "fc.bias\":", "__met\":  ", "has it");
     refuse(&s, s.bytes, 0, "too few");
+    struct qgm_error err = { 0 };
+    assert_int_equal(qgm_safetensors_load("/", s.model, s.params, NULL, &err), -1);
+    assert_non_null(strstr(err.text, "/: a folder, pipe or device, expected"));
     refuse(&s, s.bytes, 7, "too few");
     refuse(&s, s.bytes, 100, "cut short");
     refuse(&s, s.bytes, s.size - 1, "cut short");
@@ -167,7 +170,6 @@ static void damage_is_named(void **state)
 
     struct saved large = save("resnet8"), none = save("resnet8:norm=gn");
     refuse(&large, none.bytes, none.size, "bn1.running_mean: the model has it");
-    struct qgm_error err = { 0 };
     write_bytes(large.bytes, large.size);
     assert_int_equal(qgm_safetensors_load(path, none.model, none.params, none.buffers, &err), -1);
     assert_non_null(strstr(err.text, "the file has it, the model has not"));

@@ -59,6 +59,8 @@ static void csv_damage(void **state)
           "line 1: found class '5'" },
         { "1,a\n2\n", "line 2: 1 column" },
         { "1,a\r\n2,\xe9\r\n", "line 2: byte 0xe9 is not UTF-8: convert the file (if it is Latin-1: iconv -f LATIN1" },
+        { "1,a\r2,b\r\r5,c\r", "line 4: found class '5'" },
+        { "1,a\r\n2,b\r\n\r\n5,c\r\n", "line 4: found class '5'" },
         { "1,a\n2,\"b\nc\n", "line 2: the quote that opens here is never closed" },
         { "1,\"a\"b\n", "line 1: found 'b' behind a closing quote" },
         { "1,\"a\n\"\n3,\xc3(\n", "line 3: byte 0xc3 is not UTF-8" },
@@ -231,6 +233,7 @@ static void wordpieces(void **state)
         32, A, ZH, A);
     IDS("a\xe2\x82\xac \xe2\x82\xac", 32, UNK, EURO); /* a currency sign is no punctuation */
     IDS("r\xcc\x81u\xe2\x80\x8bn", 32, RUN);          /* accent and zero-width space vanish */
+    IDS("r\x0bu\x0c\xc2\x85n", 32, RUN);              /* so do control characters that are spaces: VT, FF, NEL */
     IDS("a\xff\xc3(", 32, A, UNK);                    /* damaged bytes are skipped: "a", "(" is not in the vocabulary */
     IDS("unaffable a", 5, UN, AFF, ABLE);             /* cut, with [SEP] kept */
     IDS("unaffable a", 3, UN);
@@ -295,6 +298,12 @@ static void own_texts(void **state)
     assert_int_equal(qgm_dataset_open(&d, "csv:train.csv,test.csv", scratch_dir, &err), -1);
     assert_non_null(
         strstr(err.text, "test.csv: line 2: found class 'hot', expected one of the 3 of training, 'cold' to"));
+    static const char *const alone[] = { "cold,a\ncold,un\n", "1,a\n1,un\n" };
+    for (size_t i = 0; i < QGM_COUNT(alone); i++) {
+        scratch_write("train.csv", alone[i], strlen(alone[i]));
+        assert_int_equal(qgm_dataset_open(&d, "csv:train.csv,train.csv", scratch_dir, &err), -1);
+        assert_non_null(strstr(err.text, "train.csv: found one class, '"));
+    }
     assert_int_equal(qgm_dataset_open(&d, "ag-new", scratch_dir, &err), -1);
     assert_non_null(strstr(err.text, "did you mean 'ag-news'"));
     assert_int_equal(qgm_dataset_open(&d, "csv:train.csv", scratch_dir, &err), -1);
