@@ -276,9 +276,16 @@ static bool ended_before(const struct qgm_options *o, struct qgm_group *group, F
     return true;
 }
 
-/* A flag that does nothing here. Not refused: a study sets it for models of both kinds. */
+/* A flag that does nothing here. Not refused: a study sets it for models of both kinds, and for runs of any length. */
 static void warn(const struct qgm_trainer *t)
 {
+    const struct qgm_schedule *s = &t->schedule;
+    if (s->milestones && s->at[s->milestones - 1] >= t->total)
+        fprintf(stderr, "warning: --milestones %s: the last is step %ld, but the run ends after %ld: no decay there\n",
+                t->options.milestones, s->at[s->milestones - 1], t->total);
+    if (s->warmup >= t->total)
+        fprintf(stderr, "warning: --warmup-epochs %g: %ld steps, but the run ends after %ld: --lr is not reached\n",
+                t->options.warmup_epochs, s->warmup, t->total);
     if (t->options.mix_buffers && !qgm_model_buffers(t->model))
         fprintf(stderr, "warning: --mix-buffers does nothing: model %s keeps no running statistics\n",
                 t->options.model);

@@ -52,6 +52,8 @@ refuse 2 '--step two: expected a whole number' "$bin/qgm-inspect" topology ring 
 # A partition that was drawn is one that can be given.
 "$bin/qgm-inspect" partition lin2021 --alpha 0.1 --dataset synthetic --clients 4 --write mine.txt | grep fingerprint >drawn.txt
 accept "$(cat drawn.txt)" "$bin/qgm-inspect" partition file:mine.txt --dataset synthetic --clients 4
+refuse 2 '--write mine.csv: writes a partition' "$bin/qgm-inspect" topology ring --write mine.csv
+refuse 2 '--drawing: is of a topology' "$bin/qgm-inspect" partition iid --dataset synthetic --drawing
 refuse 1 'nowhere/mine.txt' "$bin/qgm-inspect" partition iid --dataset synthetic --clients 4 --write nowhere/mine.txt
 accept 'MFLOP' "$bin/qgm-train" $small --dry-run
 if "$bin/qgm-train" $small --backend onednn --quiet >/dev/null 2>stderr.txt; then # in this build
@@ -319,6 +321,12 @@ for dry in '' --dry-run; do
     grep -q 'warning: --mix-buffers does nothing: model logreg keeps no running statistics' stderr.txt && passed=$((passed + 1)) || fail "no word of idle --mix-buffers $dry"
     accept . "$bin/qgm-train" $norms --mix-buffers $dry
     grep -q warning stderr.txt && fail "a warning of --mix-buffers $dry where it works"
+    accept . "$bin/qgm-train" $small --steps 20 --milestones 0.5,150 --warmup-epochs 0.02 $dry
+    grep -q 'warning: --milestones 0.5,150: the last is step [0-9]*, but the run ends after' stderr.txt && ! grep -q warmup stderr.txt && passed=$((passed + 1)) || fail "no word of a milestone after the end $dry: $(cat stderr.txt)"
+    accept . "$bin/qgm-train" $small --steps 20 --milestones 0.5 --warmup-epochs 0.02 $dry
+    grep -q warning stderr.txt && fail "a warning of a milestone that is reached $dry"
+    accept . "$bin/qgm-train" $small --warmup-epochs 1000 $dry
+    grep -q 'warning: --warmup-epochs 1000: .*--lr is not reached' stderr.txt && passed=$((passed + 1)) || fail "no word of a warm-up without end $dry"
     refuse 2 '--augment flip: is of images, but csv has texts: expected auto or none' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --augment flip $dry
 done
 accept '^digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --augment none
