@@ -65,7 +65,8 @@ struct qgm_grid {
     int runs;
     char out[QGM_TEXT]; /* folder of the study */
 };
-/* scale: index into qgm_scale_names. Checks every run's flags; error sentences name the study file. */
+/* scale: index into qgm_scale_names. Checks every run's flags, and that nothing but `base` sets one that is varied;
+ * error sentences name the study file. */
 int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const char *path, int scale, const char *out,
                   struct qgm_error *err);
 void qgm_grid_close(struct qgm_grid *grid);

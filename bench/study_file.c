@@ -125,6 +125,9 @@ int qgm_study_read(struct qgm_study **study, const char *path, struct qgm_error 
             if (*c == '\n') *c = ' ';
         return qgm_fail(err, QGM_INPUT, "study %s: %s: %s", path, cyaml_strerror(code), report.text);
     }
+    if (!*study) /* to libcyaml a file without a document is no error */
+        return qgm_fail(err, QGM_INPUT, "study %s: it is empty; expected title, base, vary, series, as in %s", path,
+                        "paper/quickstart.yaml");
     return 0;
 }
 

@@ -228,11 +228,12 @@ static const struct dialect latex = { "", " & ", " \\\\\n", NULL, " $\\pm$ ", fa
 
 static void print_escaped(FILE *to, const struct dialect *d, const char *text, int width)
 {
-    if (!d->latex) {
-        fprintf(to, "%-*s", width, text);
-        return;
+    const char *special = d->latex ? "%_&#" : d->rule ? "|" : "";
+    for (; *text; text++) {
+        fprintf(to, strchr(special, *text) ? "\\%c" : "%c", *text);
+        width -= (*text & 0xc0) != 0x80; /* a character, in UTF-8 */
     }
-    for (; *text; text++) fprintf(to, strchr("%_&#", *text) ? "\\%c" : "%c", *text);
+    if (d->pad) fprintf(to, "%*s", width > 0 ? width : 0, "");
 }
 
 static int widest(const char *head, char *const *texts, unsigned count)

@@ -398,8 +398,23 @@ sed 's/base: {/base: {learn_rate: 3, /' study.yaml >bad.yaml
 refuse 1 'learn_rate.*line: 2' "$bin/qgm-study" bad.yaml --out st2
 sed 's/algo: dsgd,/algo: dsgdd,/' study.yaml >bad.yaml
 refuse 2 'did you mean' "$bin/qgm-study" bad.yaml --out st2
-printf 'title: t\nbase: {model: logreg, dataset: synthetic, steps: 1}\nvary: {seed: [1, 1]}\nseries:\n  - {label: DSGD, set: {algo: dsgd}}\n' >twice.yaml
-refuse 1 'two runs would be in st2/runs/dsgd_seed-1' "$bin/qgm-study" twice.yaml --out st2
+# What would make the tables say what did not run, or count a run twice.
+bad_study() { # CODE PATTERN SED-EXPRESSION: what it makes of study.yaml is refused
+    sed "$3" study.yaml >bad.yaml
+    refuse "$1" "$2" "$bin/qgm-study" bad.yaml --out st2
+}
+bad_study 1 'two runs would be in st2/runs/dsgd_alpha-1_seed-1: ' 's/label: QG/label: dsgd/'
+bad_study 1 'vary: seed: 1 and 1.0 are one value' 's/seed: .1, 2./seed: [1, 1.0]/'
+bad_study 1 "series 'QG' sets alpha: 5, which the study varies" 's/algo: qg-dsgdm-n/algo: qg-dsgdm-n, alpha: 5/'
+bad_study 1 'rule 1 sets seed: 7, which the study varies' 's/lr: 0.05/lr: 0.05, seed: 7/'
+bad_study 1 'scale laptop sets seed: 1, which the study varies' '$a scales: {laptop: {set: {seed: 1}}}'
+bad_study 1 'series 2: the label is empty' 's/label: QG/label: ""/'
+thousand=$(seq -s , 1000)
+bad_study 1 'make 2000000000000 runs, of at most' "s/alpha: [^]]*/alpha: [$thousand/; s/seed: [^]]*/seed: [$thousand], lr: [$thousand], batch: [$thousand/; /^rules/,\$d"
+: >empty.yaml
+refuse 1 'empty.yaml: it is empty; expected title' "$bin/qgm-study" empty.yaml --out st2
+sed 's/label: QG/label: "a|b"/' study.yaml >pipe.yaml
+"$bin/qgm-study" pipe.yaml --out st-pipe --quiet >pipe.out 2>&1 && grep -qF '| a\|b ' st-pipe/summary.md && grep -q '^a|b ' pipe.out && passed=$((passed + 1)) || fail "a bar in a label: $(cat pipe.out)"
 printf 'title: t\nbase: {model: logreg, dataset: synthetic, dry-run: true}\nseries:\n  - {label: DSGD, set: {algo: dsgd}}\n' >own.yaml
 refuse 1 "dry-run: is the study's own" "$bin/qgm-study" own.yaml --out st2
 }
