@@ -6,7 +6,7 @@
 #include "flags.h"
 #include "record.h"
 
-enum { QGM_SCALES = 3, QGM_MAX_VARY = 4 };
+enum { QGM_SCALES = 3, QGM_MAX_VARY = 4, QGM_MAX_SERIES = 100 };
 extern const char *const qgm_scale_names[QGM_SCALES + 1]; /* "smoke", "laptop", "paper", NULL */
 
 /* ---- The file (libcyaml fills these; unknown keys are refused with line and column) ---- */

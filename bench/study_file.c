@@ -75,7 +75,7 @@ static const cyaml_schema_field_t study_fields[] = {
     FIELD_VALUES("base", CYAML_FLAG_OPTIONAL, struct qgm_study, base),
     FIELD_LISTS("vary", CYAML_FLAG_OPTIONAL, struct qgm_study, vary),
     CYAML_FIELD_SEQUENCE_COUNT("series", CYAML_FLAG_POINTER, struct qgm_study, series, series_count, &series_schema, 1,
-                               100),
+                               QGM_MAX_SERIES),
     CYAML_FIELD_SEQUENCE_COUNT("rules", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct qgm_study, rules, rules_count,
                                &rule_schema, 0, 1000),
     /* The scales sit in the study itself: a mapping at offset 0 whose fields are the study's. */
