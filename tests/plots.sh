@@ -55,6 +55,18 @@ done
 sed 's/\[ring, complete\]/[ring]/; s/\[0.1, 0.01\]/[0.1]/' study.yaml >one.yaml # nothing to tell apart: the plain name
 "$bin/qgm-study" one.yaml --out st-one --plots "$plots" --quiet >stdout.txt 2>stderr.txt && [ -s st-one/accuracy.svg ] || wrong "one figure: $(cat stderr.txt)"
 
+# Runs whose clients agree, one that diverged: no panel is empty for gnuplot to refuse. Folders of one name are told apart.
+run() { "$bin/qgm-train" --dataset synthetic:n=400 --model logreg --clients 4 --epochs 2 --threads 1 --quiet "$@" >/dev/null 2>&1 || [ "$1" = --lr ]; }
+run --algo dsgd --topology complete --out x_1/run
+run --algo sgd-central --out x_2/run
+run --lr 1e5 --algo dsgd --model mlp --out diverged
+for one in x_1/run x_2/run diverged; do
+    "$plots/runs" -o one $one >/dev/null 2>stderr.txt && grep -q '</svg>' one.svg && [ -s one.png ] || wrong "$one: $(cat stderr.txt)"
+    rm -f one.svg one.png
+done
+"$plots/runs" -o named "$PWD/x_1/run" "$PWD/x_2/run" >/dev/null 2>&1 || wrong "runs of one name"
+for name in x_1/run x_2/run; do grep -q ">$name<" named.svg || wrong "no '$name' in the figure"; done
+
 # Series that are evaluated at epochs of their own, the first of them diverged: each has its points, and no other's.
 cat >epochs.yaml <<'YAML'
 title: curves
