@@ -109,6 +109,12 @@ struct run {
     struct qgm_outcome *outcome;
 };
 
+/* Before a line is printed: none is to begin behind the bar. */
+static void hide_progress(struct run *r)
+{
+    if (r->table) r->watch(r->user, -1, NULL);
+}
+
 static double elapsed(const struct run *r) { return r->before + qgm_seconds() - r->begin; }
 
 static int evaluate(struct run *r, const struct qgm_telemetry *telemetry, bool last, struct qgm_error *err)
@@ -120,6 +126,7 @@ static int evaluate(struct run *r, const struct qgm_telemetry *telemetry, bool l
                                   .grad_norm = telemetry->grad_norm,
                                   .cosine = telemetry->cosine };
     QGM_TRY(qgm_trainer_evaluate(&r->t, last ? r->t.data->test.n : r->t.subset, e, err));
+    hide_progress(r);
     if (r->table && !r->headed) qgm_print_evaluation_head(r->table, e); /* now that there is something below it */
     r->headed = true;
     if (r->table) qgm_print_evaluation(r->table, e);
@@ -137,20 +144,24 @@ static int interrupted(struct run *r, long step, struct qgm_error *err)
     return qgm_fail(err, QGM_SYSTEM, "interrupted at step %ld of %ld", step, r->t.total);
 }
 
+static void say_missing(struct run *r, const char *what, const struct qgm_error *err)
+{
+    hide_progress(r);
+    fprintf(stderr, "warning: no %s at step %ld: %s\n", what, qgm_engine_steps(r->t.engine), err->text);
+}
+
 /* A disk that is full now may not be full later, and the checkpoints before are still there: not the run's end. */
 static void checkpoint(struct run *r)
 {
     struct qgm_error err;
-    if (qgm_checkpoint_save(&r->t, &r->record, elapsed(r), &err) < 0)
-        fprintf(stderr, "warning: no checkpoint at step %ld: %s\n", qgm_engine_steps(r->t.engine), err.text);
+    if (qgm_checkpoint_save(&r->t, &r->record, elapsed(r), &err) < 0) say_missing(r, "checkpoint", &err);
 }
 
 /* Nor are weights on the way; what is missing can be computed again. */
 static void save_weights(struct run *r)
 {
     struct qgm_error err;
-    if (qgm_weights_save(&r->t, r->record.part, true, &err) < 0)
-        fprintf(stderr, "warning: no weights at step %ld: %s\n", qgm_engine_steps(r->t.engine), err.text);
+    if (qgm_weights_save(&r->t, r->record.part, true, &err) < 0) say_missing(r, "weights", &err);
 }
 
 static void show(const struct run *r, long step)

@@ -315,6 +315,14 @@ accept '.self not counted, over 64 steps.' "$bin/qgm-inspect" topology random-ma
 same "$(column accuracy_worst_percent)" "$(column accuracy_best_percent)" "with mixed statistics"
 "$bin/qgm-train" $norms --partition sorted --out gossip --force --quiet >/dev/null 2>stderr.txt
 [ "$(column accuracy_worst_percent)" != "$(column accuracy_best_percent)" ] || fail "local statistics agree"
+# On a terminal, here of 40 columns, the bar is taken away before a row of the table, and never wraps.
+if command -v script >/dev/null; then
+    TERM=xterm script -qc "stty cols 40; $bin/qgm-train --dataset synthetic --model cnn --clients 4 --epochs 3 --threads 1" typescript >/dev/null </dev/null
+    shown=$(sed 's/\x1b\[K/\n/g' typescript | tr '\r' '\n' | grep '^train ')
+    [ -n "$shown" ] && [ -z "$(echo "$shown" | grep -E 'epoch +step|^.{40}')" ] && grep -q '  3.00 ' typescript && passed=$((passed + 1)) || fail "the bar: $shown"
+    TERM=dumb script -qc "$bin/qgm-train --dataset synthetic --model cnn --clients 4 --epochs 1 --threads 1" typescript >/dev/null </dev/null
+    grep -q '\[K' typescript && fail "escapes on a dumb terminal" || passed=$((passed + 1))
+fi
 # What does nothing is said (a study may set it for all its models) or refused.
 for dry in '' --dry-run; do
     accept . "$bin/qgm-train" $small --mix-buffers $dry
