@@ -325,6 +325,9 @@ chmod +x two/cmake/deps two/path/cmake
 for i in 1 2; do BUILDS=$PWD/builds.txt PATH=$PWD/two/path:$PATH two/paper/run try 2>/dev/null & done
 wait
 ! command -v flock >/dev/null || { [ "$(wc -l <builds.txt)" = 8 ] && [ "$(uniq builds.txt | wc -l)" = 2 ]; } && passed=$((passed + 1)) || fail "two builds at once: $(cat builds.txt)"
+mkdir two/tests
+cp "$here/run" two/tests/
+refuse 2 'tests/run: unknown flag --quik' env PATH="$PWD/two/path:$PATH" BUILDS=/dev/null two/tests/run --quik
 # On a terminal, here of 40 columns, the bar is taken away before a row of the table, and never wraps.
 if command -v script >/dev/null; then
     TERM=xterm script -qc "stty cols 40; $bin/qgm-train --dataset synthetic --model cnn --clients 4 --epochs 3 --threads 1" typescript >/dev/null </dev/null
