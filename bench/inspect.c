@@ -201,6 +201,10 @@ static int inspect(int argc, const char **argv, struct qgm_error *err)
     if (n == 0 || (!topology && strcmp(words[0], "partition") != 0))
         return qgm_fail(err, QGM_USAGE, "%s%s: expected 'topology' or 'partition' (see --help)", n ? "" : "nothing",
                         n ? words[0] : " to inspect");
+    if (topology && *file)
+        return qgm_fail(err, QGM_USAGE, "--write %s: writes a partition; for the weights of a graph: --csv >%s", file,
+                        file);
+    if (!topology && drawing) return qgm_fail(err, QGM_USAGE, "--drawing: is of a topology");
     if (n == 2) QGM_TRY(qgm_options_set(&options, words[0], words[1], err));
     QGM_TRY(qgm_options_check(&options, err));
     return topology ? inspect_topology(&options, err) : inspect_partition(&options, err);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,8 +41,10 @@ const char *qgm_duration(double seconds, char text[32])
 struct qgm_progress qgm_progress(const char *label, bool quiet)
 {
     double now = qgm_seconds();
+    const char *kind = getenv("TERM");
+    bool dumb = kind && strcmp(kind, "dumb") == 0; /* it cannot erase a line */
     return (struct qgm_progress){
-        .label = label, .start = now, .last = now, .quiet = quiet, .terminal = isatty(STDERR_FILENO)
+        .label = label, .start = now, .last = now, .quiet = quiet, .terminal = isatty(STDERR_FILENO) && !dumb
     };
 }
 
@@ -61,7 +64,12 @@ void qgm_progress_update(struct qgm_progress *p, double done, const char *note)
     memset(bar, '.', 32);
     memset(bar, '#', (size_t)(filled < 0 ? 0 : filled > 32 ? 32 : filled));
     bar[32] = 0;
-    fprintf(stderr, "\r\033[K%s [%s] %3.0f %%  %s  ETA %s", p->label, bar, 100 * done, note ? note : "", left);
+    char line[400];
+    int width =
+        snprintf(line, sizeof line, "%s [%s] %3.0f %%  %s  ETA %s", p->label, bar, 100 * done, note ? note : "", left);
+    struct winsize window; /* a line that is wrapped could not be erased */
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col) width = window.ws_col - 1;
+    fprintf(stderr, "\r\033[K%.*s", width, line);
     p->shown = true;
 }
 

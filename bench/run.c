@@ -111,6 +111,12 @@ struct run {
     struct qgm_outcome *outcome;
 };
 
+/* Before a line is printed: none is to begin behind the bar. */
+static void hide_progress(struct run *r)
+{
+    if (r->table) r->watch(r->user, -1, NULL);
+}
+
 static double elapsed(const struct run *r) { return r->before + qgm_seconds() - r->begin; }
 
 static int evaluate(struct run *r, const struct qgm_telemetry *telemetry, bool last, struct qgm_error *err)
@@ -122,6 +128,7 @@ static int evaluate(struct run *r, const struct qgm_telemetry *telemetry, bool l
                                   .grad_norm = telemetry->grad_norm,
                                   .cosine = telemetry->cosine };
     QGM_TRY(qgm_trainer_evaluate(&r->t, last ? r->t.data->test.n : r->t.subset, e, err));
+    hide_progress(r);
     if (r->table && !r->headed) qgm_print_evaluation_head(r->table, e); /* now that there is something below it */
     r->headed = true;
     if (r->table) qgm_print_evaluation(r->table, e);
@@ -139,20 +146,24 @@ static int interrupted(struct run *r, long step, struct qgm_error *err)
     return qgm_fail(err, QGM_SYSTEM, "interrupted at step %ld of %ld", step, r->t.total);
 }
 
+static void say_missing(struct run *r, const char *what, const struct qgm_error *err)
+{
+    hide_progress(r);
+    fprintf(stderr, "warning: no %s at step %ld: %s\n", what, qgm_engine_steps(r->t.engine), err->text);
+}
+
 /* A disk that is full now may not be full later, and the checkpoints before are still there: not the run's end. */
 static void checkpoint(struct run *r)
 {
     struct qgm_error err;
-    if (qgm_checkpoint_save(&r->t, &r->record, elapsed(r), &err) < 0)
-        fprintf(stderr, "warning: no checkpoint at step %ld: %s\n", qgm_engine_steps(r->t.engine), err.text);
+    if (qgm_checkpoint_save(&r->t, &r->record, elapsed(r), &err) < 0) say_missing(r, "checkpoint", &err);
 }
 
 /* Nor are weights on the way; what is missing can be computed again. */
 static void save_weights(struct run *r)
 {
     struct qgm_error err;
-    if (qgm_weights_save(&r->t, r->record.part, true, &err) < 0)
-        fprintf(stderr, "warning: no weights at step %ld: %s\n", qgm_engine_steps(r->t.engine), err.text);
+    if (qgm_weights_save(&r->t, r->record.part, true, &err) < 0) say_missing(r, "weights", &err);
 }
 
 static void show(const struct run *r, long step)
@@ -287,9 +298,16 @@ static bool ended_before(const struct qgm_options *o, struct qgm_group *group, F
     return true;
 }
 
-/* A flag that does nothing here. Not refused: a study sets it for models of both kinds. */
+/* A flag that does nothing here. Not refused: a study sets it for models of both kinds, and for runs of any length. */
 static void warn(const struct qgm_trainer *t)
 {
+    const struct qgm_schedule *s = &t->schedule;
+    if (s->milestones && s->at[s->milestones - 1] >= t->total)
+        fprintf(stderr, "warning: --milestones %s: the last is step %ld, but the run ends after %ld: no decay there\n",
+                t->options.milestones, s->at[s->milestones - 1], t->total);
+    if (s->warmup >= t->total)
+        fprintf(stderr, "warning: --warmup-epochs %g: %ld steps, but the run ends after %ld: --lr is not reached\n",
+                t->options.warmup_epochs, s->warmup, t->total);
     if (t->options.mix_buffers && !qgm_model_buffers(t->model))
         fprintf(stderr, "warning: --mix-buffers does nothing: model %s keeps no running statistics\n",
                 t->options.model);

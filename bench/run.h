@@ -15,7 +15,8 @@ struct qgm_outcome {
     double seconds;
 };
 
-/* Called often: how far the run is (0..1) and a few words. */
+/* Called often: how far the run is (0..1) and a few words. With done below 0 before a line is printed: what is shown of
+ * the progress is to be taken away. Without a table that is not asked. */
 typedef void qgm_watch(void *user, double done, const char *note);
 
 /* Run to the end, by all processes of the group, and leave the record in options->out (if any), written by process 0.

@@ -6,7 +6,7 @@
 #include "flags.h"
 #include "record.h"
 
-enum { QGM_SCALES = 3, QGM_MAX_VARY = 4 };
+enum { QGM_SCALES = 3, QGM_MAX_VARY = 4, QGM_MAX_SERIES = 100 };
 extern const char *const qgm_scale_names[QGM_SCALES + 1]; /* "smoke", "laptop", "paper", NULL */
 
 /* ---- The file (libcyaml fills these; unknown keys are refused with line and column) ---- */
@@ -65,7 +65,8 @@ struct qgm_grid {
     int runs;
     char out[QGM_TEXT]; /* folder of the study */
 };
-/* scale: index into qgm_scale_names. Checks every run's flags; error sentences name the study file. */
+/* scale: index into qgm_scale_names. Checks every run's flags, and that nothing but `base` sets one that is varied;
+ * error sentences name the study file. */
 int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const char *path, int scale, const char *out,
                   struct qgm_error *err);
 void qgm_grid_close(struct qgm_grid *grid);

@@ -75,7 +75,7 @@ static const cyaml_schema_field_t study_fields[] = {
     FIELD_VALUES("base", CYAML_FLAG_OPTIONAL, struct qgm_study, base),
     FIELD_LISTS("vary", CYAML_FLAG_OPTIONAL, struct qgm_study, vary),
     CYAML_FIELD_SEQUENCE_COUNT("series", CYAML_FLAG_POINTER, struct qgm_study, series, series_count, &series_schema, 1,
-                               100),
+                               QGM_MAX_SERIES),
     CYAML_FIELD_SEQUENCE_COUNT("rules", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct qgm_study, rules, rules_count,
                                &rule_schema, 0, 1000),
     /* The scales sit in the study itself: a mapping at offset 0 whose fields are the study's. */
@@ -125,6 +125,9 @@ int qgm_study_read(struct qgm_study **study, const char *path, struct qgm_error 
             if (*c == '\n') *c = ' ';
         return qgm_fail(err, QGM_INPUT, "study %s: %s: %s", path, cyaml_strerror(code), report.text);
     }
+    if (!*study) /* to libcyaml a file without a document is no error */
+        return qgm_fail(err, QGM_INPUT, "study %s: it is empty; expected title, base, vary, series, as in %s", path,
+                        "paper/quickstart.yaml");
     return 0;
 }
 

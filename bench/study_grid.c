@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_RUNS = 20000 }; /* a plan of them is 150 MB */
+
 /* Whatever a file says, a study gives each run its folder and takes up what was begun. */
 static int check_key(const char *key, struct qgm_error *err)
 {
@@ -13,6 +15,37 @@ static int check_key(const char *key, struct qgm_error *err)
         if (strcmp(key, ours[i]) == 0)
             return qgm_fail(err, QGM_INPUT, "%s: is the study's own: leave it out (flags of the command: --help)", key);
     return 0;
+}
+
+/* A flag that is varied has its value from the grid, and the tables say so: what sets it elsewhere would be passed
+ * over, or make the tables say what did not run. In `base` it is only a default, for scales that do not vary it. */
+static int check_set(const struct qgm_grid *grid, char *const *set, const char *where, struct qgm_error *err)
+{
+    for (int a = 0; set && a < grid->axes; a++) {
+        const char *name = grid->axis[a].flag->name, *value = set[grid->axis[a].flag - qgm_flags];
+        if (value)
+            return qgm_fail(err, QGM_INPUT, "%s sets %s: %s, which the study varies: leave it out of one of them",
+                            where, name, value);
+    }
+    return 0;
+}
+
+static int check_sets(const struct qgm_grid *grid, int scale, struct qgm_error *err)
+{
+    const struct qgm_study *study = grid->study;
+    char where[QGM_TEXT];
+    for (unsigned i = 0; i < study->series_count; i++) {
+        if (!*study->series[i].label) /* its folder would be that of all runs */
+            return qgm_fail(err, QGM_INPUT, "series %u: the label is empty", i + 1);
+        snprintf(where, sizeof where, "series '%.100s'", study->series[i].label);
+        QGM_TRY(check_set(grid, study->series[i].set, where, err));
+    }
+    for (unsigned r = 0; r < study->rules_count; r++) {
+        snprintf(where, sizeof where, "rule %u", r + 1);
+        QGM_TRY(check_set(grid, study->rules[r].set, where, err));
+    }
+    snprintf(where, sizeof where, "scale %s", qgm_scale_names[scale]);
+    return study->scale[scale] ? check_set(grid, study->scale[scale]->set, where, err) : 0;
 }
 
 static int apply(struct qgm_options *o, char *const *set, struct qgm_error *err)
@@ -81,6 +114,26 @@ static int name_run(const struct qgm_grid *grid, struct qgm_grid_run *run, struc
     return 0;
 }
 
+/* A value that is written in two ways, 0.1 and 1e-1, or 1 and 1.0 of a seed, would count as two. */
+static int check_axis(const struct qgm_axis *axis, struct qgm_error *err)
+{
+    struct qgm_options o;
+    for (unsigned i = 0; i < axis->values.count; i++) {
+        char have[QGM_TEXT], other[QGM_TEXT];
+        qgm_options_default(&o);
+        QGM_TRY(qgm_options_set(&o, axis->flag->name, axis->values.value[i], err));
+        qgm_options_text(&o, axis->flag, have);
+        for (unsigned j = 0; j < i; j++) {
+            QGM_TRY(qgm_options_set(&o, axis->flag->name, axis->values.value[j], err));
+            qgm_options_text(&o, axis->flag, other);
+            if (strcmp(have, other) == 0)
+                return qgm_fail(err, QGM_INPUT, "vary: %s: %s and %s are one value: list none twice", axis->flag->name,
+                                axis->values.value[j], axis->values.value[i]);
+        }
+    }
+    return 0;
+}
+
 static int open_axes(struct qgm_grid *grid, int scale, struct qgm_error *err)
 {
     const struct qgm_scale *chosen = grid->study->scale[scale];
@@ -91,6 +144,7 @@ static int open_axes(struct qgm_grid *grid, int scale, struct qgm_error *err)
         if (grid->axes == QGM_MAX_VARY) return qgm_fail(err, QGM_INPUT, "vary: more than %d flags", QGM_MAX_VARY);
         grid->axis[grid->axes++] =
             (struct qgm_axis){ .flag = &qgm_flags[i], .values = *list, .seed = strcmp(qgm_flags[i].name, "seed") == 0 };
+        QGM_TRY(check_axis(&grid->axis[grid->axes - 1], err));
     }
     return 0;
 }
@@ -119,7 +173,7 @@ static int open_run(struct qgm_grid *grid, struct qgm_grid_run *run, int number,
     return run->kept ? 0 : qgm_record_check(&record, true, err);
 }
 
-/* Runs of one folder would take each other's place, and a seed that is listed twice would count as two. */
+/* Runs of one folder would take each other's place. */
 static int check_folders(const struct qgm_grid *grid, struct qgm_error *err)
 {
     for (int i = 0; i < grid->runs; i++)
@@ -127,9 +181,22 @@ static int check_folders(const struct qgm_grid *grid, struct qgm_error *err)
             if (strcmp(grid->run[i].options.out, grid->run[j].options.out) == 0)
                 return qgm_fail(
                     err, QGM_INPUT,
-                    "two runs would be in %s: give series labels that differ in letters or digits, and list "
-                    "no value twice",
+                    "two runs would be in %s: give series labels, and values, that differ in letters or digits",
                     grid->run[i].options.out);
+    return 0;
+}
+
+static int allocate(struct qgm_grid *grid, struct qgm_error *err)
+{
+    double runs = grid->study->series_count;
+    for (int a = 0; a < grid->axes; a++) runs *= grid->axis[a].values.count;
+    if (runs > MOST_RUNS)
+        return qgm_fail(err, QGM_INPUT,
+                        "series times all values of vary make %.0f runs, of at most %d: split the study", runs,
+                        MOST_RUNS);
+    grid->run = calloc((size_t)runs, sizeof *grid->run);
+    if (!grid->run) return qgm_fail(err, QGM_SYSTEM, "out of memory for a plan of %.0f runs", runs);
+    grid->runs = (int)runs;
     return 0;
 }
 
@@ -139,10 +206,8 @@ int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const ch
     *grid = (struct qgm_grid){ .study = study };
     snprintf(grid->out, sizeof grid->out, "%s", out);
     int result = open_axes(grid, scale, err);
-    grid->runs = (int)study->series_count;
-    for (int a = 0; a < grid->axes; a++) grid->runs *= (int)grid->axis[a].values.count;
-    grid->run = calloc((size_t)grid->runs, sizeof *grid->run);
-    if (!grid->run) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    if (result == 0) result = check_sets(grid, scale, err);
+    if (result == 0) result = allocate(grid, err);
     for (int i = 0; i < grid->runs && result == 0; i++) result = open_run(grid, &grid->run[i], i, scale, err);
     if (result == 0) result = check_folders(grid, err);
     if (result == 0) return 0;

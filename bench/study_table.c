@@ -2,6 +2,7 @@
  * disk, so that a table can be made again at any time. SPDX-License-Identifier: MIT */
 #include "study.h"
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,11 +230,12 @@ static const struct dialect latex = { "", " & ", " \\\\\n", NULL, " $\\pm$ ", fa
 
 static void print_escaped(FILE *to, const struct dialect *d, const char *text, int width)
 {
-    if (!d->latex) {
-        fprintf(to, "%-*s", width, text);
-        return;
+    const char *special = d->latex ? "%_&#" : d->rule ? "|" : "";
+    for (; *text; text++) {
+        fprintf(to, strchr(special, *text) ? "\\%c" : "%c", *text);
+        width -= (*text & 0xc0) != 0x80; /* a character, in UTF-8 */
     }
-    for (; *text; text++) fprintf(to, strchr("%_&#", *text) ? "\\%c" : "%c", *text);
+    if (d->pad) fprintf(to, "%*s", width > 0 ? width : 0, "");
 }
 
 static int widest(const char *head, char *const *texts, unsigned count)
@@ -340,7 +342,39 @@ static void write_heads(FILE *f, const struct qgm_grid *grid, const char *x, boo
     fprintf(f, "\n");
 }
 
-/* <name>.csv: accuracy against the axis. <name>-epochs.csv: against the epoch, at the last value of the axis. */
+/* <name>-epochs.csv: against the epoch, at the last value of the axis. Series may be evaluated at epochs of their own,
+ * and end earlier: nan where one has no point. */
+static int write_curves(const struct qgm_grid *grid, const struct qgm_drawing *d, const struct cell *cells, int n,
+                        int axis, struct qgm_error *err)
+{
+    unsigned last = grid->axis[axis].values.count - 1, series = grid->study->series_count;
+    char path[QGM_TEXT + 64], name[QGM_TEXT + 16];
+    snprintf(name, sizeof name, "%s-epochs.csv", d->name);
+    FILE *f = qgm_study_create(grid, name, path, err);
+    if (!f) return -1;
+    write_heads(f, grid, "epoch", false);
+    const struct cell *curve[QGM_MAX_SERIES];
+    int at[QGM_MAX_SERIES]; /* the first point of each that is not written yet */
+    for (unsigned s = 0; s < series; s++) {
+        curve[s] = find_cell(grid, cells, n, s, d, axis, last);
+        at[s] = curve[s] && !curve[s]->diverged ? 0 : INT_MAX;
+    }
+    for (;;) {
+        double epoch = INFINITY;
+        for (unsigned s = 0; s < series; s++)
+            if (curve[s] && at[s] < curve[s]->points) epoch = fmin(epoch, curve[s]->epoch[at[s]]);
+        if (isinf(epoch)) break;
+        fprintf(f, "%.6g", epoch);
+        for (unsigned s = 0; s < series; s++) {
+            bool there = curve[s] && at[s] < curve[s]->points && curve[s]->epoch[at[s]] == epoch;
+            fprintf(f, ",%.6g", there ? curve[s]->accuracy[at[s]++] : NAN);
+        }
+        fprintf(f, "\n");
+    }
+    return qgm_study_finish(f, path, err);
+}
+
+/* <name>.csv: accuracy against the axis; then the curves. */
 static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *figure, const struct qgm_drawing *d,
                         const struct cell *cells, int n, struct qgm_error *err)
 {
@@ -363,23 +397,7 @@ static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *fi
         fprintf(f, "\n");
     }
     QGM_TRY(qgm_study_finish(f, path, err));
-    snprintf(name, sizeof name, "%s-epochs.csv", d->name);
-    if (!(f = qgm_study_create(grid, name, path, err))) return -1;
-    write_heads(f, grid, "epoch", false);
-    const struct cell *longest = NULL; /* not the first: its runs may have diverged, and the others gone on */
-    for (unsigned s = 0; s < series; s++) {
-        const struct cell *cell = find_cell(grid, cells, n, s, d, axis, values - 1);
-        if (cell && (!longest || cell->points > longest->points)) longest = cell;
-    }
-    for (int p = 0; longest && p < longest->points; p++) {
-        fprintf(f, "%.6g", longest->epoch[p]);
-        for (unsigned s = 0; s < series; s++) {
-            const struct cell *cell = find_cell(grid, cells, n, s, d, axis, values - 1);
-            fprintf(f, ",%.6g", cell && p < cell->points && !cell->diverged ? cell->accuracy[p] : NAN);
-        }
-        fprintf(f, "\n");
-    }
-    return qgm_study_finish(f, path, err);
+    return write_curves(grid, d, cells, n, axis, err);
 }
 
 static int write_shares(FILE *f, const struct qgm_options *o, const struct qgm_dataset *data, const char *value,

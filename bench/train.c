@@ -28,6 +28,10 @@ struct watched {
 static void watch(void *user, double done, const char *note)
 {
     struct watched *w = user;
+    if (done < 0) {
+        qgm_progress_end(&w->progress);
+        return;
+    }
     if (!w->begun) w->progress.given = done; /* a resumed run begins in its middle */
     w->begun = true;
     qgm_progress_update(&w->progress, done, note);

@@ -15,9 +15,24 @@ array values[n]
 do for [i = 1:n] { values[i] = field(table, i + 1, 1) }
 last = values[n]
 numbers = strstrt('0123456789.', substr(last, 1, 1)) > 0 # names, of graphs say, stand side by side
-at(row) = numbers ? real(values[int(row) + 1]) : row
+# In the order of the study, whose lines would go back and forth where it lists numbers in none.
+rows = '< '.tabbed(table).' | tail -n +2'.(numbers ? ' | sort -g' : '')
+at(row) = numbers ? column(1) : row
+least = real(values[1])
+most = least
+do for [i = 2:n] { v = real(values[i]); least = v < least ? v : least; most = v > most ? v : most }
+# alpha always falls to the right; a learning rate goes as the study lists it.
+falls = x eq 'alpha' || values[1] + 0 > last + 0
 series = (columns_of(table) - 1) / 2
 name(i) = field(table, 1, 2 * i)
+# More than two rows in the legend make the page longer.
+longest = 0
+do for [i = 1:series] { longest = strlen(name(i)) > longest ? strlen(name(i)) : longest }
+lines = rows_of(longest, series)
+more = 20 * (lines > 2 ? lines - 2 : 0)
+page = 470.0 + more
+low(y) = (y * 470 + more) / page # of a page without more
+top(y) = 1 - (1 - y) * 470 / page
 curved = system(sprintf("wc -l < '%s'", curves)) + 0 > 2 # evaluations besides the last
 alone = n == 1 && curved
 title_of(x) = x eq 'alpha' ? 'Dirichlet α' : x eq 'lr' ? 'learning rate' : x eq 'momentum' ? 'momentum β' \
@@ -25,15 +40,15 @@ title_of(x) = x eq 'alpha' ? 'Dirichlet α' : x eq 'lr' ? 'learning rate' : x eq
 
 do for [format in 'svg png'] {
     if (format eq 'svg') {
-        set terminal svg size 1060,470 font font background '#ffffff' dynamic
+        set terminal svg size 1060,page font font background '#ffffff' dynamic
     } else {
-        set terminal pngcairo size 1590,705 font 'DejaVu Sans,11' fontscale 1.45 background '#ffffff'
+        set terminal pngcairo size 1590,1.5 * page font 'DejaVu Sans,11' fontscale 1.45 background '#ffffff'
     }
     set output out.'/'.figure.'.'.format
     set multiplot
-    set bmargin at screen series > 6 ? 0.29 : 0.23
-    set tmargin at screen where eq '' ? 0.92 : 0.87
-    set label 1 where at screen 0.5,0.965 center noenhanced font ',12'
+    set bmargin at screen low(series > 6 || lines > 2 ? 0.29 : 0.23)
+    set tmargin at screen top(where eq '' ? 0.92 : 0.87)
+    set label 1 where at screen 0.5,top(0.965) center noenhanced font ',12'
     unset key
 
     set lmargin at screen 0.075
@@ -41,15 +56,16 @@ do for [format in 'svg png'] {
     set ylabel 'test accuracy, mean over clients (%)' offset 1,0
     set xlabel title_of(x).(x eq 'alpha' ? '  (heterogeneity grows to the right)' : '')
     set title 'final accuracy, mean ± standard deviation over seeds'
-    if (x eq 'alpha' || x eq 'lr') {
+    if ((x eq 'alpha' || x eq 'lr') && least > 0) {
         set logscale x
-        room = values[1] + 0 > last + 0 ? 1.6 : 1 / 1.6
-        set xrange [values[1] * room : last / room] # the first value, often the largest, at the left
+        if (falls) { set xrange [most * 1.6 : least / 1.6] } else { set xrange [least / 1.6 : most * 1.6] }
     } else {
         set offsets graph 0.06, graph 0.06, 0, 0
     }
-    if (numbers) { set xtics () } else { set xtics () rotate by 25 right font ',9'; unset xlabel }
-    if (!alone) { plot for [i = 1:series] table skip 1 using (at($0)):(column(2 * i)):(column(2 * i + 1)):xtic(values[int($0) + 1]) with yerrorlines lt i }
+    if (numbers) { set xtics () } else { set xtics () rotate by 25 right font ',9' noenhanced; unset xlabel }
+    set datafile separator tab
+    if (!alone) { plot for [i = 1:series] rows using (at($0)):(column(2 * i)):(column(2 * i + 1)):xtic(1) with yerrorlines lt i }
+    set datafile separator comma
 
     if (!alone) { unset label 1 }
     unset logscale x
@@ -68,7 +84,7 @@ do for [format in 'svg png'] {
     set lmargin at screen 0.02
     set rmargin at screen 0.98
     set bmargin at screen 0
-    set tmargin at screen series > 6 ? 0.16 : 0.1
+    set tmargin at screen (series > 6 || lines > 2 ? 0.16 * 470 + more : 47) / page
     unset border
     unset tics
     unset xlabel
@@ -76,7 +92,7 @@ do for [format in 'svg png'] {
     unset title
     set xrange [0:1]
     set yrange [0:1]
-    set key inside center center horizontal samplen 3 spacing 1.2 width 2
+    set key inside center center horizontal samplen 3 spacing 1.2 width 2 noenhanced
     plot NaN notitle, for [i = 1:series] keyentry with linespoints lt i title name(i)
     unset multiplot
     unset output

@@ -24,7 +24,7 @@ do for [format in 'svg png'] {
         set terminal pngcairo size 1140,705 font 'DejaVu Sans,11' fontscale 1.45 background '#ffffff'
     }
     set output out.'/'.figure.'.'.format
-    set key at screen 0.5,0.02 bottom center horizontal samplen 3 width 2
+    set key at screen 0.5,0.02 bottom center horizontal samplen 3 width 2 noenhanced
     set bmargin at screen 0.22
     set xlabel 'spectral gap  (time-varying graphs: of the product over a period)'
     set ylabel 'test accuracy, mean over clients (%)'
@@ -33,7 +33,7 @@ do for [format in 'svg png'] {
     set xrange [*:3]
     set offsets 0, 0, graph 0.12, 0
     plot for [i = 1:series] rows using 1:(column(2 * i + 2)):(column(2 * i + 3)) with yerrorbars lt i title name(i), \
-         rows using 1:2:3 with labels left rotate by 25 offset 0.3,0.6 font ',9' notitle
+         rows using 1:2:3 with labels left rotate by 25 offset 0.3,0.6 font ',9' noenhanced notitle
     unset output
     reset
     load plots.'/style.gp'

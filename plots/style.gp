@@ -15,8 +15,15 @@ set linetype 7 lc rgb '#000000' lw 2 pt 4 ps 0.8
 set linetype 8 lc rgb '#999999' lw 2 pt 8 ps 0.9
 set linetype 9 lc rgb '#8c510a' lw 2 pt 12 ps 0.9
 set linetype 10 lc rgb '#332288' lw 2 pt 10 ps 0.9
+# The eleventh to the twentieth: the same colours, dashed.
+colours = '#0072B2 #E69F00 #D55E00 #009E73 #CC79A7 #56B4E9 #000000 #999999 #8c510a #332288'
+points = '6 4 8 10 12 7 5 9 13 11'
+do for [i = 11:20] { set linetype i lc rgb word(colours, i - 10) lw 2 dt 2 pt int(word(points, i - 10)) ps 0.9 }
+set linetype cycle 20
 set grid lc rgb '#dddddd' lw 0.8
 set border 3 lc rgb '#444444'
 set tics nomirror
 set key outside bottom center horizontal samplen 2 spacing 1.2 width 1
 font = 'DejaVu Sans,11'
+# Rows of a legend on a page of 1060, in columns as wide as the longest of its names.
+rows_of(longest, names) = ceil(names / floor(1020.0 / (longest > 97 ? 1015 : 10 * longest + 45)))

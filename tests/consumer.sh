@@ -15,6 +15,6 @@ cmake -S "$dir" -B "$dir/b" -DCMAKE_PREFIX_PATH="$dir/installed" -DCMAKE_C_COMPI
 pc=$(dirname "$(find "$dir/installed" -name qgm.pc)")
 export PKG_CONFIG_PATH="$pc"
 # shellcheck disable=SC2046  # flags are meant to split
-"$cc" "$dir/main.c" -o "$dir/by-pkg-config" $(pkg-config --static --cflags --libs qgm)
+"$cc" "$dir/main.c" -o "$dir/by-pkg-config" $(pkg-config --cflags --libs qgm)
 "$dir/by-pkg-config"
 "$dir/installed/bin/qgm-train" --version >/dev/null

@@ -54,3 +54,35 @@ done
 [ -s st/partition.svg ] && [ "$(ls st/partition*.svg | wc -l)" = 1 ] && [ ! -e st/accuracy.svg ] || wrong "figures: $(ls st)"
 sed 's/\[ring, complete\]/[ring]/; s/\[0.1, 0.01\]/[0.1]/' study.yaml >one.yaml # nothing to tell apart: the plain name
 "$bin/qgm-study" one.yaml --out st-one --plots "$plots" --quiet >stdout.txt 2>stderr.txt && [ -s st-one/accuracy.svg ] || wrong "one figure: $(cat stderr.txt)"
+
+# Runs whose clients agree, one that diverged: no panel is empty for gnuplot to refuse. Folders of one name are told apart.
+run() { "$bin/qgm-train" --dataset synthetic:n=400 --model logreg --clients 4 --epochs 2 --threads 1 --quiet "$@" >/dev/null 2>&1 || [ "$1" = --lr ]; }
+run --algo dsgd --topology complete --out x_1/run
+run --algo sgd-central --out x_2/run
+run --lr 1e5 --algo dsgd --model mlp --out diverged
+for one in x_1/run x_2/run diverged; do
+    "$plots/runs" -o one $one >/dev/null 2>stderr.txt && grep -q '</svg>' one.svg && [ -s one.png ] || wrong "$one: $(cat stderr.txt)"
+    rm -f one.svg one.png
+done
+"$plots/runs" -o named "$PWD/x_1/run" "$PWD/x_2/run" >/dev/null 2>&1 || wrong "runs of one name"
+for name in x_1/run x_2/run; do grep -q ">$name<" named.svg || wrong "no '$name' in the figure"; done
+
+# Series that are evaluated at epochs of their own, the first of them diverged: each has its points, and no other's.
+cat >epochs.yaml <<'YAML'
+title: curves
+base: {dataset: "synthetic:n=400,test=100", model: mlp, clients: 4, batch: 10, eval-every: 1, algo: dsgd}
+vary: {alpha: [1, 0.1, 10]}
+series:
+  - {label: gone, set: {lr: 1e5, epochs: 1}}
+  - {label: short, set: {epochs: 2}}
+  - {label: long, set: {epochs: 3, eval-every: 1.5}}
+figures:
+  - {plot: accuracy, x: alpha}
+YAML
+"$bin/qgm-study" epochs.yaml --out st-epochs --plots "$plots" --quiet >stdout.txt 2>stderr.txt || wrong "curves: $(cat stderr.txt)"
+have=$(awk -F, '{ print $1, $2 != "nan", $3 != "nan", $4 != "nan" }' st-epochs/accuracy-epochs.csv | tr '\n' ';')
+[ "$have" = 'epoch 1 1 1;1 0 1 0;1.5 0 0 1;2 0 1 0;3 0 0 1;' ] || wrong "curves: $have"
+# All values of alpha are in the figure, and fall to the right whatever order the study lists them in.
+have=$(tr '\n' ' ' <st-epochs/accuracy.svg | grep -oE 'translate.[0-9.]+[^<]*<text><tspan[^>]*>(10|1|0\.1)<' | tr -d '\t' |
+    sed -E 's/translate.([0-9.]+).*>([0-9.]+)<$/\1 \2/' | awk '$1 > 90 && $1 < 520' | sort -n | cut -d' ' -f2 | tr '\n' ' ') # of the left panel's axis
+[ "$have" = '10 1 0.1 ' ] || wrong "alpha along the axis: $have"

@@ -53,6 +53,8 @@ refuse 2 '--step two: expected a whole number' "$bin/qgm-inspect" topology ring 
 # A partition that was drawn is one that can be given.
 "$bin/qgm-inspect" partition lin2021 --alpha 0.1 --dataset synthetic --clients 4 --write mine.txt | grep fingerprint >drawn.txt
 accept "$(cat drawn.txt)" "$bin/qgm-inspect" partition file:mine.txt --dataset synthetic --clients 4
+refuse 2 '--write mine.csv: writes a partition' "$bin/qgm-inspect" topology ring --write mine.csv
+refuse 2 '--drawing: is of a topology' "$bin/qgm-inspect" partition iid --dataset synthetic --drawing
 refuse 1 'nowhere/mine.txt' "$bin/qgm-inspect" partition iid --dataset synthetic --clients 4 --write nowhere/mine.txt
 accept 'MFLOP' "$bin/qgm-train" $small --dry-run
 if "$bin/qgm-train" $small --backend onednn --quiet >/dev/null 2>stderr.txt; then # in this build
@@ -348,12 +350,39 @@ ALGOS
 same "$(column accuracy_worst_percent)" "$(column accuracy_best_percent)" "with mixed statistics"
 "$bin/qgm-train" $norms --partition sorted --out gossip --force --quiet >/dev/null 2>stderr.txt
 [ "$(column accuracy_worst_percent)" != "$(column accuracy_best_percent)" ] || fail "local statistics agree"
+# Two studies that are started at once build one after the other. cmake is one that says when it begins and ends.
+mkdir -p two/paper two/cmake two/path
+cp "$here/../paper/run" two/paper/
+echo 'exit 0' >two/paper/try.sh
+printf '#!/bin/sh\n' | tee two/cmake/deps >two/path/cmake
+echo 'echo "$PPID" >>"$BUILDS"; sleep 0.3; echo "$PPID" >>"$BUILDS"; mkdir -p build/release/bench' >>two/path/cmake
+chmod +x two/cmake/deps two/path/cmake
+for i in 1 2; do BUILDS=$PWD/builds.txt PATH=$PWD/two/path:$PATH two/paper/run try 2>/dev/null & done
+wait
+! command -v flock >/dev/null || { [ "$(wc -l <builds.txt)" = 8 ] && [ "$(uniq builds.txt | wc -l)" = 2 ]; } && passed=$((passed + 1)) || fail "two builds at once: $(cat builds.txt)"
+mkdir two/tests
+cp "$here/run" two/tests/
+refuse 2 'tests/run: unknown flag --quik' env PATH="$PWD/two/path:$PATH" BUILDS=/dev/null two/tests/run --quik
+# On a terminal, here of 40 columns, the bar is taken away before a row of the table, and never wraps.
+if command -v script >/dev/null; then
+    TERM=xterm script -qc "stty cols 40; $bin/qgm-train --dataset synthetic --model cnn --clients 4 --epochs 3 --threads 1" typescript >/dev/null </dev/null
+    shown=$(sed 's/\x1b\[K/\n/g' typescript | tr '\r' '\n' | grep '^train ')
+    [ -n "$shown" ] && [ -z "$(echo "$shown" | grep -E 'epoch +step|^.{40}')" ] && grep -q '  3.00 ' typescript && passed=$((passed + 1)) || fail "the bar: $shown"
+    TERM=dumb script -qc "$bin/qgm-train --dataset synthetic --model cnn --clients 4 --epochs 1 --threads 1" typescript >/dev/null </dev/null
+    grep -q '\[K' typescript && fail "escapes on a dumb terminal" || passed=$((passed + 1))
+fi
 # What does nothing is said (a study may set it for all its models) or refused.
 for dry in '' --dry-run; do
     accept . "$bin/qgm-train" $small --mix-buffers $dry
     grep -q 'warning: --mix-buffers does nothing: model logreg keeps no running statistics' stderr.txt && passed=$((passed + 1)) || fail "no word of idle --mix-buffers $dry"
     accept . "$bin/qgm-train" $norms --mix-buffers $dry
     grep -q warning stderr.txt && fail "a warning of --mix-buffers $dry where it works"
+    accept . "$bin/qgm-train" $small --steps 20 --milestones 0.5,150 --warmup-epochs 0.02 $dry
+    grep -q 'warning: --milestones 0.5,150: the last is step [0-9]*, but the run ends after' stderr.txt && ! grep -q warmup stderr.txt && passed=$((passed + 1)) || fail "no word of a milestone after the end $dry: $(cat stderr.txt)"
+    accept . "$bin/qgm-train" $small --steps 20 --milestones 0.5 --warmup-epochs 0.02 $dry
+    grep -q warning stderr.txt && fail "a warning of a milestone that is reached $dry"
+    accept . "$bin/qgm-train" $small --warmup-epochs 1000 $dry
+    grep -q 'warning: --warmup-epochs 1000: .*--lr is not reached' stderr.txt && passed=$((passed + 1)) || fail "no word of a warm-up without end $dry"
     refuse 2 '--augment flip: is of images, but csv has texts: expected auto or none' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --augment flip $dry
 done
 accept '^digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --augment none
@@ -431,8 +460,23 @@ sed 's/base: {/base: {learn_rate: 3, /' study.yaml >bad.yaml
 refuse 1 'learn_rate.*line: 2' "$bin/qgm-study" bad.yaml --out st2
 sed 's/algo: dsgd,/algo: dsgdd,/' study.yaml >bad.yaml
 refuse 2 'did you mean' "$bin/qgm-study" bad.yaml --out st2
-printf 'title: t\nbase: {model: logreg, dataset: synthetic, steps: 1}\nvary: {seed: [1, 1]}\nseries:\n  - {label: DSGD, set: {algo: dsgd}}\n' >twice.yaml
-refuse 1 'two runs would be in st2/runs/dsgd_seed-1' "$bin/qgm-study" twice.yaml --out st2
+# What would make the tables say what did not run, or count a run twice.
+bad_study() { # CODE PATTERN SED-EXPRESSION: what it makes of study.yaml is refused
+    sed "$3" study.yaml >bad.yaml
+    refuse "$1" "$2" "$bin/qgm-study" bad.yaml --out st2
+}
+bad_study 1 'two runs would be in st2/runs/dsgd_alpha-1_seed-1: ' 's/label: QG/label: dsgd/'
+bad_study 1 'vary: seed: 1 and 1.0 are one value' 's/seed: .1, 2./seed: [1, 1.0]/'
+bad_study 1 "series 'QG' sets alpha: 5, which the study varies" 's/algo: qg-dsgdm-n/algo: qg-dsgdm-n, alpha: 5/'
+bad_study 1 'rule 1 sets seed: 7, which the study varies' 's/lr: 0.05/lr: 0.05, seed: 7/'
+bad_study 1 'scale laptop sets seed: 1, which the study varies' '$a scales: {laptop: {set: {seed: 1}}}'
+bad_study 1 'series 2: the label is empty' 's/label: QG/label: ""/'
+thousand=$(seq -s , 1000)
+bad_study 1 'make 2000000000000 runs, of at most' "s/alpha: [^]]*/alpha: [$thousand/; s/seed: [^]]*/seed: [$thousand], lr: [$thousand], batch: [$thousand/; /^rules/,\$d"
+: >empty.yaml
+refuse 1 'empty.yaml: it is empty; expected title' "$bin/qgm-study" empty.yaml --out st2
+sed 's/label: QG/label: "a|b"/' study.yaml >pipe.yaml
+"$bin/qgm-study" pipe.yaml --out st-pipe --quiet >pipe.out 2>&1 && grep -qF '| a\|b ' st-pipe/summary.md && grep -q '^a|b ' pipe.out && passed=$((passed + 1)) || fail "a bar in a label: $(cat pipe.out)"
 printf 'title: t\nbase: {model: logreg, dataset: synthetic, dry-run: true}\nseries:\n  - {label: DSGD, set: {algo: dsgd}}\n' >own.yaml
 refuse 1 "dry-run: is the study's own" "$bin/qgm-study" own.yaml --out st2
 }
