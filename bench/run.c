@@ -21,6 +21,9 @@ void qgm_catch_signals(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    struct sigaction hangup;
+    sigaction(SIGHUP, NULL, &hangup);
+    if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, NULL); /* a closed terminal, but not under nohup */
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error of a write, not a death */
 }
 

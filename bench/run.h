@@ -39,7 +39,7 @@ int qgm_run_measure(const struct qgm_options *options, const struct qgm_dataset 
 int qgm_run_estimate(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,
                      double *seconds, struct qgm_error *err);
 
-extern volatile sig_atomic_t qgm_interrupted; /* 0, or SIGINT or SIGTERM, once qgm_catch_signals was called */
+extern volatile sig_atomic_t qgm_interrupted; /* 0, or SIGINT, SIGTERM or SIGHUP, once qgm_catch_signals was called */
 void qgm_catch_signals(void);
 
 #endif

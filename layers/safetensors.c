@@ -373,16 +373,26 @@ static int check_extra(const struct file *file, const struct entries *e, const s
     return 0;
 }
 
-/* Encoders saved by themselves have names without "bert." in front. */
+/* Its name in the file. Encoders saved by themselves have none with "bert." in front; files of TensorFlow's time call
+ * weight and bias of a layer norm gamma and beta. */
 static void find_tensor(const struct file *file, struct entry *e, bool pretrained)
 {
-    static const char *const roots[] = { "bert.", "distilbert.", NULL };
-    e->value = json_object_get(file->root, e->name);
-    for (int i = 0; !e->value && pretrained && roots[i]; i++) {
-        size_t length = strlen(roots[i]);
-        if (strncmp(e->name, roots[i], length)) continue;
-        e->value = json_object_get(file->root, e->name + length);
-        if (e->value) e->name += length;
+    static const char *const roots[] = { "", "bert.", "distilbert." };
+    static const char *const ends[][2] = {
+        { "", "" }, { "LayerNorm.weight", "LayerNorm.gamma" }, { "LayerNorm.bias", "LayerNorm.beta" }
+    };
+    const size_t others = pretrained ? QGM_COUNT(roots) * QGM_COUNT(ends) : 1;
+    const char *ours = e->name;
+    for (size_t i = 0; i < others && !e->value; i++) {
+        const char *root = roots[i / QGM_COUNT(ends)], *const *end = ends[i % QGM_COUNT(ends)];
+        char name[300];
+        if (strncmp(ours, root, strlen(root)) || !ends_in(ours, end[0])) continue;
+        snprintf(name, sizeof name, "%.*s%s", (int)(strlen(ours) - strlen(root) - strlen(end[0])), ours + strlen(root),
+                 end[1]);
+        void *at = json_object_iter_at(file->root, name);
+        if (!at) continue;
+        e->name = json_object_iter_key(at);
+        e->value = json_object_iter_value(at);
     }
 }
 

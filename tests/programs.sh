@@ -303,16 +303,25 @@ fi
 "$bin/qgm-train" $small --eval-every 0.01 --out deaf <&- >&- 2>&-
 [ $? = 1 ] && [ "$(grep -c '"record":"evaluation"' deaf/run.jsonl)" = 3 ] && ! grep -qv '^{' deaf/run.jsonl && passed=$((passed + 1)) || fail "closed streams: $(grep -v '^{' deaf/run.jsonl)"
 
-# Ctrl-C: one line, exit 1, nothing under the name, and a state to go on from (kills.sh has the rest).
-"$bin/qgm-train" $small --steps 1000000000 --eval-every 0 --quiet --out out >stdout.txt 2>stderr.txt &
+# Ctrl-C, or a terminal that is closed: one line, exit 1, nothing under the name, and a state to go on from (kills.sh has
+# the rest). Under nohup the terminal may go.
+for signal in INT HUP; do
+    "$bin/qgm-train" $small --steps 1000000000 --eval-every 0 --quiet --out out >stdout.txt 2>stderr.txt &
+    process=$!
+    while [ ! -e out.part/metrics.csv ]; do sleep 0.05; done # before that it does not listen yet
+    kill -$signal $process
+    wait $process
+    code=$?
+    if [ $code = 1 ] && grep -q 'interrupted at step.*--resume goes on' stderr.txt && [ ! -e out ] && ls out.part/checkpoint-* >/dev/null; then
+        passed=$((passed + 1)); else fail "SIG$signal: exit $code"; fi
+    rm -rf out.part
+done
+nohup "$bin/qgm-train" $small --steps 20000 --eval-every 0 --quiet --out out >stdout.txt 2>stderr.txt &
 process=$!
-while [ ! -e out.part/metrics.csv ]; do sleep 0.05; done # before that it does not listen yet
-kill -INT $process
-wait $process
-code=$?
-if [ $code = 1 ] && grep -q 'interrupted at step.*--resume goes on' stderr.txt && [ ! -e out ] && [ -e out.part ]; then
-    passed=$((passed + 1)); else fail "Ctrl-C: exit $code"; fi
-rm -rf out.part
+while [ ! -e out.part/metrics.csv ] && kill -0 $process 2>/dev/null; do sleep 0.01; done
+kill -HUP $process 2>/dev/null
+wait $process && [ -e out/metrics.csv ] && passed=$((passed + 1)) || fail "nohup: $(cat stderr.txt)"
+rm -rf out
 
 # Gossip around a run: enough extra rounds lead every model to the mean; statistics that are mixed by all agree.
 column() { awk -F, -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i } END { print $c }' gossip/metrics.csv; }
