@@ -22,9 +22,9 @@ struct qgm_listing {
     char notes[QGM_NOTES]; /* as of struct qgm_dataset */
     uint64_t digest;       /* of the root's absolute path, names, sizes and dates of the files, and of what was kept */
 };
-/* Empty classes, less than two of them, classes of val that train lacks, and folders without either are QGM_INPUT; classes of train that val
- * lacks are noted. hold: percent of each class's images that are for testing, chosen at random, always the same, where
- * there is no val: then <root>/<class>/ will do, too; 0: none. */
+/* Empty classes, less than two of them, classes of val that train lacks, and folders without either are QGM_INPUT;
+ * classes of train that val lacks are noted. hold: percent of each class's images that are for testing, chosen at
+ * random, always the same, where there is no val: then <root>/<class>/ will do, too; 0: none. */
 int qgm_list_images(struct qgm_listing *listing, const char *root, int hold, struct qgm_error *err);
 /* Keep at most so many files of each split, as qgm_subset chooses them; 0: all. */
 int qgm_listing_thin(struct qgm_listing *listing, long train, long test, struct qgm_error *err);

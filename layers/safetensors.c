@@ -378,9 +378,9 @@ static int check_extra(const struct file *file, const struct entries *e, const s
 static void find_tensor(const struct file *file, struct entry *e, bool pretrained)
 {
     static const char *const roots[] = { "", "bert.", "distilbert." };
-    static const char *const ends[][2] = {
-        { "", "" }, { "LayerNorm.weight", "LayerNorm.gamma" }, { "LayerNorm.bias", "LayerNorm.beta" }
-    };
+    static const char *const ends[][2] = { { "", "" },
+                                           { "LayerNorm.weight", "LayerNorm.gamma" },
+                                           { "LayerNorm.bias", "LayerNorm.beta" } };
     const size_t others = pretrained ? QGM_COUNT(roots) * QGM_COUNT(ends) : 1;
     const char *ours = e->name;
     for (size_t i = 0; i < others && !e->value; i++) {

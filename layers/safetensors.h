@@ -22,9 +22,10 @@ int qgm_safetensors_load(const char *path, const struct qgm_model *model, float 
                          struct qgm_error *err);
 
 /* Read weights that were learnt in another task into params (and buffers) that are initialised. As load, but names may
- * lack "bert." or "distilbert." in front and end in LayerNorm.gamma and .beta; heads (classifier, pre_classifier, pooler, fc) that the file has not, or of
- * another shape, keep their initial values; the heads of pretraining and position_ids are left out. note: size >= 1
- * bytes for a list of both, "fresh classifier.weight, left out embeddings.position_ids", cut where it does not fit. */
+ * lack "bert." or "distilbert." in front and end in LayerNorm.gamma and .beta; heads (classifier, pre_classifier,
+ * pooler, fc) that the file has not, or of another shape, keep their initial values; the heads of pretraining and
+ * position_ids are left out. note: size >= 1 bytes for a list of both, "fresh classifier.weight, left out
+ * embeddings.position_ids", cut where it does not fit. */
 int qgm_safetensors_pretrained(const char *path, const struct qgm_model *model, float *params, float *buffers,
                                char *note, size_t size, struct qgm_error *err);
 
