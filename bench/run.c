@@ -314,6 +314,10 @@ static void warn(const struct qgm_trainer *t)
     if (t->options.mix_buffers && !qgm_model_buffers(t->model))
         fprintf(stderr, "warning: --mix-buffers does nothing: model %s keeps no running statistics\n",
                 t->options.model);
+    if (t->network.clock && t->options.stale > 0)
+        fprintf(stderr,
+                "warning: --network: its clients wait for every message, late ones too, which with --stale they "
+                "do not: simulated seconds are too many\n");
 }
 
 static int open_record(struct run *r, struct qgm_error *err)

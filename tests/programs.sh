@@ -394,6 +394,8 @@ for dry in '' --dry-run; do
     grep -q 'warning: --warmup-epochs 1000: .*--lr is not reached' stderr.txt && passed=$((passed + 1)) || fail "no word of a warm-up without end $dry"
     refuse 2 '--augment flip: is of images, but csv has texts: expected auto or none' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --augment flip $dry
 done
+"$bin/qgm-train" $small --network wan --stale 0.1 >/dev/null 2>stderr.txt
+grep -q 'warning: --network: .*--stale' stderr.txt && passed=$((passed + 1)) || fail "no word of a network that knows no late messages"
 accept '^digest' "$bin/qgm-train" --dataset csv:texts.csv,texts.csv $encoder --augment none
 printf '%s\n' 0,0,0.5 1,0,0.5 1,1,0.5 2,1,0.5 2,2,0.5 0,2,0.25 1,2,0.25 >push.csv
 refuse 2 'doubly stochastic' "$bin/qgm-train" $small --clients 3 --topology file:push.csv --algo sgp --gossip-eval 1
