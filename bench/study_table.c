@@ -390,9 +390,7 @@ static int write_figure(const struct qgm_grid *grid, const struct qgm_figure *fi
         for (unsigned s = 0; s < series; s++) {
             const struct cell *cell = find_cell(grid, cells, n, s, d, axis, v);
             bool shown = cell && !cell->diverged;
-            double bar =
-                shown && cell->seeds > 1 ? cell->spread : 0; /* one seed: gnuplot draws no point without a bar */
-            fprintf(f, ",%.6g,%.6g", shown ? cell->mean[0] : NAN, shown ? bar : NAN);
+            fprintf(f, ",%.6g,%.6g", shown ? cell->mean[0] : NAN, shown ? cell->spread : NAN);
         }
         fprintf(f, "\n");
     }

@@ -1,7 +1,7 @@
 # Test accuracy against one flag of the study, and against the epoch at that flag's last value; where the flag has one
 # value only, the second panel alone.
 #   gnuplot -e "out='paper/out/quickstart'; plots='plots'; x='alpha'" plots/accuracy.gp
-# Reads <out>/accuracy.csv (x, then mean and standard deviation over seeds for each algorithm) and
+# Reads <out>/accuracy.csv (x, then mean and standard deviation over seeds, nan of one, for each algorithm) and
 # <out>/accuracy-epochs.csv (epoch, then a column an algorithm). Writes <out>/accuracy.svg and .png. With figure='...'
 # these have that name instead, with where='lr = 0.1' they say of what they are.
 # SPDX-License-Identifier: MIT
@@ -35,6 +35,9 @@ low(y) = (y * 470 + more) / page # of a page without more
 top(y) = 1 - (1 - y) * 470 / page
 curved = system(sprintf("wc -l < '%s'", curves)) + 0 > 2 # evaluations besides the last
 alone = n == 1 && curved
+bars = system(tabbed(table)." | awk -F '\t' 'NR > 1 { for (i = 3; i <= NF; i += 2) n += $i != \"nan\" } END { print n + 0 }'") + 0
+lines_of_means = 'for [i = 1:series] rows using (at($0)):(column(2 * i)):xtic(1) with linespoints lt i'
+bars_of_means = 'for [i = 1:series] rows using (at($0)):(column(2 * i)):(column(2 * i + 1)) with yerrorbars lt i'
 title_of(x) = x eq 'alpha' ? 'Dirichlet α' : x eq 'lr' ? 'learning rate' : x eq 'momentum' ? 'momentum β' \
     : x eq 'drop' ? 'probability that a message is lost' : x eq 'stale-steps' ? 'latest that a message is, in exchanges' : x
 
@@ -55,7 +58,7 @@ do for [format in 'svg png'] {
     set rmargin at screen curved ? 0.485 : 0.97
     set ylabel 'test accuracy, mean over clients (%)' offset 1,0
     set xlabel title_of(x).(x eq 'alpha' ? '  (heterogeneity grows to the right)' : '')
-    set title 'final accuracy, mean ± standard deviation over seeds'
+    set title 'final accuracy, '.(bars ? 'mean ± standard deviation over seeds' : 'one seed')
     if ((x eq 'alpha' || x eq 'lr') && least > 0) {
         set logscale x
         if (falls) { set xrange [most * 1.6 : least / 1.6] } else { set xrange [least / 1.6 : most * 1.6] }
@@ -64,7 +67,8 @@ do for [format in 'svg png'] {
     }
     if (numbers) { set xtics () } else { set xtics () rotate by 25 right font ',9' noenhanced; unset xlabel }
     set datafile separator tab
-    if (!alone) { plot for [i = 1:series] rows using (at($0)):(column(2 * i)):(column(2 * i + 1)):xtic(1) with yerrorlines lt i }
+    if (!alone && !bars) { plot @lines_of_means }
+    if (!alone && bars) { plot @lines_of_means, @bars_of_means }
     set datafile separator comma
 
     if (!alone) { unset label 1 }

@@ -54,6 +54,15 @@ done
 [ -s st/partition.svg ] && [ "$(ls st/partition*.svg | wc -l)" = 1 ] && [ ! -e st/accuracy.svg ] || wrong "figures: $(ls st)"
 sed 's/\[ring, complete\]/[ring]/; s/\[0.1, 0.01\]/[0.1]/' study.yaml >one.yaml # nothing to tell apart: the plain name
 "$bin/qgm-study" one.yaml --out st-one --plots "$plots" --quiet >stdout.txt 2>stderr.txt && [ -s st-one/accuracy.svg ] || wrong "one figure: $(cat stderr.txt)"
+# One seed has points, and no deviation.
+grep -q 'standard deviation over seeds' st-one/accuracy.svg || wrong "two seeds: no word of their deviation"
+sed 's/, seed: \[1, 2\]//' one.yaml >single.yaml
+"$bin/qgm-study" single.yaml --out st-single --plots "$plots" --quiet >stdout.txt 2>stderr.txt || wrong "one seed: $(cat stderr.txt)"
+[ ! -s st-single/figures.log ] || wrong "one seed: $(cat st-single/figures.log)"
+grep -q 'one seed' st-single/accuracy.svg && ! grep -q deviation st-single/accuracy.svg || wrong "one seed: a deviation"
+for figure in accuracy gap_alpha-10; do # the legend shows each point once, the curves and alpha = 10, 0.1 besides
+    [ "$(grep -c "xlink:href='#gpPt" st-single/$figure.svg)" -ge 4 ] || wrong "one seed: $figure has no points"
+done
 
 # Runs whose clients agree, one that diverged: no panel is empty for gnuplot to refuse. Folders of one name are told apart.
 run() { "$bin/qgm-train" --dataset synthetic:n=400 --model logreg --clients 4 --epochs 2 --threads 1 --quiet "$@" >/dev/null 2>&1 || [ "$1" = --lr ]; }
