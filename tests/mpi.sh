@@ -157,7 +157,8 @@ for kind in $kinds; do
     for victim in $(pgrep -f -- "--out dead-$kind"); do # the last of them, launchers and MPICH's watcher apart
         case $(cat "/proc/$victim/comm") in qgm-train) rank=$(tr '\0' '\n' <"/proc/$victim/environ" | sed -n 's/^OMPI_COMM_WORLD_RANK=//p; s/^PMI_RANK=//p') process=$victim ;; esac
     done
-    # The others stand still until it is gone: one that reads its memory just then could fail, and be gone, before it.
+    # The others stand still until it is gone, all its threads: one that reads its memory just then could fail, and be
+    # gone, before it. A process whose first thread is gone looks dead, but the others still hold its files.
     others=
     for other in $(pgrep -f -- "--out dead-$kind"); do
         [ "$other" = "$process" ] && continue
@@ -166,7 +167,7 @@ for kind in $kinds; do
     kill -STOP $others
     kill -KILL "$process"
     begin=$(date +%s)
-    while grep -q '^State:[[:space:]]*[^ZX]' "/proc/$process/status" 2>/dev/null; do sleep 0.01; done
+    while grep -q '^State:[[:space:]]*[^ZX]' "/proc/$process"/task/*/status 2>/dev/null; do sleep 0.01; done
     kill -CONT $others 2>/dev/null # if the launcher has left any
     wait $job
     code=$?
