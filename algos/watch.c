@@ -7,6 +7,7 @@
 #include "watch.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -125,6 +127,18 @@ static int call(const struct qgm_watch *to)
     return -1;
 }
 
+/* As a descriptor above those of the launcher: the last one is the first that Linux lets go when a process dies
+ * (task_work, since 4.3). Were its line to the launcher first, the launcher would kill the others meanwhile. */
+static int above_all(int line)
+{
+    struct rlimit most = { .rlim_cur = 256 };
+    getrlimit(RLIMIT_NOFILE, &most);
+    int high = line < 0 ? -1 : fcntl(line, F_DUPFD_CLOEXEC, most.rlim_cur < 1024 ? (int)most.rlim_cur - 1 : 1023);
+    if (high < 0) return line;
+    close(line);
+    return high;
+}
+
 void qgm_watch_open(struct qgm_watch *w)
 {
     struct sockaddr_un any = { .sun_family = AF_UNIX }, named;
@@ -136,7 +150,7 @@ void qgm_watch_open(struct qgm_watch *w)
     if (bind(listener, (struct sockaddr *)&any, sizeof any.sun_family) == 0 &&
         getsockname(listener, (struct sockaddr *)&named, &length) == 0 && listen(listener, SOMAXCONN) == 0) {
         memcpy(w->name, &named, w->length = length);
-        w->line = call(w); /* before MPI opens anything: descriptors are closed in ascending order */
+        w->line = above_all(call(w));
         if (w->line >= 0) w->child = fork();
         if (w->line >= 0 && w->child == 0) become_watcher(listener);
     }
