@@ -35,7 +35,7 @@ low(y) = (y * 470 + more) / page # of a page without more
 top(y) = 1 - (1 - y) * 470 / page
 curved = system(sprintf("wc -l < '%s'", curves)) + 0 > 2 # evaluations besides the last
 alone = n == 1 && curved
-bars = system(tabbed(table)." | awk -F '\t' 'NR > 1 { for (i = 3; i <= NF; i += 2) n += $i != \"nan\" } END { print n + 0 }'") + 0
+bars = deviations_in(table)
 lines_of_means = 'for [i = 1:series] rows using (at($0)):(column(2 * i)):xtic(1) with linespoints lt i'
 bars_of_means = 'for [i = 1:series] rows using (at($0)):(column(2 * i)):(column(2 * i + 1)) with yerrorbars lt i'
 title_of(x) = x eq 'alpha' ? 'Dirichlet α' : x eq 'lr' ? 'learning rate' : x eq 'momentum' ? 'momentum β' \

@@ -15,7 +15,7 @@ rows = sprintf("< { %s; echo; %s; } | awk -F '\\t' -v OFS='\\t' '!NF { wide = 1;
     tabbed(summary), tabbed(wide), column_of(x), column_of('spectral_gap'))
 series = (columns_of(wide) - 1) / 2
 name(i) = field(wide, 1, 2 * i)
-bars = system(tabbed(wide)." | awk -F '\t' 'NR > 1 { for (i = 3; i <= NF; i += 2) n += $i != \"nan\" } END { print n + 0 }'") + 0
+bars = deviations_in(wide)
 means = 'for [i = 1:series] rows using 1:(column(2 * i + 2)) with points lt i title name(i), '. \
     'rows using 1:2:3 with labels left rotate by 25 offset 0.3,0.6 font ",9" noenhanced notitle'
 deviations = 'for [i = 1:series] rows using 1:(column(2 * i + 2)):(column(2 * i + 3)) with yerrorbars lt i notitle'

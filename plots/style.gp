@@ -4,6 +4,8 @@ set datafile separator comma
 tabbed(file) = sprintf("awk -f '%s/csv.awk' '%s'", plots, file)
 field(file, row, column) = system(sprintf("%s | sed -n %dp | cut -f %d", tabbed(file), row, column))
 columns_of(file) = system(sprintf("%s | head -n 1 | tr '\\t' '\\n' | wc -l", tabbed(file))) + 0
+# Standard deviations in the third, fifth, ... column: none where all means are of one seed.
+deviations_in(file) = system(tabbed(file)." | awk -F '\t' 'NR > 1 { for (i = 3; i <= NF; i += 2) n += $i != \"nan\" } END { print n + 0 }'") + 0
 set datafile missing 'nan'
 set linetype 1 lc rgb '#0072B2' lw 2 pt 7 ps 0.8
 set linetype 2 lc rgb '#E69F00' lw 2 pt 5 ps 0.8
