@@ -76,17 +76,21 @@ static struct qgm_norm norm(const struct bench_case *c, const float *p, bool swi
     size_t n = (size_t)c->cols;
     return (struct qgm_norm){ (size_t)c->rows, c->cols, swish, relu, p, p + n, p + 2 * n, p + 3 * n, p + 4 * n };
 }
+/* What sums are added to, and what became of it. */
+static double *zeros(void *scratch, int n) { return memset(scratch, 0, (size_t)n * sizeof(double)); }
 static void narrow(const double *sums, int n, float *out)
 {
     for (int j = 0; j < n; j++) out[j] = (float)sums[j];
 }
-RUN(norm_moments, k->norm_moments(in[0], (size_t)c->rows, c->cols, scratch); narrow(scratch, 2 * c->cols, out))
+RUN(norm_moments, k->norm_moments(in[0], in[0], (size_t)c->rows, c->cols, zeros(scratch, 2 * c->cols));
+    narrow(scratch, 2 * c->cols, out))
 RUN(norm_forward, struct qgm_norm t = norm(c, in[1], false, false); k->norm_forward(&t, in[0], NULL, out))
 RUN(norm_residual, struct qgm_norm t = norm(c, in[1], false, true); k->norm_forward(&t, in[0], in[1], out))
 RUN(norm_swish, struct qgm_norm t = norm(c, in[1], true, false); k->norm_forward(&t, in[0], NULL, out))
-RUN(norm_slopes, struct qgm_norm t = norm(c, in[1], true, false); k->norm_sums(&t, in[0], NULL, in[1], out, scratch))
-RUN(norm_sums, struct qgm_norm t = norm(c, in[1], false, false); k->norm_sums(&t, in[0], NULL, in[1], NULL, scratch);
-    narrow(scratch, 2 * c->cols, out))
+RUN(norm_slopes, struct qgm_norm t = norm(c, in[1], true, false);
+    k->norm_sums(&t, in[0], NULL, in[1], out, zeros(scratch, 2 * c->cols)))
+RUN(norm_sums, struct qgm_norm t = norm(c, in[1], false, false);
+    k->norm_sums(&t, in[0], NULL, in[1], NULL, zeros(scratch, 2 * c->cols)); narrow(scratch, 2 * c->cols, out))
 RUN(norm_backward, struct qgm_norm t = norm(c, in[1], false, false); k->norm_backward(&t, in[0], in[1], out))
 
 static double parameter(const struct bench_case *c, float *const in[2], int which, size_t i)

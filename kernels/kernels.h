@@ -116,12 +116,13 @@ double qgm_pool_bytes(const struct qgm_pool *p);
 /* Norms, one table of per-channel vectors over rows x c values (rows: the pixels of one image, or of a whole batch):
  *   norm_forward:  y = f(x) scale + shift [+ residual] [then relu], f(x) = x - mean, or x sigmoid(x) when swish.
  *                  In place on x or residual allowed.
- *   norm_sums:     where relu, dy becomes dz: 0 where y is not positive. sums[j] = sum over rows of dz,
- *                  sums[c + j] = of dz f(x), in double. When swish, dx = dz f'(x), which costs little here.
+ *   norm_sums:     where relu, dy becomes dz: 0 where y is not positive. To sums[j] is added the sum over rows of dz,
+ *                  to sums[c + j] that of dz f(x), in double. When swish, dx = dz f'(x), which costs little here.
  *                  dx may be dy.
  *   norm_backward: dx = g scale + slope (x - mean) + offset, g being dz, or what norm_sums left in dx when swish.
  *                  In place on g allowed.
- *   norm_moments:  sums[j] = sum over rows of d, sums[c + j] = of d^2, d = x - (the first row): no cancellation.
+ *   norm_moments:  to sums[j] is added the sum over rows of d, to sums[c + j] that of d^2, d = x - origin: a row of the
+ *                  data, so that nothing cancels.
  * y is read only when relu, dx written by norm_sums only when swish. Order of the sums: chunks of 128 rows; in each,
  * row r goes to chain r mod 4, the chains are added as (0 + 1) + (2 + 3), and the chunks in double, ascending. */
 struct qgm_norm {

@@ -3,7 +3,7 @@
 #include "kernels.h"
 #include "mathv.h"
 
-void QGM_ISA(qgm_norm_moments)(const float *x, size_t rows, int c, double *sums);
+void QGM_ISA(qgm_norm_moments)(const float *origin, const float *x, size_t rows, int c, double *sums);
 void QGM_ISA(qgm_norm_forward)(const struct qgm_norm *t, const float *x, const float *residual, float *y);
 void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx,
                             double *sums);
@@ -12,6 +12,8 @@ void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const 
 /* Part of the results. Short float chains into double sums: the error does not grow with the batch, and four chains
  * hide the latency of an addition. */
 enum { CHUNK = 128, CHAINS = 4 };
+/* Not part of them: rows that are applied at a time, column by column, while they are in L1. */
+enum { STRIP = 16 };
 
 /* Where the values of a call lie. FAR: no second-level cache keeps them, and a walk down a column, which skips the
  * lines of the others, is a pattern no prefetcher follows: as each value is read, the one a chunk further on is asked
@@ -75,23 +77,22 @@ VF_INLINE void moments(const float *x, size_t rows, int c, vf origin, int n, int
     add_chains(square, sums + c, n);
 }
 
-VF_INLINE void moments_columns(const float *x, const float *at, size_t rows, int c, int where, double *sums)
+VF_INLINE void moments_columns(const float *origin, const float *x, size_t rows, int c, int where, double *sums)
 {
     int j = 0;
-    for (; j + VF <= c; j += VF) moments(at + j, rows, c, vf_load(x + j), VF, where, sums + j);
-    if (j < c) moments(at + j, rows, c, vf_load_n(x + j, c - j), c - j, where, sums + j);
+    for (; j + VF <= c; j += VF) moments(x + j, rows, c, vf_load(origin + j), VF, where, sums + j);
+    if (j < c) moments(x + j, rows, c, vf_load_n(origin + j, c - j), c - j, where, sums + j);
 }
 
-void QGM_ISA(qgm_norm_moments)(const float *x, size_t rows, int c, double *sums)
+void QGM_ISA(qgm_norm_moments)(const float *origin, const float *x, size_t rows, int c, double *sums)
 {
-    for (int j = 0; j < 2 * c; j++) sums[j] = 0;
     for (size_t first = 0; first < rows; first += CHUNK) {
         size_t count = rows - first < CHUNK ? rows - first : CHUNK;
         const float *at = x + first * (size_t)c;
         if (distance(rows * (size_t)c) == CLOSE)
-            moments_columns(x, at, count, c, CLOSE, sums);
+            moments_columns(origin, at, count, c, CLOSE, sums);
         else
-            moments_columns(x, at, count, c, FAR, sums);
+            moments_columns(origin, at, count, c, FAR, sums);
     }
 }
 
@@ -117,17 +118,17 @@ VF_INLINE void forward_columns(const struct qgm_norm *t, const float *x, const f
     if (j < t->c) forward(t, j, x, residual, y, t->c - j, swish, add, relu, where == CLOSE ? CLOSE : FAR);
 }
 
-/* Rows in chunks that stay in L1 while their columns are walked. */
-static struct qgm_norm chunk_of(const struct qgm_norm *t, size_t first)
+/* Some rows at a time, that stay in L1 while their columns are walked. */
+static struct qgm_norm rows_of(const struct qgm_norm *t, size_t first, size_t count)
 {
     struct qgm_norm part = *t;
-    part.rows = t->rows - first < CHUNK ? t->rows - first : CHUNK;
+    part.rows = t->rows - first < count ? t->rows - first : count;
     return part;
 }
 
-/* What is applied is applied from the last chunk to the first: the sums were taken from the first to the last, and have
+/* What is applied is applied from the last strip to the first: the sums were taken from the first to the last, and have
  * left the last in the cache. */
-static size_t chunks_of(const struct qgm_norm *t) { return (t->rows + CHUNK - 1) / CHUNK; }
+static size_t strips_of(const struct qgm_norm *t) { return (t->rows + STRIP - 1) / STRIP; }
 
 VF_INLINE void forward_chunk(const struct qgm_norm *t, const float *x, const float *residual, float *y, int where)
 {
@@ -162,9 +163,9 @@ VF_INLINE void forward_chunk(const struct qgm_norm *t, const float *x, const flo
 void QGM_ISA(qgm_norm_forward)(const struct qgm_norm *t, const float *x, const float *residual, float *y)
 {
     int where = distance_to(t, y);
-    for (size_t left = chunks_of(t); left--;) {
-        struct qgm_norm part = chunk_of(t, left * CHUNK);
-        size_t at = left * CHUNK * (size_t)t->c;
+    for (size_t left = strips_of(t); left--;) {
+        struct qgm_norm part = rows_of(t, left * STRIP, STRIP);
+        size_t at = left * STRIP * (size_t)t->c;
         const float *res = residual ? residual + at : NULL;
         if (where == CLOSE) forward_chunk(&part, x + at, res, y + at, CLOSE);
         if (where == FAR) forward_chunk(&part, x + at, res, y + at, FAR);
@@ -221,9 +222,8 @@ VF_INLINE void sums_columns(const struct qgm_norm *t, const float *x, const floa
 void QGM_ISA(qgm_norm_sums)(const struct qgm_norm *t, const float *x, const float *y, float *dy, float *dx,
                             double *sums)
 {
-    for (int j = 0; j < 2 * t->c; j++) sums[j] = 0;
     for (size_t first = 0; first < t->rows; first += CHUNK) {
-        struct qgm_norm part = chunk_of(t, first);
+        struct qgm_norm part = rows_of(t, first, CHUNK);
         size_t at = first * (size_t)t->c;
         const float *out = t->relu ? y + at : NULL;
         bool near = distance(t->rows * (size_t)t->c) == CLOSE;
@@ -249,9 +249,9 @@ VF_INLINE void backward(const struct qgm_norm *t, int j, const float *x, const f
 void QGM_ISA(qgm_norm_backward)(const struct qgm_norm *t, const float *x, const float *g, float *dx)
 {
     int where = distance_to(t, dx);
-    for (size_t left = chunks_of(t); left--;) {
-        size_t first = left * CHUNK;
-        struct qgm_norm part = chunk_of(t, first);
+    for (size_t left = strips_of(t); left--;) {
+        size_t first = left * STRIP;
+        struct qgm_norm part = rows_of(t, first, STRIP);
         size_t at = first * (size_t)t->c;
         int j = 0;
         for (; where == PAST && j < t->c; j += VF) backward(&part, j, x + at, g + at, dx + at, VF, PAST);

@@ -54,6 +54,8 @@ int qgm_append(struct qgm_builder *b, struct qgm_node node, const void *spec, si
     }
     if (size) memcpy(copy, spec, size);
     node.spec = copy;
+    node.params = m->params.size;
+    for (int i = 0; i < m->nodes; i++) node.params -= m->node[i].params;
     m->node[m->nodes] = node;
     return m->nodes++;
 }

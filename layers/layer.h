@@ -14,16 +14,17 @@ struct qgm_shape {
 };
 static inline size_t qgm_floats(struct qgm_shape s) { return (size_t)s.h * (size_t)s.w * (size_t)s.c; }
 
-/* One walk over n examples. grad: gradients are added to it. */
+/* One layer's work on n examples. grad: gradients are added to it. */
 struct qgm_pass {
     const struct qgm_kernels *k;
     int n;
     bool training;
     uint64_t seed; /* of dropout masks, with client and step */
     uint32_t client, step;
-    int first;                       /* where in the batch the walk's examples begin */
+    int first;                       /* where in the batch these examples begin */
     const int32_t *tokens, *lengths; /* of texts */
     int length;                      /* tokens an example */
+    bool opens;                      /* to gather: these examples are the first */
     const float *params;
     float *buffers; /* only written when training */
     float *grad;
@@ -31,13 +32,14 @@ struct qgm_pass {
 };
 
 /* What meets at one node. backward may overwrite dy, and writes each dx that is not NULL; where node->passes says so,
- * that dx is dy itself. saved: node->saved bytes an example, kept from forward to backward; NULL in evaluation. */
+ * that dx is dy itself. saved: node->saved bytes an example, kept from forward to backward; NULL in evaluation.
+ * joint: node->joint bytes that stay from the first gather of a walk to its end; NULL in walks that do not gather. */
 struct qgm_flow {
     const float *x[QGM_INPUTS];
     float *y;
     float *dy;
     float *dx[QGM_INPUTS];
-    void *saved;
+    void *saved, *joint;
 };
 
 struct qgm_layer_ops {
@@ -46,7 +48,15 @@ struct qgm_layer_ops {
     size_t (*scratch)(const struct qgm_node *node, int n, bool training); /* bytes; NULL: none */
     void (*forward)(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f);
     void (*backward)(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f);
+    /* Of a layer joint over the batch. Before forward: gather reads x[0] of some examples after another, then settle,
+     * once, with n = all of them, turns into joint what forward needs. Before backward (back): gather reads x[0], y and
+     * dy and leaves what it passes on in dy. */
+    void (*gather)(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f, bool back);
+    void (*settle)(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f, bool back);
 };
+
+/* What an example's output depends on: itself; in training the whole batch; always the whole batch. */
+enum qgm_joint { QGM_SINGLE, QGM_JOINT_TRAINING, QGM_JOINT };
 
 struct qgm_node {
     const struct qgm_layer_ops *op; /* NULL: node 0, the batch itself */
@@ -56,10 +66,12 @@ struct qgm_node {
     size_t saved;            /* bytes an example */
     bool keep_x[QGM_INPUTS]; /* backward reads x[i] */
     bool keep_y;             /* backward reads y */
-    bool batch_joint;        /* an example's output depends on the others of the batch: no micro-batches in training */
-    bool joint_always;       /* nor in evaluation */
-    bool sequence;           /* h is the longest text: a batch has n * length rows of c */
-    int passes;              /* the input whose gradient is left in dy, or QGM_PASSES_NONE */
+    enum qgm_joint depends;
+    size_t joint;  /* bytes a walk, where it gathers */
+    bool sequence; /* h is the longest text: a batch has n * length rows of c */
+    bool again;    /* forward is cheap and reads x[0] alone: y may be computed anew on the way back */
+    int passes;    /* the input whose gradient is left in dy, or QGM_PASSES_NONE; not 0 where joint */
+    size_t params; /* floats of its tensors; qgm_append counts them */
 };
 
 /* Rows of c values that a node has in a walk, and values. */
@@ -73,16 +85,48 @@ static inline size_t qgm_values(const struct qgm_node *node, const struct qgm_pa
     return qgm_rows(node, p) * (size_t)node->shape.c;
 }
 
-/* ---- Memory plan: where every value, gradient and saved piece lives, in floats an example -------------------------
- */
+/* ---- Order of a walk ----------------------------------------------------------------------------------------------
+ * A walk's steps, in segments. A segment is done for one block of examples after the other, so that what its steps hand
+ * on stays in a core's cache. Without joint nodes there is one segment and one block. Backward is the same list from
+ * its end: a joint node's gather and its forward change places. */
+enum qgm_part { QGM_ALL, QGM_GATHER, QGM_APPLY };
+struct qgm_step {
+    int node;
+    enum qgm_part part;
+};
+struct qgm_segment {
+    int first, end; /* steps */
+    int block;      /* examples */
+    size_t local;   /* floats of one example that a block leaves to the next */
+};
+struct qgm_segments {
+    struct qgm_step *step;
+    struct qgm_segment *segment;
+    int steps, segments;
+    int *gather, *apply; /* the steps of each node; one and the same unless it gathers */
+};
+int qgm_segments_open(struct qgm_segments *walk, const struct qgm_model *model, bool training, struct qgm_error *err);
+void qgm_segments_close(struct qgm_segments *walk);
+
+/* ---- Memory plan: where every value, gradient and saved piece lives ---- */
+struct qgm_place {
+    size_t at;   /* floats of one example: times the examples of the walk, or of a block where local */
+    size_t each; /* floats from an example to the next */
+    bool anew;   /* filled anew on the way back */
+    bool local;  /* alive within one segment only: each block reuses the place of the last */
+};
 struct qgm_plan {
-    size_t floats;                       /* of one example: multiply an offset by n */
-    size_t *value, *grad, *saved, *temp; /* temp: QGM_INPUTS a node */
+    struct qgm_segments walk;
+    size_t floats;                                 /* of one example of the walk */
+    size_t joint;                                  /* bytes */
+    struct qgm_place *value, *grad, *saved, *temp; /* temp: QGM_INPUTS a node */
+    struct qgm_place *again;                       /* where backward reads a value: value, or computed anew, local */
+    size_t *kept;                                  /* bytes: where a node's joint memory is */
     /* Consumers hand gradients back in descending order. The first to reach node i, writer[i], overwrites grad[i]; the
      * others write to their temp and are added. */
     int *writer;
 };
-int qgm_plan_open(struct qgm_plan *plan, const struct qgm_model *model, bool backward, struct qgm_error *err);
+int qgm_plan_open(struct qgm_plan *plan, const struct qgm_model *model, bool training, struct qgm_error *err);
 void qgm_plan_close(struct qgm_plan *plan);
 
 /* ---- The model ----------------------------------------------------------------------------------------------------

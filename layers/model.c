@@ -7,7 +7,8 @@
 
 /* Examples a walk. Values and gradients of a micro-batch should stay in a core's L2 from the forward to the backward
  * pass; below four examples the matrix products of the last layers get too thin to pay. A constant of the model, never
- * of the machine: it is part of the order in which gradients are summed. */
+ * of the machine: it is part of the order in which gradients are summed. Models joint over the batch have blocks
+ * instead (segments.c). */
 enum { CACHE_BYTES = 1 << 20, LEAST_EXAMPLES = 4, MOST_EXAMPLES = 64 };
 
 static int micro_batch(const struct qgm_plan *plan)
@@ -18,15 +19,10 @@ static int micro_batch(const struct qgm_plan *plan)
 
 static int plan(struct qgm_model *m, struct qgm_error *err)
 {
-    bool joint = false, always = false;
-    for (int i = 1; i < m->nodes; i++) {
-        joint = joint || m->node[i].batch_joint;
-        always = always || m->node[i].joint_always;
-    }
     QGM_TRY(qgm_plan_open(&m->train, m, true, err));
     QGM_TRY(qgm_plan_open(&m->eval, m, false, err));
-    m->micro_train = joint ? INT32_MAX : micro_batch(&m->train);
-    m->micro_eval = always ? INT32_MAX : micro_batch(&m->eval);
+    m->micro_train = m->train.walk.segments > 1 ? INT32_MAX : micro_batch(&m->train);
+    m->micro_eval = m->eval.walk.segments > 1 ? INT32_MAX : micro_batch(&m->eval);
     return 0;
 }
 

@@ -4,6 +4,7 @@
  * rows; this file turns their sums into the vectors of the next pass. SPDX-License-Identifier: MIT */
 #include "layer.h"
 #include <math.h>
+#include <string.h>
 
 #define EPSILON  1e-5
 #define MOMENTUM 0.1 /* of the running statistics */
@@ -16,29 +17,38 @@ struct norm {
     size_t mean, var;   /* in buffers, where running */
 };
 
-/* Work space of a pass: sums of the kernels and the vectors they read. */
+/* Sums of the kernels and the vectors they read: in scratch, and for a batch in joint memory, where the first gather
+ * leaves the first row: what is summed is the distance from it. */
 struct space {
     double *sums;
-    float *scale, *slope, *offset, *mean, *rstd;
+    float *scale, *slope, *offset, *mean, *rstd, *origin;
 };
 
-static struct space space_of(const struct norm *s, void *scratch)
+static struct space space_of(const struct norm *s, void *memory)
 {
     size_t c = (size_t)s->c;
-    struct space w = { .sums = scratch };
+    struct space w = { .sums = memory };
     w.scale = (float *)(w.sums + 2 * c);
     w.slope = w.scale + c;
     w.offset = w.slope + c;
     w.mean = w.offset + c;
     w.rstd = w.mean + c;
+    w.origin = w.rstd + c;
     return w;
 }
+
+static size_t space_bytes(int c) { return (size_t)c * (2 * sizeof(double) + 6 * sizeof(float)); }
 
 static size_t scratch(const struct qgm_node *node, int n, bool training)
 {
     (void)n;
     (void)training;
-    return (size_t)node->shape.c * (2 * sizeof(double) + 5 * sizeof(float));
+    return space_bytes(node->shape.c);
+}
+
+static void clear_sums(const struct norm *s, struct space *w)
+{
+    memset(w->sums, 0, 2 * (size_t)s->c * sizeof *w->sums);
 }
 
 /* EvoNorm divides by the unbiased variance, the others by the biased one. */
@@ -94,29 +104,27 @@ static void update_running(const struct norm *s, const struct qgm_pass *p, size_
     }
 }
 
-static void forward_batch(const struct norm *s, const struct qgm_pass *p, const struct qgm_flow *f)
+/* Batch norm over the running statistics. */
+static void forward_running(const struct norm *s, const struct qgm_pass *p, const struct qgm_flow *f)
 {
     struct space w = space_of(s, p->scratch);
-    size_t rows = (size_t)p->n * (size_t)s->pixels;
-    float *mean = f->saved ? f->saved : w.mean, *rstd = f->saved ? mean + s->c : w.rstd;
-    if (p->training || !s->running) {
-        p->k->norm_moments(f->x[0], rows, s->c, w.sums);
-        statistics(s, f->x[0], rows, w.sums, mean, rstd);
-        if (p->training && s->running) update_running(s, p, rows, mean, rstd);
-    } else {
-        for (int j = 0; j < s->c; j++) {
-            mean[j] = p->buffers[s->mean + (size_t)j];
-            rstd[j] = (float)(1 / sqrt((double)p->buffers[s->var + (size_t)j] + EPSILON));
-        }
+    for (int j = 0; j < s->c; j++) {
+        w.mean[j] = p->buffers[s->mean + (size_t)j];
+        w.rstd[j] = (float)(1 / sqrt((double)p->buffers[s->var + (size_t)j] + EPSILON));
     }
-    apply(s, p, f, &w, 0, rows, mean, rstd);
+    apply(s, p, f, &w, 0, (size_t)p->n * (size_t)s->pixels, w.mean, w.rstd);
 }
 
 static void forward(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f)
 {
     const struct norm *s = node->spec;
+    if (f->joint) {
+        struct space w = space_of(s, f->joint);
+        apply(s, p, f, &w, 0, (size_t)p->n * (size_t)s->pixels, w.mean, w.rstd);
+        return;
+    }
     if (s->kind == QGM_NORM_BATCH) {
-        forward_batch(s, p, f);
+        forward_running(s, p, f);
         return;
     }
     struct space w = space_of(s, p->scratch);
@@ -125,7 +133,8 @@ static void forward(const struct qgm_node *node, const struct qgm_pass *p, const
         float *mean = f->saved ? (float *)f->saved + (size_t)(2 * s->c) * (size_t)i : w.mean;
         float *rstd = f->saved ? mean + s->c : w.rstd;
         const float *x = f->x[0] + (size_t)i * rows * (size_t)s->c;
-        p->k->norm_moments(x, rows, s->c, w.sums);
+        clear_sums(s, &w);
+        p->k->norm_moments(x, x, rows, s->c, w.sums);
         statistics(s, x, rows, w.sums, mean, rstd);
         apply(s, p, f, &w, (size_t)i * rows, rows, mean, rstd);
     }
@@ -152,46 +161,99 @@ static void coefficients(const struct norm *s, const float *gamma, const float *
     }
 }
 
-static void backward_rows(const struct norm *s, const struct qgm_pass *p, const struct qgm_flow *f, size_t first,
-                          size_t rows, const float *mean)
+/* A norm of some rows of a node's, from row `first` on, on the way back. */
+struct rows {
+    struct qgm_norm t;
+    const float *x, *y;
+    float *dz, *dx;
+};
+
+static struct rows rows_of(const struct norm *s, const struct qgm_flow *f, size_t first, size_t rows, const float *mean,
+                           const struct space *w)
+{
+    size_t at = first * (size_t)s->c;
+    float *dz = f->dy + at, *dx = f->dx[0] ? f->dx[0] + at : NULL;
+    return (struct rows){ .t = { .rows = rows,
+                                 .c = s->c,
+                                 .swish = s->kind == QGM_NORM_EVO_S0,
+                                 .relu = s->relu,
+                                 .mean = mean,
+                                 .scale = w->scale,
+                                 .slope = w->slope,
+                                 .offset = w->offset },
+                          .x = f->x[0] + at,
+                          .y = s->relu ? f->y + at : NULL,
+                          .dz = dz,
+                          .dx = dx };
+}
+
+static void add_gradients(const struct norm *s, const struct qgm_pass *p, const double *sums, const float *rstd)
+{
+    for (int j = 0; j < s->c; j++) {
+        p->grad[s->beta + (size_t)j] += (float)sums[j];
+        p->grad[s->gamma + (size_t)j] += (float)(sums[s->c + j] * (double)rstd[j]);
+    }
+}
+
+static void backward_image(const struct norm *s, const struct qgm_pass *p, const struct qgm_flow *f, int image)
 {
     struct space w = space_of(s, p->scratch);
-    const float *gamma = p->params + s->gamma, *rstd = mean + s->c;
-    size_t at = first * (size_t)s->c;
-    const float *x = f->x[0] + at, *y = s->relu ? f->y + at : NULL;
-    struct qgm_norm t = { .rows = rows,
-                          .c = s->c,
-                          .swish = s->kind == QGM_NORM_EVO_S0,
-                          .relu = s->relu,
-                          .mean = mean,
-                          .scale = w.scale,
-                          .slope = w.slope,
-                          .offset = w.offset };
-    float *dx = f->dx[0] ? f->dx[0] + at : f->dy + at; /* of the image: not wanted, but EvoNorm's sums write one */
-    p->k->norm_sums(&t, x, y, f->dy + at, dx, w.sums);
-    for (int j = 0; j < s->c; j++) {
-        p->grad[s->beta + (size_t)j] += (float)w.sums[j];
-        p->grad[s->gamma + (size_t)j] += (float)(w.sums[s->c + j] * (double)rstd[j]);
-    }
-    if (!f->dx[0]) return;
-    coefficients(s, gamma, rstd, rows, &w);
-    p->k->norm_backward(&t, x, t.swish ? dx : f->dy + at, dx);
+    size_t pixels = (size_t)s->pixels;
+    const float *mean = (const float *)f->saved + 2 * (size_t)s->c * (size_t)image, *rstd = mean + s->c;
+    struct rows r = rows_of(s, f, (size_t)image * pixels, pixels, mean, &w);
+    float *slopes = r.dx ? r.dx : r.dz; /* of the image nobody wants dx, but EvoNorm's sums write something */
+    clear_sums(s, &w);
+    p->k->norm_sums(&r.t, r.x, r.y, r.dz, slopes, w.sums);
+    add_gradients(s, p, w.sums, rstd);
+    if (!r.dx) return;
+    coefficients(s, p->params + s->gamma, rstd, pixels, &w);
+    p->k->norm_backward(&r.t, r.x, r.t.swish ? slopes : r.dz, r.dx);
 }
 
 static void backward(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f)
 {
     const struct norm *s = node->spec;
-    size_t rows = (size_t)s->pixels;
     if (s->kind == QGM_NORM_BATCH) {
-        backward_rows(s, p, f, 0, (size_t)p->n * rows, f->saved);
+        struct space w = space_of(s, f->joint);
+        struct rows r = rows_of(s, f, 0, (size_t)p->n * (size_t)s->pixels, w.mean, &w);
+        if (r.dx) p->k->norm_backward(&r.t, r.x, r.dz, r.dx);
         return;
     }
-    for (int i = 0; i < p->n; i++)
-        backward_rows(s, p, f, (size_t)i * rows, rows, (const float *)f->saved + (size_t)(2 * s->c) * (size_t)i);
+    for (int i = 0; i < p->n; i++) backward_image(s, p, f, i);
+}
+
+/* Of batch norm. */
+static void gather(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f, bool back)
+{
+    const struct norm *s = node->spec;
+    struct space w = space_of(s, f->joint);
+    size_t rows = (size_t)p->n * (size_t)s->pixels;
+    if (p->opens) clear_sums(s, &w);
+    if (back) {
+        struct rows r = rows_of(s, f, 0, rows, w.mean, &w);
+        p->k->norm_sums(&r.t, r.x, r.y, r.dz, NULL, w.sums);
+        return;
+    }
+    if (p->opens) memcpy(w.origin, f->x[0], (size_t)s->c * sizeof *w.origin);
+    p->k->norm_moments(w.origin, f->x[0], rows, s->c, w.sums);
+}
+
+static void settle(const struct qgm_node *node, const struct qgm_pass *p, const struct qgm_flow *f, bool back)
+{
+    const struct norm *s = node->spec;
+    struct space w = space_of(s, f->joint);
+    size_t rows = (size_t)p->n * (size_t)s->pixels;
+    if (back) {
+        add_gradients(s, p, w.sums, w.rstd);
+        coefficients(s, p->params + s->gamma, w.rstd, rows, &w);
+        return;
+    }
+    statistics(s, w.origin, rows, w.sums, w.mean, w.rstd);
+    if (s->running) update_running(s, p, rows, w.mean, w.rstd);
 }
 
 static const struct qgm_layer_ops ops = {
-    .name = "norm", .scratch = scratch, .forward = forward, .backward = backward
+    .name = "norm", .scratch = scratch, .forward = forward, .backward = backward, .gather = gather, .settle = settle
 };
 
 static size_t vector(struct qgm_builder *b, bool buffer, const char *name, const char *part, int c, double value)
@@ -240,11 +302,16 @@ int qgm_norm2d(struct qgm_builder *b, int x, struct qgm_norm2d spec)
                                          .inputs = 1 + residual,
                                          .in = { x, spec.add },
                                          .shape = in,
-                                         .saved = 2 * sizeof(float) * (size_t)in.c,
+                                         .saved = batch ? 0 : 2 * sizeof(float) * (size_t)in.c,
+                                         .joint = batch ? space_bytes(in.c) : 0,
                                          .keep_x = { true },
                                          .keep_y = spec.relu,
-                                         .batch_joint = batch,
-                                         .joint_always = batch && spec.no_running,
-                                         .passes = residual },
+                                         .again = batch && !residual,
+                                         .depends = !batch            ? QGM_SINGLE
+                                                    : spec.no_running ? QGM_JOINT
+                                                                      : QGM_JOINT_TRAINING,
+                                         .passes = residual ? 1
+                                                   : batch  ? QGM_PASSES_NONE
+                                                            : 0 },
                       &s, sizeof s);
 }

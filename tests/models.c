@@ -290,6 +290,10 @@ static void gradients_are_derivatives(void **state)
         { "resnet8:norm=gn", { 8, 8, 3, 10 }, net_resnet, &gn, 6 },
         { "resnet8:norm=evonorm", { 8, 8, 3, 10 }, net_resnet, &evonorm, 6 },
         { "resnet8:norm=lin2021", { 8, 8, 3, 10 }, net_resnet, &lin2021, 6 },
+        /* batch statistics over several blocks, the last one shorter */
+        { "resnet8", { 16, 16, 3, 10 }, net_resnet, &bn, 23 },
+        { "resnet8:norm=lin2021", { 16, 16, 3, 10 }, net_resnet, &lin2021, 23 },
+        { "wideresnet:depth=10,widen=1", { 16, 16, 3, 10 }, net_wideresnet, NULL, 19 },
         { "resnet18:norm=gn", { 16, 16, 3, 10 }, net_resnet, &four, 1 },
         { "resnet44:norm=gn", { 4, 4, 3, 10 }, net_bottleneck, &gn, 2 },
         { "wideresnet:depth=10,widen=1", { 8, 8, 3, 10 }, net_wideresnet, NULL, 5 },
@@ -312,10 +316,9 @@ static void gradients_are_derivatives(void **state)
 }
 
 /* A bigger arena, a dirty one, a batch in an odd place: the same bits. */
-static void bits_do_not_depend_on_the_arena(void **state)
+static void check_arenas(const char *spec)
 {
-    (void)state;
-    struct qgm_model *m = open_model("cnn:width=5", &mnist);
+    struct qgm_model *m = open_model(spec, &mnist);
     struct grad_case c = { .model = m, .input = mnist, .n = 33, .seed = 5 };
     struct grad_data d = grad_open(&c);
     size_t size = qgm_model_size(m);
@@ -338,6 +341,13 @@ static void bits_do_not_depend_on_the_arena(void **state)
     qgm_arena_close(&large);
     grad_close(&d);
     qgm_model_close(&m);
+}
+
+static void bits_do_not_depend_on_the_arena(void **state)
+{
+    (void)state;
+    check_arenas("cnn:width=5");
+    check_arenas("resnet8"); /* several blocks */
 }
 
 /* The score of a batch is the sum of its parts', and counts what the logits say. */

@@ -61,11 +61,13 @@ static struct results run(const struct qgm_kernels *k, const struct norm_case *c
                          .dx = check_end(c->count, sizeof(float)),
                          .sums = check_end(pair, sizeof(double)),
                          .moments = check_end(pair, sizeof(double)) };
+    memset(r.sums, 0, pair * sizeof(double));
+    memset(r.moments, 0, pair * sizeof(double));
     k->norm_forward(&c->t, c->x, add ? c->residual : NULL, r.out);
     if (bytes) memcpy(r.dz, c->dy, bytes);
     k->norm_sums(&c->t, c->x, c->t.relu ? c->y : NULL, r.dz, c->t.swish ? r.g : NULL, r.sums);
     k->norm_backward(&c->t, c->x, c->t.swish ? r.g : r.dz, r.dx);
-    if (c->t.rows) k->norm_moments(c->x, c->t.rows, c->t.c, r.moments);
+    if (c->t.rows) k->norm_moments(c->x, c->x, c->t.rows, c->t.c, r.moments);
     return r;
 }
 
@@ -141,6 +143,7 @@ static void norms_work_in_place(void **state)
         check_case("case %d: %zu rows of %d, swish %d, relu %d, in place", n, c.t.rows, c.t.c, c.t.swish, c.t.relu);
         struct results apart = run(qgm_kernels_named("scalar"), &c, true);
         double *sums = check_end(2 * (size_t)c.t.c, sizeof(double));
+        memset(sums, 0, 2 * (size_t)c.t.c * sizeof *sums);
         CHECK_EACH_ISA(k)
         {
             float *dy = check_end(c.count, sizeof *dy), *out = check_end(c.count, sizeof *out);
@@ -169,7 +172,8 @@ static void moments_do_not_cancel(void **state)
     for (int i = 0; i < ROWS; i++) square += ((double)x[i] - mean) * ((double)x[i] - mean) / ROWS;
     CHECK_EACH_ISA(k)
     {
-        k->norm_moments(x, ROWS, 1, sums);
+        sums[0] = sums[1] = 0;
+        k->norm_moments(x, x, ROWS, 1, sums);
         double got = sums[1] / ROWS - sums[0] / ROWS * (sums[0] / ROWS);
         assert_true(fabs(got - square) < 1e-5 * square);
     }
@@ -234,7 +238,8 @@ static void far_sums_are_what_they_say(void **state)
     CHECK_EACH_ISA(k)
     {
         memcpy(dy, slopes, COUNT * sizeof *dy);
-        k->norm_moments(x, ROWS, C, got);
+        memset(got, 0, 4 * C * sizeof *got);
+        k->norm_moments(x, x, ROWS, C, got);
         k->norm_sums(&t, x, y, dy, NULL, got + 2 * C);
         for (int j = 0; j < 4 * C; j++) assert_true(fabs(got[j] - want[j]) < 1e-6 * ROWS);
         for (int i = 0; i < COUNT; i++) assert_true(dy[i] == (y[i] > 0 ? slopes[i] : 0));
