@@ -291,9 +291,8 @@ static void gradients_are_derivatives(void **state)
         { "resnet8:norm=evonorm", { 8, 8, 3, 10 }, net_resnet, &evonorm, 6 },
         { "resnet8:norm=lin2021", { 8, 8, 3, 10 }, net_resnet, &lin2021, 6 },
         /* batch statistics over several blocks, the last one shorter */
-        { "resnet8", { 16, 16, 3, 10 }, net_resnet, &bn, 23 },
-        { "resnet8:norm=lin2021", { 16, 16, 3, 10 }, net_resnet, &lin2021, 23 },
-        { "wideresnet:depth=10,widen=1", { 16, 16, 3, 10 }, net_wideresnet, NULL, 19 },
+        { "resnet8", { 16, 16, 3, 10 }, net_resnet, &bn, 18 },
+        { "resnet8:norm=lin2021", { 16, 16, 3, 10 }, net_resnet, &lin2021, 18 },
         { "resnet18:norm=gn", { 16, 16, 3, 10 }, net_resnet, &four, 1 },
         { "resnet44:norm=gn", { 4, 4, 3, 10 }, net_bottleneck, &gn, 2 },
         { "wideresnet:depth=10,widen=1", { 8, 8, 3, 10 }, net_wideresnet, NULL, 5 },
@@ -309,7 +308,7 @@ static void gradients_are_derivatives(void **state)
                                         .detail = known[i].detail,
                                         .n = known[i].n,
                                         .tolerance = 1e-5,
-                                        .directions = qgm_model_count(m) > 1000000 ? 1 : 3,
+                                        .directions = qgm_model_count(m) > 1000000 || known[i].n > 16 ? 1 : 3,
                                         .seed = (uint32_t)i });
         qgm_model_close(&m);
     }
