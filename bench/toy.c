@@ -311,8 +311,9 @@ static int run_steps(struct run *r, struct qgm_error *err)
     return fflush(stdout) == 0 ? 0 : qgm_fail(err, QGM_SYSTEM, "cannot write to stdout");
 }
 
+/* check: whether it could run, nothing more. */
 static int run_algo(const struct toy *t, const struct qgm_toy *problem, struct qgm_topology *graph, const char *algo,
-                    struct qgm_error *err)
+                    bool check, struct qgm_error *err)
 {
     struct qgm_engine_config config = { .algo = algo,
                                         .topology = graph,
@@ -324,6 +325,10 @@ static int run_algo(const struct toy *t, const struct qgm_toy *problem, struct q
                                         .reference = t->reference };
     struct run r = { .toy = t, .problem = problem, .algo = algo, .graph = graph };
     QGM_TRY(qgm_engine_open(&r.engine, &config, err));
+    if (check) {
+        qgm_engine_close(&r.engine);
+        return 0;
+    }
     double *memory = calloc(4 * problem->dim, sizeof *memory);
     int result = memory ? 0 : qgm_fail(err, QGM_SYSTEM, "out of memory");
     r.x = memory, r.g = memory + problem->dim, r.mean = r.g + problem->dim, r.grad = r.mean + problem->dim;
@@ -353,6 +358,16 @@ static void print_head(const struct toy *t, const struct qgm_toy *p, struct qgm_
                "gradient");
 }
 
+static int run_list(const struct toy *t, const struct qgm_toy *problem, struct qgm_topology *graph, bool check,
+                    struct qgm_error *err)
+{
+    char algos[sizeof t->algos], *rest = algos, *algo;
+    snprintf(algos, sizeof algos, "%s", t->algos);
+    while ((algo = strsep(&rest, " ")))
+        if (*algo) QGM_TRY(run_algo(t, problem, graph, algo, check, err));
+    return 0;
+}
+
 static int run_all(struct toy *t, const struct qgm_toy *problem, struct qgm_error *err)
 {
     struct qgm_topology *graph;
@@ -363,11 +378,9 @@ static int run_all(struct toy *t, const struct qgm_toy *problem, struct qgm_erro
     if (!*t->algos) snprintf(t->algos, sizeof t->algos, "%s", problem->kind->algos);
     QGM_TRY(qgm_topology_open(&graph, t->graph, problem->clients, t->lazy, problem->seed, err));
     int result = qgm_topology_find_spectrum(graph, err);
+    if (result == 0) result = run_list(t, problem, graph, true, err); /* none starts when one cannot */
     if (result == 0) print_head(t, problem, graph);
-    char algos[sizeof t->algos], *rest = algos, *algo;
-    snprintf(algos, sizeof algos, "%s", t->algos);
-    while (result == 0 && (algo = strsep(&rest, " ")))
-        if (*algo) result = run_algo(t, problem, graph, algo, err);
+    if (result == 0) result = run_list(t, problem, graph, false, err);
     qgm_topology_close(&graph);
     return result;
 }

@@ -71,6 +71,7 @@ refuse 2 '--threads 1x: expected a whole number from 1 to 1024' "$bin/qgm-replay
 refuse 2 '--jobs 0: expected a whole number from 1 to 256' "$bin/qgm-study" any.yaml --jobs 0
 refuse 2 '--clients 1.5: expected a whole number from 1 to 4096' "$bin/qgm-toy" quadratic --clients 1.5
 refuse 2 '--momentum nan: expected a number from 0 to 1' "$bin/qgm-toy" quadratic --momentum nan
+refuse 2 "unknown algorithm 'nope'" "$bin/qgm-toy" quadratic --algos 'dsgd nope'
 refuse 2 "--algos dsgdd: unknown name: did you mean 'dsgd'" "$bin/qgm-bench-step" --algos 'gt dsgdd' --clients 2 --threads 1
 refuse 2 "--algos: .*'choco:compress=topk': unknown option 'compress': did you mean 'compressor'" "$bin/qgm-bench-step" --algos 'gt choco:compress=topk' --clients 2 --threads 1
 refuse 2 '--algos: .* ratio=2: expected a number from 1e-06 to 1' "$bin/qgm-bench-step" --algos choco:ratio=2 --clients 2 --threads 1
@@ -369,6 +370,9 @@ chmod +x two/cmake/deps two/path/cmake
 for i in 1 2; do BUILDS=$PWD/builds.txt PATH=$PWD/two/path:$PATH two/paper/run try 2>/dev/null & done
 wait
 ! command -v flock >/dev/null || { [ "$(wc -l <builds.txt)" = 8 ] && [ "$(uniq builds.txt | wc -l)" = 2 ]; } && passed=$((passed + 1)) || fail "two builds at once: $(cat builds.txt)"
+for scale in '--scale=huge' '--scale='; do
+    refuse 2 'paper/run: --scale (huge)?: expected smoke, laptop or paper' env PATH="$PWD/two/path:$PATH" BUILDS=/dev/null two/paper/run try $scale
+done
 mkdir two/tests
 cp "$here/run" two/tests/
 refuse 2 'tests/run: unknown flag --quik' env PATH="$PWD/two/path:$PATH" BUILDS=/dev/null two/tests/run --quik
