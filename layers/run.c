@@ -124,8 +124,7 @@ static void choose_block(struct walk *w, int begin, int block)
     w->pass.n = smaller(block, w->n - begin);
 }
 
-/* Block i of a segment. A segment begins where the last ended, whose values are in the cache, and goes the other way.
- */
+/* Block i of a segment, which begins where the last one ended, with what is in the cache, and goes the other way. */
 static void next_block(struct walk *w, int i, int block)
 {
     int last = (w->n - 1) / block;
