@@ -424,17 +424,29 @@ static void sum_telemetry(const struct qgm_engine *e, struct qgm_telemetry *out)
     for (size_t b = 0; b < e->blocks; b++)
         for (int k = 0; k < 2 * QGM_SPREADS; k++) sum[k] += e->telemetry[b * 2 * QGM_SPREADS + (size_t)k];
     const double *x = sum + 2 * QGM_SPREAD_X, *g = sum + 2 * QGM_SPREAD_G, *c = sum + 2 * QGM_SPREAD_COSINE;
-    double gradients = g[0] + n * g[1]; /* sum of || g_i ||^2 */
-    *out = (struct qgm_telemetry){
-        .consensus = sqrt(x[0] / n), .mean_norm = sqrt(x[1]), .zeta2 = g[0] / n, .grad_norm = sqrt(g[1]), .cosine = NAN
-    };
+    double gradients = g[0] + n * g[1], up = n; /* sum of || g_i ||^2; clients that have a gradient */
+    for (int i = 0; e->faults && i < e->exchange->clients; i++) up -= e->down[i];
+    double mean = n / up, spread = g[0] - (mean - 1) * n * g[1]; /* of these: the others' are zero */
+    *out = (struct qgm_telemetry){ .consensus = sqrt(x[0] / n),
+                                   .mean_norm = sqrt(x[1]),
+                                   .zeta2 = (spread < 0 ? 0 : spread) / up,
+                                   .grad_norm = mean * sqrt(g[1]),
+                                   .cosine = NAN };
     if (e->algo->velocity && c[1] > 0 && gradients > 0) out->cosine = c[0] / sqrt(c[1] * gradients);
+}
+
+/* Whatever is left in the rows of clients that are down is not of this step. */
+static void clear_gradients(struct qgm_engine *e)
+{
+    for (int i = e->exchange->first; i < e->exchange->first + e->exchange->count; i++)
+        if (e->down[i]) memset(qgm_engine_row(e, i, 1), 0, e->pass.padded * e->table->real);
 }
 
 int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telemetry, struct qgm_error *err)
 {
     assert(!telemetry || e->telemetry_wanted);
     QGM_TRY(begin_step(e, lr, telemetry, err));
+    if (telemetry && e->faults) clear_gradients(e);
     int n = e->stages;
     bool spends = e->algo->spends_gradient, elsewhere = e->group->ranks > 1;
     if (telemetry && spends && elsewhere) qgm_engine_observe(e, false, true);

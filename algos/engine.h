@@ -28,8 +28,9 @@ struct qgm_engine_config {
     bool reference;                 /* the same algorithms in double precision, scalar code: to check, not to train */
 };
 
-/* Measured in the same pass over memory, at the parameters after the step and the gradients it used. Costs about a
- * tenth of the step that it is asked of; training asks only before an evaluation. */
+/* Measured in the same pass over memory, at the parameters after the step and the gradients it used. Clients that are
+ * down have parameters and a momentum, but no gradient: means of gradients are over the others, NaN without any. Costs
+ * about a tenth of the step that it is asked of; training asks only before an evaluation. */
 struct qgm_telemetry {
     double consensus; /* sqrt( 1/n sum_i || x_i - xbar ||^2 ) */
     double mean_norm; /* || xbar || */
@@ -73,6 +74,8 @@ bool qgm_engine_sends_early(const struct qgm_engine *engine); /* the algorithm a
 /* In between, now and then, by OpenMP thread number `thread`: large messages move on inside such calls only. */
 void qgm_engine_progress(struct qgm_engine *engine, int thread);
 long qgm_engine_steps(const struct qgm_engine *engine); /* finished steps */
+/* Has a client crashed, anywhere in the group, so that it takes no part in the next step? It needs no gradient then. */
+bool qgm_engine_down(const struct qgm_engine *engine, int client);
 /* Finished exchanges: a part of the steps where there are local ones. Which of a graph's matrices is next goes by it.
  */
 long qgm_engine_exchanges(const struct qgm_engine *engine);

@@ -38,6 +38,11 @@ double *qgm_engine_reference_grad(struct qgm_engine *e, int client)
 size_t qgm_engine_dim(const struct qgm_engine *e) { return e->pass.dim; }
 int qgm_engine_clients(const struct qgm_engine *e) { return e->exchange->clients; }
 long qgm_engine_steps(const struct qgm_engine *e) { return e->step.t; }
+bool qgm_engine_down(const struct qgm_engine *e, int client)
+{
+    return e->faults && qgm_faults_down_in(e->faults, client, e->step.t);
+}
+
 long qgm_engine_exchanges(const struct qgm_engine *e) { return e->step.t / e->local; }
 
 int qgm_engine_rounds(const struct qgm_engine *e)

@@ -60,7 +60,7 @@ static bool happens(const struct qgm_faults *f, double probability, enum kind ki
 static uint32_t pair(int a, int b) { return (uint32_t)a << 16 | (uint32_t)b; }
 
 /* Down when it crashed in one of the last crash_steps steps: no state, so a run may begin anywhere. */
-static bool is_down(const struct qgm_faults *f, int client, long step)
+bool qgm_faults_down_in(const struct qgm_faults *f, int client, long step)
 {
     for (long s = step; f->config.crash > 0 && s >= 1 && s > step - f->config.crash_steps; s--)
         if (happens(f, f->config.crash, CRASH, (uint32_t)client, s)) return true;
@@ -70,7 +70,7 @@ static bool is_down(const struct qgm_faults *f, int client, long step)
 void qgm_faults_step(struct qgm_faults *f, long step)
 {
     f->step = step;
-    for (int i = 0; i < f->clients; i++) f->down[i] = is_down(f, i, step);
+    for (int i = 0; i < f->clients; i++) f->down[i] = qgm_faults_down_in(f, i, step);
 }
 
 bool qgm_faults_down(const struct qgm_faults *f, int client) { return f->down[client]; }
@@ -87,7 +87,7 @@ bool qgm_faults_arrives(const struct qgm_faults *f, int from, int to)
  * could stand in. */
 static int delay(const struct qgm_faults *f, int client, long step, int every)
 {
-    if (step < every || is_down(f, client, step - every)) return 0;
+    if (step < every || qgm_faults_down_in(f, client, step - every)) return 0;
     struct qgm_random r = qgm_random(f->config.seed, QGM_RANDOM_LATE, (uint32_t)client, (uint32_t)step);
     if (!(qgm_random_double(&r) < f->config.stale)) return 0;
     return 1 + (int)qgm_random_below(&r, (uint32_t)f->config.stale_steps);

@@ -27,9 +27,11 @@ struct qgm_faults; /* opaque */
 int qgm_faults_open(struct qgm_faults **faults, const struct qgm_fault_config *config, int clients,
                     struct qgm_error *err);
 void qgm_faults_close(struct qgm_faults **faults);
+/* Is a client down in a step? It has crashed, and neither computes nor talks. */
+bool qgm_faults_down_in(const struct qgm_faults *faults, int client, long step);
 /* Decide a step. */
 void qgm_faults_step(struct qgm_faults *faults, long step);
-bool qgm_faults_down(const struct qgm_faults *faults, int client);          /* crashed: neither computes nor talks */
+bool qgm_faults_down(const struct qgm_faults *faults, int client);
 bool qgm_faults_arrives(const struct qgm_faults *faults, int from, int to); /* does a message? */
 /* Exchanges since a client made the message that its neighbours get now: 0 ... stale_steps. A pure function of the
  * schedule too; never from before a crash. every: steps from one exchange to the next. */

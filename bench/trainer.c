@@ -102,9 +102,9 @@ static size_t memory_bytes(const struct qgm_trainer *t)
     size_t clients = (size_t)t->options.clients, buffers = qgm_model_buffers(t->model);
     return qgm_piece((size_t)t->local * buffers, sizeof(float)) + qgm_piece(qgm_model_size(t->model), sizeof(float)) +
            qgm_piece(buffers, sizeof(float)) + qgm_piece(2 * clients, sizeof(double)) +
-           qgm_piece((size_t)t->data->test.n, sizeof(uint32_t)) + qgm_piece(gossiped_floats(t), sizeof(float)) +
-           qgm_piece(2 * clients * shared_floats(t), sizeof(float)) + qgm_piece(clients * buffers, sizeof(float)) +
-           qgm_piece(score_count(t), sizeof(struct qgm_score));
+           qgm_piece(clients, sizeof(bool)) + qgm_piece((size_t)t->data->test.n, sizeof(uint32_t)) +
+           qgm_piece(gossiped_floats(t), sizeof(float)) + qgm_piece(2 * clients * shared_floats(t), sizeof(float)) +
+           qgm_piece(clients * buffers, sizeof(float)) + qgm_piece(score_count(t), sizeof(struct qgm_score));
 }
 
 /* Said before anything large is allocated: the system would rather kill a process than refuse it memory. */
@@ -139,6 +139,7 @@ static int open_memory(struct qgm_trainer *t, struct qgm_error *err)
     t->all_buffers = qgm_take(&t->memory, clients * buffers, sizeof(float));
     t->scores = qgm_take(&t->memory, score_count(t), sizeof(struct qgm_score));
     t->losses = qgm_take(&t->memory, 2 * clients, sizeof(double));
+    t->down = qgm_take(&t->memory, clients, sizeof *t->down);
     t->test_order = qgm_take(&t->memory, (size_t)t->data->test.n, sizeof(uint32_t));
     if (gossiped_floats(t)) t->gossiped = qgm_take(&t->memory, gossiped_floats(t), sizeof(float));
     if (shared_floats(t)) t->shared = qgm_take(&t->memory, 2 * clients * shared_floats(t), sizeof(float));
@@ -287,16 +288,26 @@ static void tell_losses(struct qgm_trainer *t)
     qgm_group_share_early(t->group, t->losses, 2 * sizeof *t->losses, (int)t->options.clients);
 }
 
+/* The mean over clients that are up; where all are down, the last one again. */
 static double learn_losses(struct qgm_trainer *t)
 {
-    int clients = (int)t->options.clients;
     double loss = 0;
+    int up = 0;
     t->group->op->shared(t->group);
-    for (int i = 0; i < clients; i++) {
-        loss += t->losses[2 * i];
+    for (int i = 0; i < (int)t->options.clients; i++) {
         t->wishes |= (unsigned)t->losses[2 * i + 1];
+        if (t->down[i]) continue;
+        loss += t->losses[2 * i];
+        up++;
     }
-    return loss / clients;
+    return up ? loss / up : t->loss;
+}
+
+static long batch_of(const struct qgm_trainer *t, int client, long step)
+{
+    long batches = qgm_sampler_batches(&t->sampler, client), batch = t->options.batch;
+    long size = t->partition.start[client + 1] - t->partition.start[client];
+    return step % batches < batches - 1 ? batch : size - (batches - 1) * batch;
 }
 
 /* What was sent in this step, over the links of its graph. */
@@ -359,10 +370,11 @@ int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, boo
     int clients = (int)t->options.clients;
     long step = qgm_engine_steps(t->engine), exchange = qgm_engine_exchanges(t->engine);
     double begin = qgm_seconds(), lr = qgm_schedule_lr(&t->schedule, step);
+    for (int i = 0; i < clients; i++) t->down[i] = qgm_engine_down(t->engine, i);
     QGM_TRY(qgm_engine_early(t->engine, lr, err));
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
     for (int i = t->first; i < t->first + t->local; i++) {
-        client_gradient(t, i, step, &t->workers[omp_get_thread_num()]);
+        if (!t->down[i]) client_gradient(t, i, step, &t->workers[omp_get_thread_num()]);
         qgm_engine_progress(t->engine, omp_get_thread_num());
     }
     double computed = qgm_seconds();
@@ -377,10 +389,7 @@ int qgm_trainer_step(struct qgm_trainer *t, struct qgm_telemetry *telemetry, boo
     t->loss = loss;
     t->loss_sum += loss;
     t->loss_steps++;
-    for (int i = 0; i < clients; i++) {
-        long batches = qgm_sampler_batches(&t->sampler, i), size = t->partition.start[i + 1] - t->partition.start[i];
-        t->images += step % batches < batches - 1 ? t->options.batch : size - (batches - 1) * t->options.batch;
-    }
+    for (int i = 0; i < clients; i++) t->images += t->down[i] ? 0 : batch_of(t, i, step);
     double end = qgm_seconds();
     t->update_s += end - computed;
     t->train_s += end - begin;

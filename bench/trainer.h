@@ -42,6 +42,7 @@ struct qgm_trainer {
     float *all_buffers;               /* of all clients, to average */
     struct qgm_score *scores;         /* [client, or averaged model][chunk of the test set] */
     double *losses;                   /* [client][2]: mean loss of the last step; wishes of its process */
+    bool *down;                       /* [client]: crashed, it takes no part in the step */
     uint32_t *test_order; /* of the test set: a fixed permutation, then texts by length; a subset is a prefix */
     struct qgm_worker *workers;
     int threads;

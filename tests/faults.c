@@ -31,6 +31,7 @@ static struct qgm_engine *open_engine(const char *algo, struct qgm_topology *t, 
                                         .momentum = 0.9,
                                         .threads = 1,
                                         .faults = faults,
+                                        .telemetry = true,
                                         .reference = true,
                                         .force_pairing = true };
     if (qgm_engine_open(&e, &config, &err) < 0) fail_msg("%s", err.text);
@@ -165,6 +166,43 @@ static void gossip_is_what_the_schedule_says(void **state)
     }
     assert_true(downs > 0);
     qgm_faults_close(&f);
+    qgm_engine_close(&e);
+    qgm_topology_close(&t);
+}
+
+/* Means over the clients that are up, whatever stands in the others' rows; of nobody, not a number. */
+static void telemetry_leaves_out_who_is_down(void **state)
+{
+    (void)state;
+    struct qgm_topology *t = open_graph("ring");
+    struct qgm_engine *e = open_engine("dsgdm", t, (struct qgm_fault_config){ .crash = 0.4, .crash_steps = 3 });
+    int most = 0;
+    for (long step = 0; step < 60; step++) {
+        double mean[DIM] = { 0 }, zeta2 = 0, norm2 = 0;
+        int up = 0;
+        for (int i = 0; i < CLIENTS; i++) up += !qgm_engine_down(e, i);
+        for (int i = 0; i < CLIENTS; i++)
+            for (int k = 0; k < DIM; k++) {
+                bool down = qgm_engine_down(e, i);
+                qgm_engine_reference_grad(e, i)[k] = down ? NAN : value(i, k, step);
+                if (!down) mean[k] += value(i, k, step) / up;
+            }
+        for (int k = 0; k < DIM; k++) {
+            norm2 += mean[k] * mean[k];
+            for (int i = 0; i < CLIENTS; i++)
+                if (!qgm_engine_down(e, i)) zeta2 += pow(value(i, k, step) - mean[k], 2) / up;
+        }
+        struct qgm_telemetry m;
+        assert_int_equal(qgm_engine_step(e, 0.1, &m, NULL), 0);
+        if (CLIENTS - up > most) most = CLIENTS - up;
+        if (up == 0) {
+            assert_true(isnan(m.zeta2) && isnan(m.grad_norm));
+            continue;
+        }
+        assert_true(fabs(m.grad_norm - sqrt(norm2)) < 1e-12 && fabs(m.zeta2 - zeta2) < 1e-12);
+        assert_true(isfinite(m.cosine) && isfinite(m.consensus));
+    }
+    assert_true(most > CLIENTS / 2);
     qgm_engine_close(&e);
     qgm_topology_close(&t);
 }
@@ -413,19 +451,13 @@ static void means_over_all_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(those_that_are_down_send_nothing),
-        cmocka_unit_test(rates_are_as_asked),
-        cmocka_unit_test(crashes_last_as_long_as_asked),
-        cmocka_unit_test(weights_keep_their_sums),
-        cmocka_unit_test(gossip_is_what_the_schedule_says),
-        cmocka_unit_test(push_sum_still_averages),
-        cmocka_unit_test(agreement_is_kept),
-        cmocka_unit_test(means_over_all_are_refused),
-        cmocka_unit_test(one_step_late_by_hand),
-        cmocka_unit_test(messages_are_late_as_asked),
-        cmocka_unit_test(neighbours_mix_what_has_come),
-        cmocka_unit_test(both_messages_are_late),
-        cmocka_unit_test(who_cannot_go_on_with_old_messages),
+        cmocka_unit_test(those_that_are_down_send_nothing), cmocka_unit_test(rates_are_as_asked),
+        cmocka_unit_test(crashes_last_as_long_as_asked),    cmocka_unit_test(weights_keep_their_sums),
+        cmocka_unit_test(gossip_is_what_the_schedule_says), cmocka_unit_test(push_sum_still_averages),
+        cmocka_unit_test(telemetry_leaves_out_who_is_down), cmocka_unit_test(agreement_is_kept),
+        cmocka_unit_test(means_over_all_are_refused),       cmocka_unit_test(one_step_late_by_hand),
+        cmocka_unit_test(messages_are_late_as_asked),       cmocka_unit_test(neighbours_mix_what_has_come),
+        cmocka_unit_test(both_messages_are_late),           cmocka_unit_test(who_cannot_go_on_with_old_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
