@@ -51,9 +51,10 @@ int qgm_read_options(const char *spec, struct qgm_option *options, int count, st
         size_t name = strcspn(at, "=,");
         if (at[name] != '=') {
             int i = words++;
-            if (!length || i == count || options[i].key)
-                return qgm_fail(err, QGM_USAGE, "--dataset %s: found '%.*s', expected key=value", spec, (int)length,
-                                at);
+            bool path = i < count && !options[i].key;
+            if (!length || !path)
+                return qgm_fail(err, QGM_USAGE, "--dataset %s: found '%.*s' behind '%c', expected %s", spec,
+                                (int)length, at, at[-1], path ? "a path" : "key=value");
             QGM_TRY(set_text(spec, &options[i], at, length, err));
             continue;
         }

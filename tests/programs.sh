@@ -64,6 +64,7 @@ else
 fi
 refuse 2 "did you mean 'onednn'" "$bin/qgm-train" $small --backend onednnn
 refuse 2 'options behind a colon .wan:spread=0.3.' "$bin/qgm-train" $small --network wan,spread=0.3
+refuse 2 "--dataset folder:: found '' behind ':', expected a path" "$bin/qgm-train" --model cnn --dataset folder:
 
 refuse 2 '--repeats 2: expected a whole number from 3 to 101' "$bin/qgm-bench-step" --repeats 2
 refuse 2 '--most 7: expected a whole number from 4096 to 1073741824' "$bin/qgm-bench-exchange" --most 7
