@@ -109,6 +109,23 @@ bool qgm_figure_drawing(const struct qgm_grid *grid, const struct qgm_figure *fi
     return k == 0;
 }
 
+/* gnuplot does not say that what it writes has found no room. A script may leave a file out. */
+static int check_drawn(const char *stem, struct qgm_error *err)
+{
+    static const char *const ends[][2] = { { ".svg", "</svg>" }, { ".png", "IEND" } };
+    for (size_t i = 0; i < QGM_COUNT(ends); i++) {
+        char path[3 * QGM_TEXT], tail[17] = "";
+        snprintf(path, sizeof path, "%s%s", stem, ends[i][0]);
+        FILE *f = fopen(path, "rb");
+        if (!f) continue;
+        if (fseek(f, -16, SEEK_END) == 0) tail[fread(tail, 1, 16, f)] = 0;
+        fclose(f);
+        if (!memmem(tail, sizeof tail, ends[i][1], strlen(ends[i][1])))
+            return qgm_fail(err, QGM_SYSTEM, "%s: gnuplot has not written it to its end: is the disk full?", path);
+    }
+    return 0;
+}
+
 /* In a process of its own; its remarks are added to the log. */
 static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm_figure *figure,
                 const struct qgm_drawing *d, const char *log, struct qgm_error *err)
@@ -135,7 +152,8 @@ static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm
     }
     if (process < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
         return qgm_fail(err, QGM_SYSTEM, "figure %s: gnuplot failed on %s: see %s", figure->plot, script, log);
-    return 0;
+    snprintf(script, sizeof script, "%s/%s", grid->out, d->name);
+    return check_drawn(script, err);
 }
 
 int qgm_figures_draw(const struct qgm_grid *grid, const char *plots, struct qgm_error *err)
