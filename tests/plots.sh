@@ -36,6 +36,9 @@ figures:
 YAML
 "$bin/qgm-study" study.yaml --out st --plots "$plots" --quiet >stdout.txt 2>stderr.txt || wrong "the study: $(cat stderr.txt)"
 [ ! -s st/figures.log ] || wrong "gnuplot: $(cat st/figures.log)"
+mkdir half && printf "set print out.'/'.figure.'.svg'\nprint '<svg>'\n" | tee half/accuracy.gp half/gap.gp >half/partition.gp
+if "$bin/qgm-study" study.yaml --out st-half --plots half --quiet >/dev/null 2>stderr.txt; then wrong "half a figure, as of a full disk"; fi
+grep -q 'st-half/accuracy.*svg: gnuplot has not written it to its end' stderr.txt || wrong "half a figure: $(cat stderr.txt)"
 for graph in ring complete; do
     for lr in 0.1 0.01; do
         name=accuracy_topology-${graph}_lr-$lr
