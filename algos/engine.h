@@ -79,6 +79,9 @@ bool qgm_engine_down(const struct qgm_engine *engine, int client);
 /* Finished exchanges: a part of the steps where there are local ones. Which of a graph's matrices is next goes by it.
  */
 long qgm_engine_exchanges(const struct qgm_engine *engine);
+/* The matrix of the last exchange, until the next step: a client's own value stands in for each that was lost on the
+ * way to it. For what is to follow the models. NULL: out of memory. */
+const struct qgm_row *qgm_engine_rows(struct qgm_engine *engine);
 /* How often the last step exchanged: each time with what the time before had brought, so that clients wait for each. */
 int qgm_engine_rounds(const struct qgm_engine *engine);
 size_t qgm_engine_dim(const struct qgm_engine *engine); /* floats a client, as asked for */

@@ -43,6 +43,11 @@ bool qgm_engine_down(const struct qgm_engine *e, int client)
     return e->faults && qgm_faults_down_in(e->faults, client, e->step.t);
 }
 
+const struct qgm_row *qgm_engine_rows(struct qgm_engine *e)
+{
+    return e->faults ? qgm_faults_rows(e->faults, e->offered, QGM_LOST_OWN) : e->offered;
+}
+
 long qgm_engine_exchanges(const struct qgm_engine *e) { return e->step.t / e->local; }
 
 int qgm_engine_rounds(const struct qgm_engine *e)

@@ -323,14 +323,17 @@ static void simulate(struct qgm_trainer *t, long exchange)
     t->bytes_counted = sent;
 }
 
-/* Running statistics follow the models: mixed with the matrix of the step that has just been made, if it exchanged. */
+/* Running statistics follow the models: mixed with the matrix of the step that has just been made, if it exchanged, and
+ * without what was lost. */
 static int mix_buffers(struct qgm_trainer *t, long exchange, struct qgm_error *err)
 {
     size_t clients = (size_t)t->options.clients, buffers = qgm_model_buffers(t->model);
     if (!t->options.mix_buffers || !buffers || qgm_engine_exchanges(t->engine) == exchange) return 0;
     memcpy(t->shared + (size_t)t->first * buffers, t->buffers, (size_t)t->local * buffers * sizeof(float));
     qgm_group_share(t->group, t->shared, buffers * sizeof(float), (int)clients);
-    QGM_TRY(qgm_gossip(t->topology, exchange, 1, t->shared, t->shared + clients * buffers, buffers, err));
+    const struct qgm_row *rows = qgm_engine_rows(t->engine);
+    if (!rows) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    qgm_gossip_once(rows, (int)clients, t->shared, t->shared + clients * buffers, buffers);
     memcpy(t->buffers, t->shared + (size_t)t->first * buffers, (size_t)t->local * buffers * sizeof(float));
     return 0;
 }

@@ -361,22 +361,10 @@ ALGOS
 same "$(column accuracy_worst_percent)" "$(column accuracy_best_percent)" "with mixed statistics"
 "$bin/qgm-train" $norms --partition sorted --out gossip --force --quiet >/dev/null 2>stderr.txt
 [ "$(column accuracy_worst_percent)" != "$(column accuracy_best_percent)" ] || fail "local statistics agree"
-# Two studies that are started at once build one after the other. cmake is one that says when it begins and ends.
-mkdir -p two/paper two/cmake two/path
-cp "$here/../paper/run" two/paper/
-echo 'exit 0' >two/paper/try.sh
-printf '#!/bin/sh\n' | tee two/cmake/deps >two/path/cmake
-echo 'echo "$PPID" >>"$BUILDS"; sleep 0.3; echo "$PPID" >>"$BUILDS"; mkdir -p build/release/bench' >>two/path/cmake
-chmod +x two/cmake/deps two/path/cmake
-for i in 1 2; do BUILDS=$PWD/builds.txt PATH=$PWD/two/path:$PATH two/paper/run try 2>/dev/null & done
-wait
-! command -v flock >/dev/null || { [ "$(wc -l <builds.txt)" = 8 ] && [ "$(uniq builds.txt | wc -l)" = 2 ]; } && passed=$((passed + 1)) || fail "two builds at once: $(cat builds.txt)"
-for scale in '--scale=huge' '--scale='; do
-    refuse 2 'paper/run: --scale (huge)?: expected smoke, laptop or paper' env PATH="$PWD/two/path:$PATH" BUILDS=/dev/null two/paper/run try $scale
+for mix in '' --mix-buffers; do # what is lost is not mixed
+    "$bin/qgm-train" $norms --partition sorted --drop 1 $mix --out gossip --force --quiet >/dev/null 2>stderr.txt
+    same "$(column accuracy_mean_percent)" "${alone:=$(column accuracy_mean_percent)}" "statistics that are lost"
 done
-mkdir two/tests
-cp "$here/run" two/tests/
-refuse 2 'tests/run: unknown flag --quik' env PATH="$PWD/two/path:$PATH" BUILDS=/dev/null two/tests/run --quik
 # On a terminal, here of 40 columns, the bar is taken away before a row of the table, and never wraps.
 if command -v script >/dev/null; then
     TERM=xterm script -qc "stty cols 40; $bin/qgm-train --dataset synthetic --model cnn --clients 4 --epochs 3 --threads 1" typescript >/dev/null </dev/null
