@@ -54,9 +54,11 @@ static const struct {
 
 json_t *qgm_json_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
+/* NaN without a sign, which printf would show and which depends on the machine. */
 static double value(const struct qgm_evaluation *e, size_t column)
 {
-    return *(const double *)((const char *)e + columns[column].offset);
+    double x = *(const double *)((const char *)e + columns[column].offset);
+    return isnan(x) ? NAN : x;
 }
 
 int qgm_make_folder(const char *path, struct qgm_error *err)

@@ -130,7 +130,7 @@ static int check_drawn(const char *stem, struct qgm_error *err)
 static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm_figure *figure,
                 const struct qgm_drawing *d, const char *log, struct qgm_error *err)
 {
-    char script[2 * QGM_TEXT], variables[6 * QGM_TEXT], where[2 * QGM_TEXT];
+    char script[2 * QGM_TEXT], variables[6 * QGM_TEXT], where[2 * QGM_TEXT], stem[2 * QGM_TEXT];
     size_t n = 0;
     for (const char *c = d->where; *c; c++) { /* a quote is written twice */
         where[n++] = *c;
@@ -152,8 +152,8 @@ static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm
     }
     if (process < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
         return qgm_fail(err, QGM_SYSTEM, "figure %s: gnuplot failed on %s: see %s", figure->plot, script, log);
-    snprintf(script, sizeof script, "%s/%s", grid->out, d->name);
-    return check_drawn(script, err);
+    snprintf(stem, sizeof stem, "%s/%s", grid->out, d->name);
+    return check_drawn(stem, err);
 }
 
 int qgm_figures_draw(const struct qgm_grid *grid, const char *plots, struct qgm_error *err)

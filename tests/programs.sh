@@ -365,6 +365,11 @@ for mix in '' --mix-buffers; do # what is lost is not mixed
     "$bin/qgm-train" $norms --partition sorted --drop 1 $mix --out gossip --force --quiet >/dev/null 2>stderr.txt
     same "$(column accuracy_mean_percent)" "${alone:=$(column accuracy_mean_percent)}" "statistics that are lost"
 done
+for steps in 2 6; do # all but the first with every client down: nothing moves, statistics neither, and nobody has a gradient
+    "$bin/qgm-train" $norms --steps $steps --milestones '' --crash 1 --crash-steps 9 --out gossip --force --quiet >/dev/null 2>stderr.txt
+    still="$(column accuracy_mean_percent) $(column train_loss_nats) $(column gradient_dissimilarity_zeta2)"
+    same "$still" "${stood:=${still% *} nan}" "while all are down"
+done
 # On a terminal, here of 40 columns, the bar is taken away before a row of the table, and never wraps.
 if command -v script >/dev/null; then
     TERM=xterm script -qc "stty cols 40; $bin/qgm-train --dataset synthetic --model cnn --clients 4 --epochs 3 --threads 1" typescript >/dev/null </dev/null
