@@ -7,10 +7,12 @@
 #include "pass.h"
 #include "relay.h"
 
-/* The nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. PIECE: elements of a
- * row that are asked for at a time: memory likes long pieces, and a core waits with its work when it has asked for more
- * lines at once than it can keep account of, a dozen or two. */
-enum { NEAR = 512 << 10, PIECE = 128, COMPRESS_CALLS = 7, LONG_CALLS = 3 * QGM_BLOCK / QGM_TURN };
+/* NEAR: the nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. LEAD: how far
+ * ahead of its use a row is asked for, in bytes: many times what is under way at once, and so little that what was
+ * asked for is still in the second level when its turn comes. PIECE: elements of a row that are asked for at a time:
+ * memory likes long pieces, and a core waits with its work when it has asked for more lines at once than it can keep
+ * account of, a dozen or two. */
+enum { NEAR = 512 << 10, LEAD = 32 << 10, PIECE = 128, COMPRESS_CALLS = 4, LONG_CALLS = 3 * QGM_BLOCK / QGM_TURN };
 
 struct ahead {
     const struct qgm_pass *pass;
@@ -73,12 +75,10 @@ static inline size_t ahead_calls_(const struct ahead *a, int parts)
 /* Once the unit and the rows are known. */
 static inline void ahead_plan(struct ahead *a, int parts)
 {
-    size_t clients = NEAR / (a->rows * sizeof(real) * a->unit);
-    if (clients < 2) clients = 2;
-    if (clients > (size_t)a->clients) clients = (size_t)a->clients;
     a->piece = a->unit < 4 * PIECE ? a->unit / 4 : PIECE;
     a->each = (unsigned)(a->unit / a->piece) * a->rows;
-    a->lead = clients * a->each;
+    a->lead = LEAD / (a->piece * sizeof(real));
+    if (a->lead > (size_t)a->clients * a->each) a->lead = (size_t)a->clients * a->each;
     a->calls = ahead_calls_(a, parts);
 }
 

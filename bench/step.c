@@ -129,11 +129,14 @@ static void fill(struct qgm_engine *e, int threads)
 /* Small steps are timed many at a time, so that the clock's grain does not show; but not so many that a momentum whose
  * parameter has stopped decays to a subnormal number, where some processors take a hundred times as long. */
 enum { MAX_INNER = 256 };
+/* A learning rate as trainings take: with a tiny one parameters move by a few units in the last place, and compression
+ * has little but ties to break. */
+static const double rate = 1e-2;
 static int time_steps(struct qgm_engine *e, int inner, bool telemetry, double *seconds, struct qgm_error *err)
 {
     struct qgm_telemetry m;
     double begin = qgm_seconds();
-    for (int k = 0; k < inner; k++) QGM_TRY(qgm_engine_step(e, 1e-6, telemetry ? &m : NULL, err));
+    for (int k = 0; k < inner; k++) QGM_TRY(qgm_engine_step(e, rate, telemetry ? &m : NULL, err));
     *seconds = (qgm_seconds() - begin) / inner;
     return 0;
 }
