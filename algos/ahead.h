@@ -12,7 +12,7 @@
  * asked for is still in the second level when its turn comes. PIECE: elements of a row that are asked for at a time:
  * memory likes long pieces, and a core waits with its work when it has asked for more lines at once than it can keep
  * account of, a dozen or two. */
-enum { NEAR = 512 << 10, LEAD = 32 << 10, PIECE = 128, COMPRESS_CALLS = 4, LONG_CALLS = 3 * QGM_BLOCK / QGM_TURN };
+enum { NEAR = 512 << 10, LEAD = 32 << 10, PIECE = 128, COMPRESS_CALLS = 7, LONG_CALLS = 3 * QGM_BLOCK / QGM_TURN };
 
 struct ahead {
     const struct qgm_pass *pass;

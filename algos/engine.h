@@ -30,7 +30,7 @@ struct qgm_engine_config {
 
 /* Measured in the same pass over memory, at the parameters after the step and the gradients it used. Clients that are
  * down have parameters and a momentum, but no gradient: means of gradients are over the others, NaN without any. Costs
- * about a tenth of the step that it is asked of; training asks only before an evaluation. */
+ * a tenth to a sixth of the step that it is asked of; training asks only before an evaluation. */
 struct qgm_telemetry {
     double consensus; /* sqrt( 1/n sum_i || x_i - xbar ||^2 ) */
     double mean_norm; /* || xbar || */

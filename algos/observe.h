@@ -10,8 +10,8 @@
  * that the sums between are not what takes the time. */
 enum { QGM_STRIP = QGM_BLOCK / 4, QGM_WATCHED = 16 };
 
-/* For __builtin_prefetch: what is wanted a whole unit later, hundreds of KB, would push out of the first level what is
- * being worked on, and be gone from there before its turn. */
+/* For __builtin_prefetch: what is wanted tens of KB later would push out of the first level what is being worked on,
+ * and be gone from there before its turn. */
 enum { QGM_SECOND_LEVEL = 2 };
 
 /* Where the sums of a strip stand: of x and of g by column, and of the products with v by lane. */

@@ -3,9 +3,9 @@
  * A threshold that exactly k reach picks them, whichever it is. The first guess is where rather more would reach it if
  * magnitudes were distributed as those of normal numbers; those that do are set aside, a sixth of the block or so, and
  * the search goes on among them alone: along the line through the last two thresholds, and halving every fourth time,
- * it finds one after about six counts on the usual distributions. What a longer search has left between two thresholds
- * is ranked one by one if two vectors hold it; and bits of non-negative floats order as the floats do, so that halving
- * ends at the k-th magnitude where many are equal to it. NaN counts as large: divergence must show.
+ * it finds one after about six counts on the usual distributions. Where there is none, or it is hidden, bits of
+ * non-negative floats order as the floats do, so that halving ends at the k-th magnitude. NaN counts as large:
+ * divergence must show.
  * SPDX-License-Identifier: MIT */
 #ifndef QGM_TOPK_H
 #define QGM_TOPK_H
@@ -23,38 +23,39 @@ union topk_pun {
 static inline real topk_real_(topk_bits bits) { return (union topk_pun){ .bits = bits }.value; }
 static inline topk_bits topk_magnitude_(real z) { return (union topk_pun){ .value = z }.bits << 1 >> 1; }
 
+/* Apart from the magnitudes set aside, so that it stays in registers. */
 struct topk {
-    topk_bits low, high;       /* thresholds: at least k reach the one, fewer than k the other */
-    size_t at_low, at_high;    /* how many do */
-    real last;                 /* the one that was tried last, and how many reach it */
-    size_t at_last;            /* 0: none */
-    size_t few;                /* magnitudes that reached `low` at first, zeros up to a multiple of 16 behind them */
-    real size[QGM_BLOCK + VF]; /* they */
+    topk_bits low, high;    /* thresholds: at least k reach the one, fewer than k the other */
+    size_t at_low, at_high; /* how many do */
+    real last;              /* the one that was tried last, and how many reach it */
+    size_t at_last;         /* 0: none */
 };
 
 /* ---- Passes over vectors ---- */
 
-/* The sum of all magnitudes: not finite where there is NaN or infinity. Four sums: one would wait for itself. */
-static inline real topk_total_(const real *z, size_t len)
+/* The largest magnitude but for NaN, and the sum of all: not finite where there is NaN or infinity. Four of each: one
+ * alone would wait for itself. */
+static inline void topk_survey_(const real *z, size_t len, real *most, real *total)
 {
-    vf sum[4] = { vf_zero(), vf_zero(), vf_zero(), vf_zero() };
+    vf largest[4] = { vf_zero(), vf_zero(), vf_zero(), vf_zero() },
+       sum[4] = { vf_zero(), vf_zero(), vf_zero(), vf_zero() };
     size_t k = 0;
     for (; k + 4 * VF <= len; k += 4 * VF) UNROLL
-    for (int i = 0; i < 4; i++) sum[i] = vf_add(sum[i], vf_abs(vf_load(z + k + (size_t)i * VF)));
-    for (; k < len; k += VF) sum[0] = vf_add(sum[0], vf_abs(vf_load(z + k)));
-    return vf_sum(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])));
+    for (int i = 0; i < 4; i++) {
+        vf size = vf_abs(vf_load(z + k + (size_t)i * VF));
+        largest[i] = vf_max(size, largest[i]);
+        sum[i] = vf_add(sum[i], size);
+    }
+    for (; k < len; k += VF) {
+        vf size = vf_abs(vf_load(z + k));
+        largest[0] = vf_max(size, largest[0]);
+        sum[0] = vf_add(sum[0], size);
+    }
+    *most = vf_most(vf_max(vf_max(largest[0], largest[1]), vf_max(largest[2], largest[3])));
+    *total = vf_sum(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])));
 }
 
-/* The largest magnitude but for NaN. */
-static inline real topk_most_(const real *z, size_t len)
-{
-    real most = 0;
-    for (size_t k = 0; k < len; k++)
-        if (topk_real_(topk_magnitude_(z[k])) > most) most = topk_real_(topk_magnitude_(z[k]));
-    return most;
-}
-
-/* How many are not below the threshold: of any numbers, and of magnitudes. */
+/* How many are not below the threshold. */
 static inline size_t topk_reach_(const real *z, size_t len, real threshold)
 {
     vf t = vf_set1(threshold);
@@ -62,25 +63,17 @@ static inline size_t topk_reach_(const real *z, size_t len, real threshold)
     for (size_t k = 0; k < len; k += VF) count -= (size_t)vf_count(vf_gt(t, vf_abs(vf_load(z + k))));
     return count;
 }
-static inline size_t topk_reach_aside_(const struct topk *s, real threshold)
-{
-    vf t = vf_set1(threshold);
-    size_t count = s->few;
-    for (size_t k = 0; k < s->few; k += VF) count -= (size_t)vf_count(vf_gt(t, vf_load(s->size + k)));
-    return count;
-}
 
-/* Set them aside: how many there are. */
-static inline size_t topk_gather_(struct topk *s, const real *z, size_t len, real threshold)
+/* Set their magnitudes aside, zeros up to a multiple of 16 behind them: how many there are. */
+static inline size_t topk_gather_(const real *z, size_t len, real threshold, real *size)
 {
     vf t = vf_set1(threshold);
     size_t count = 0;
     for (size_t k = 0; k < len; k += VF) {
         vf v = vf_abs(vf_load(z + k));
-        count += (size_t)vf_pack_unless(s->size + count, v, vf_gt(t, v));
+        count += (size_t)vf_pack_unless(size + count, v, vf_gt(t, v));
     }
-    vf_store(s->size + count, vf_zero());
-    s->few = (count + VF - 1) / VF * VF;
+    vf_store(size + count, vf_zero());
     return count;
 }
 
@@ -109,8 +102,8 @@ static inline void topk_drop_ties_(real *z, size_t len, topk_bits size, size_t t
 
 /* ---- The search ---- */
 
-/* For the k largest of len normal numbers, the threshold over their mean magnitude, near enough for a first guess, and
- * rather too low: 1.7 for a tenth (exactly 2.06), 3.1 (3.23) for a hundredth, 4.5 (4.12) for a thousandth. */
+/* For the k largest of len normal numbers, the threshold over their mean magnitude, near enough for a first guess: 1.7
+ * for a tenth (exactly 2.06), 3.3 (3.23) for a hundredth, 4.8 (4.12) for a thousandth. */
 static inline real topk_guess_(size_t len, size_t k)
 {
     double folds = 0, part = (double)len / (double)k;
@@ -120,13 +113,14 @@ static inline real topk_guess_(size_t len, size_t k)
 
 /* Find a threshold that at least k reach, and set those aside that do: false where fewer than k are not 0. */
 enum { TOPK_GUESSES = 16 };
-static inline bool topk_set_aside_(struct topk *s, const struct qgm_block *b, const real *z, size_t k, real guess)
+static inline bool topk_set_aside_(struct topk *s, const struct qgm_block *b, const real *z, size_t k, real guess,
+                                   real *size)
 {
     for (int round = 0; s->high > 1; round++) {
         topk_bits middle = round < TOPK_GUESSES ? topk_magnitude_(guess) : 1;
         if (middle < 1 || middle >= s->high) middle = 1;
         if (round == 1 && topk_reach_(z, b->len, topk_real_(1)) < k) return false;
-        size_t count = topk_gather_(s, z, b->len, topk_real_(middle));
+        size_t count = topk_gather_(z, b->len, topk_real_(middle), size);
         meanwhile(b);
         if (count >= k) {
             s->low = middle, s->at_low = count;
@@ -149,17 +143,15 @@ static inline topk_bits topk_next_(const struct topk *s, real tried, size_t coun
     return lost ? s->low + (s->high - s->low) / 2 : next;
 }
 
-/* Search among those set aside, until k reach `low`, or few enough are left, or none between. */
-enum { TOPK_LEFT = 2 * VF, TOPK_PATIENCE = 8 };
-static inline void topk_search_(struct topk *s, const struct qgm_block *b, size_t k)
+/* Search among those set aside, until k reach `low`, or all between are equal. */
+static inline void topk_search_(struct topk *s, const struct qgm_block *b, size_t k, const real *size)
 {
     real tried = topk_real_(s->low);
-    size_t count = s->at_low;
+    size_t count = s->at_low, few = (count + VF - 1) / VF * VF;
     for (int round = 0; s->at_low > k && s->high - s->low > 1; round++) {
-        if (round >= TOPK_PATIENCE && s->at_low - s->at_high <= TOPK_LEFT) return;
         topk_bits next = topk_next_(s, tried, count, k, round);
         s->last = tried, s->at_last = count;
-        tried = topk_real_(next), count = topk_reach_aside_(s, tried);
+        tried = topk_real_(next), count = topk_reach_(size, few, tried);
         meanwhile(b);
         if (count >= k)
             s->low = next, s->at_low = count;
@@ -168,52 +160,23 @@ static inline void topk_search_(struct topk *s, const struct qgm_block *b, size_
     }
 }
 
-/* The k-th itself, where no more than TOPK_LEFT are between the thresholds: the largest of them that k reach, as many
- * as *reached. */
-static inline real topk_rank_(struct topk *s, size_t k, size_t *reached)
-{
-    vf low = vf_set1(topk_real_(s->low)), high = vf_set1(topk_real_(s->high)), none = vf_set1(-1), v[2];
-    real left[TOPK_LEFT + 2 * VF], kth = topk_real_(s->low);
-    size_t count = 0;
-    for (size_t i = 0; i < s->few; i += VF) {
-        vf size = vf_load(s->size + i), below = vf_select(vf_gt(high, size), size, none);
-        count += (size_t)vf_pack_unless(left + count, below, vf_gt(low, below));
-    }
-    vf_store(left + count, none), vf_store(left + count + VF, none);
-    v[0] = vf_load(left), v[1] = vf_load(left + VF);
-    size_t over = s->at_low - k; /* beyond k: of a threshold that fewer reach, below 0, which is large */
-    for (size_t i = 0; i < count && over; i++) {
-        vf t = vf_set1(left[i]);
-        size_t fewer = (size_t)(vf_count(vf_gt(t, v[0])) + vf_count(vf_gt(t, v[1])));
-        size_t now = s->at_high + TOPK_LEFT - fewer - k;
-        kth = now <= over ? left[i] : kth;
-        over = now <= over ? now : over;
-    }
-    *reached = k + over;
-    return kth;
-}
-
 static inline void topk(const struct qgm_block *b, real *z, size_t k)
 {
-    struct topk s;
-    size_t len = b->len, reached;
-    real total = topk_total_(z, len), most = total;
+    real size[QGM_BLOCK + VF];
+    size_t len = b->len;
+    real most, total;
+    topk_survey_(z, len, &most, &total);
     meanwhile(b);
-    s.high = topk_magnitude_(total) + 1, s.at_high = s.at_last = 0;
-    if (total - total != 0) { /* NaN and infinities: where they leave no choice, all is sent */
-        s.high = topk_magnitude_(most = topk_most_(z, len)) + 1;
-        s.at_high = topk_reach_(z, len, topk_real_(s.high));
-        if (s.at_high >= k) return;
-    }
-    if (!topk_set_aside_(&s, b, z, k, most == total ? total / (real)b->used * topk_guess_(len, k) : most / 2)) return;
-    topk_search_(&s, b, k);
-    real kth = topk_real_(s.low);
-    reached = s.at_low;
-    if (reached > k && reached - s.at_high <= TOPK_LEFT) kth = topk_rank_(&s, k, &reached);
-    if (reached == k)
-        topk_drop_(z, len, kth);
+    struct topk s = { .high = topk_magnitude_(most) + 1 };
+    /* NaN and infinities among them: where more than k reach `high`, there is nothing to choose. */
+    if (total - total != 0 && (s.at_high = topk_reach_(z, len, topk_real_(s.high))) >= k) return;
+    real mean = (total - total == 0 ? total : most) / (real)b->used;
+    if (!topk_set_aside_(&s, b, z, k, mean * topk_guess_(len, k), size)) return;
+    topk_search_(&s, b, k, size);
+    if (s.at_low == k)
+        topk_drop_(z, len, topk_real_(s.low));
     else
-        topk_drop_ties_(z, len, topk_magnitude_(kth), k - topk_reach_(z, len, topk_real_(topk_magnitude_(kth) + 1)));
+        topk_drop_ties_(z, len, s.low, k - s.at_high);
 }
 
 #endif
