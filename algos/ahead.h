@@ -16,20 +16,23 @@ enum { NEAR = 512 << 10, LEAD = 32 << 10, PIECE = 128, COMPRESS_CALLS = 7, LONG_
 
 struct ahead {
     const struct qgm_pass *pass;
-    int clients, begun;          /* clients whose first part has begun, or is the next to */
-    size_t unit, at, end;        /* elements of each client's turn; where this unit begins; end of the thread's share */
-    int row[2 + QGM_MAX_STATES]; /* that the segment touches */
-    unsigned rows;               /* how many they are */
-    size_t piece;                /* elements */
-    unsigned each;               /* pieces of a client's rows in a unit */
-    size_t lead;                 /* how far ahead, from half of it to twice: pieces */
-    size_t asked;                /* pieces of this unit and the next ones that have been asked for */
-    size_t calls, due;           /* of ahead_look in a unit; what is to be asked for, in pieces / calls */
+    int clients, begun;   /* clients whose first part has begun, or is the next to */
+    size_t unit, at, end; /* elements of each client's turn; where this unit begins; end of the thread's share */
+    size_t row[2 + QGM_MAX_STATES]; /* that the segment touches: where it is from a client's x on, elements */
+    unsigned rows;                  /* how many they are */
+    size_t piece;                   /* elements */
+    size_t each, whole;             /* pieces of a client's rows in a unit; of all clients' */
+    size_t lead;                    /* how far ahead, from half of it to twice: pieces */
+    size_t asked;                   /* pieces of this unit and the next ones that have been asked for */
+    size_t calls, due;              /* of ahead_look in a unit; what is to be asked for, in pieces / calls */
     /* The piece that is asked for next: of which client and row; where its unit begins, and it in the unit. */
     int local;
     unsigned at_row;
     size_t from, in_unit;
+    const real *x; /* of that client, where its piece begins */
 };
+
+static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 static inline real *row_of(const struct qgm_pass *p, int local, int row) /* row: 0 x, 1 g, 2... states */
 {
@@ -55,7 +58,7 @@ static inline void ahead_rows(struct ahead *a)
 {
     unsigned touched = ahead_touched_(a->pass);
     for (int row = 0; row < 2 + QGM_MAX_STATES; row++)
-        if (touched >> row & 1) a->row[a->rows++] = row;
+        if (touched >> row & 1) a->row[a->rows++] = (size_t)row * a->pass->stride;
 }
 
 /* Calls in a unit: by run_client, by the search for the k largest about COMPRESS_CALLS a message, in the long maps of
@@ -72,21 +75,30 @@ static inline size_t ahead_calls_(const struct ahead *a, int parts)
     return calls;
 }
 
-/* Once the unit and the rows are known. */
+static inline void ahead_at_(struct ahead *a) { a->x = row_of(a->pass, a->local, 0) + a->from; }
+
+/* Once the unit, the rows and where to begin are known. */
 static inline void ahead_plan(struct ahead *a, int parts)
 {
     a->piece = a->unit < 4 * PIECE ? a->unit / 4 : PIECE;
-    a->each = (unsigned)(a->unit / a->piece) * a->rows;
-    a->lead = LEAD / (a->piece * sizeof(real));
-    if (a->lead > (size_t)a->clients * a->each) a->lead = (size_t)a->clients * a->each;
+    a->each = a->unit / a->piece * a->rows;
+    a->whole = (size_t)a->clients * a->each;
+    a->lead = least(LEAD / (a->piece * sizeof(real)), a->whole);
     a->calls = ahead_calls_(a, parts);
+    a->from = a->at;
+    ahead_at_(a);
 }
 
-/* Forced inline: GCC drops calls of a function that does nothing else. */
+/* len: a multiple of four lines. Forced inline: GCC drops calls of a function that does nothing else. */
 VF_INLINE void ahead_row_(const real *from, size_t len)
 {
-    for (size_t k = 0; k < len * sizeof(real); k += QGM_ALIGN)
-        __builtin_prefetch((const char *)from + k, 0, QGM_SECOND_LEVEL);
+    enum { LINE = QGM_ALIGN };
+    for (const char *p = (const char *)from, *end = (const char *)(from + len); p < end; p += 4 * LINE) {
+        __builtin_prefetch(p, 0, QGM_SECOND_LEVEL);
+        __builtin_prefetch(p + LINE, 0, QGM_SECOND_LEVEL);
+        __builtin_prefetch(p + 2 * LINE, 0, QGM_SECOND_LEVEL);
+        __builtin_prefetch(p + 3 * LINE, 0, QGM_SECOND_LEVEL);
+    }
 }
 
 static inline void ahead_begin_at_(struct ahead *a, int client)
@@ -96,29 +108,38 @@ static inline void ahead_begin_at_(struct ahead *a, int client)
     a->local = next ? 0 : client;
     a->from = next ? a->at + a->unit : a->at;
     a->at_row = 0, a->in_unit = 0;
+    ahead_at_(a);
 }
 
+/* On to where the rows' next pieces are. */
 static inline void ahead_advance_(struct ahead *a)
 {
-    a->asked++;
-    if (++a->at_row < a->rows) return;
     a->at_row = 0;
+    a->x += a->piece;
     if ((a->in_unit += a->piece) < a->unit) return;
     a->in_unit = 0;
-    if (++a->local < a->clients) return;
-    a->local = 0;
-    a->from += a->unit;
+    if (++a->local == a->clients) a->local = 0, a->from += a->unit;
+    ahead_at_(a);
 }
 
-VF_INLINE void ahead_ask_(const struct ahead *a)
+static inline void ahead_edges_(const struct ahead *a)
 {
     const struct qgm_pass *p = a->pass;
-    size_t at = a->from + a->in_unit;
-    if (at >= a->end) return;
-    size_t len = a->end - at < a->piece ? a->end - at : a->piece;
-    ahead_row_(row_of(p, a->local, a->row[a->at_row]) + at, len);
-    for (size_t link = 0; p->edges && a->at_row == 0 && link < relay_links(p, a->local); link++)
-        for (int sent = 0; sent < 2; sent++) ahead_row_(relay_row(p, a->local, link, sent) + at, len);
+    for (size_t link = 0; link < relay_links(p, a->local); link++)
+        for (int sent = 0; sent < 2; sent++)
+            ahead_row_(relay_row(p, a->local, link, sent) + a->from + a->in_unit, a->piece);
+}
+
+/* Ask for a piece. What is behind the end of the thread's share is none of its business, but for the rest of a piece.
+ */
+VF_INLINE void ahead_ask_(struct ahead *a)
+{
+    if (a->from + a->in_unit < a->end) {
+        ahead_row_(a->x + a->row[a->at_row], a->piece);
+        if (a->pass->edges && a->at_row == 0) ahead_edges_(a);
+    }
+    a->asked++;
+    if (++a->at_row == a->rows) ahead_advance_(a);
 }
 
 /* What is due of the clients after those whose first part has begun: in a unit as many pieces as it has, spread evenly
@@ -127,23 +148,14 @@ VF_INLINE void ahead_ask_(const struct ahead *a)
 __attribute__((unused)) static void ahead_look(struct ahead *a)
 {
     if (!a) return;
-    size_t now = (size_t)a->begun * a->each;
+    size_t now = (size_t)a->begun * a->each, most = now + 2 * a->lead;
     if (a->asked < now) ahead_begin_at_(a, a->begun);
-    a->due += (size_t)a->clients * a->each;
-    bool behind = a->asked - now < a->lead / 2;
-    for (; a->due >= a->calls || behind; behind = false) {
-        a->due = a->due < a->calls ? 0 : a->due - a->calls;
-        if (a->asked - now >= 2 * a->lead) continue;
-        ahead_ask_(a);
-        ahead_advance_(a);
-    }
+    if (a->asked - now < a->lead / 2) ahead_ask_(a); /* behind */
+    for (a->due += a->whole; a->due >= a->calls; a->due -= a->calls)
+        if (a->asked < most) ahead_ask_(a);
 }
 
 /* The unit is done. */
-static inline void ahead_next_unit(struct ahead *a)
-{
-    size_t whole = (size_t)a->clients * a->each;
-    a->asked = a->asked > whole ? a->asked - whole : 0;
-}
+static inline void ahead_next_unit(struct ahead *a) { a->asked = a->asked > a->whole ? a->asked - a->whole : 0; }
 
 #endif

@@ -8,6 +8,12 @@
 #include "observe.h"
 #include "relay.h"
 
+/* What is the same for all clients in a part: set up once, so that little is left to do for each. */
+struct common {
+    struct qgm_block block;
+    char *const *to[QGM_MAX_MESSAGES], *const *from[QGM_MAX_MESSAGES]; /* panels by client: written, and read */
+};
+
 /* Where in the segment and in memory a piece of work stands. */
 struct place {
     const struct qgm_pass *pass;
@@ -20,6 +26,7 @@ struct place {
     size_t at, in_panel, len;   /* index in the vector and in the panel, elements */
     uint64_t since;             /* time of the last stamp */
     struct ahead *ahead;        /* what to fetch meanwhile; NULL: nothing */
+    struct common *common;
 };
 static void fetch_meanwhile(void *ahead) { ahead_look(ahead); }
 
@@ -45,8 +52,6 @@ static void spent(struct place *w, enum qgm_phase phase)
     w->pass->ticks[w->thread].phase[phase] += now - w->since;
     w->since = now;
 }
-
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 static real *in_buffer(const struct place *w, int message)
 {
@@ -76,24 +81,22 @@ static void send_late(const struct place *w, int local, int client, real *const 
     }
 }
 
-/* Set b->in for one client. What does not depend on the client was made by `receive_shared`. */
-static void receive(const struct place *w, int local, int client, struct qgm_block *b)
+/* Fill block.in for one client. What does not depend on the client was made by `receive_shared`. */
+static void receive(const struct place *w, int local, int client)
 {
     const struct qgm_pass *p = w->pass;
     for (int m = 0; m < w->before->arg; m++) {
-        int buffer = w->stayed ? w->buffer : !w->buffer;
-        char *const *from = p->exchange->op->panels(p->exchange, w->thread, w->flight, buffer, m);
-        b->in[m] = in_buffer(w, m);
-        if (w->before->op == QGM_OP_RELAY)
-            relay_collect(p, local, client, from, w->in_panel, in_buffer(w, m), w->at, w->len);
+        char *const *from = w->common->from[m];
+        real *in = in_buffer(w, m);
+        if (w->before->op == QGM_OP_RELAY) relay_collect(p, local, client, from, w->in_panel, in, w->at, w->len);
         if (w->before->op != QGM_OP_MIX) continue;
         if (p->step->exchanges && p->late.sent && p->late.age[client])
-            mix_late(in_buffer(w, m), from, &p->rows[client], client,
-                     sent_row(w, local, w->slot - w->before->arg + m, 0), w->in_panel, w->len);
+            mix_late(in, from, &p->rows[client], client, sent_row(w, local, w->slot - w->before->arg + m, 0),
+                     w->in_panel, w->len);
         else if (p->step->exchanges)
-            mix(in_buffer(w, m), from, &p->rows[client], w->in_panel, w->len);
+            mix(in, from, &p->rows[client], w->in_panel, w->len);
         else /* a copy: the next messages may go to the same place */
-            copy(in_buffer(w, m), (const real *)from[client] + w->in_panel, w->len);
+            copy(in, (const real *)from[client] + w->in_panel, w->len);
     }
 }
 
@@ -102,8 +105,7 @@ static void receive_shared(const struct place *w)
     const struct qgm_pass *p = w->pass;
     if (!w->before || w->before->op != QGM_OP_MEAN) return;
     for (int m = 0; m < w->before->arg; m++)
-        mean(in_buffer(w, m), p->exchange->op->panels(p->exchange, w->thread, w->flight, !w->buffer, m),
-             p->exchange->clients, w->in_panel, w->len);
+        mean(in_buffer(w, m), w->common->from[m], p->exchange->clients, w->in_panel, w->len);
 }
 
 /* ---- Parts ---- */
@@ -115,46 +117,69 @@ static double square(const real *x, size_t len)
     return (double)vf_sum(sum);
 }
 
+/* A part's bounds and buffers are known. */
+static void set_common(struct place *w, struct common *c)
+{
+    const struct qgm_pass *p = w->pass;
+    struct qgm_exchange *ex = p->exchange;
+    *c = (struct common){ .block.share = p->edges ? 1.0 / ex->clients : 0 };
+    for (int m = 0; m < p->algo->messages; m++) c->to[m] = ex->op->panels(ex, w->thread, w->flight, w->buffer, m);
+    for (int m = 0; w->before && m < w->before->arg; m++) {
+        c->from[m] = ex->op->panels(ex, w->thread, w->flight, w->stayed ? w->buffer : !w->buffer, m);
+        c->block.in[m] = in_buffer(w, m);
+    }
+    w->common = c;
+}
+
+/* Here and so much of all clients' rows is next. */
+static void set_place(struct place *w, size_t at, size_t in_panel, size_t len)
+{
+    struct qgm_block *b = &w->common->block;
+    w->at = b->at = at;
+    w->len = b->len = len;
+    w->in_panel = in_panel;
+    b->used = least(w->pass->dim - at, len);
+}
+
+static void set_client(const struct place *w, int local, int client)
+{
+    const struct qgm_pass *p = w->pass;
+    struct qgm_block *b = &w->common->block;
+    real *row = row_of(p, local, 0) + w->at;
+    b->client = client;
+    b->x = row;
+    b->g = row += p->stride;
+    if (p->algo->spends_gradient) b->state[p->states] = row;
+    for (int s = 0; s < p->states; s++) b->state[s] = row += p->stride;
+    for (int m = 0; m < p->algo->messages; m++) b->out[m] = (real *)w->common->to[m][client] + w->in_panel;
+    b->norm = p->norm[local];
+    if (p->mass) b->mass = p->mass[client], b->mass_next = p->mass_next[client];
+    if (p->edges) b->own = p->own[local];
+}
+
 /* The maps between two exchanges, on one block of one local client; what the exchange brought is mixed first. */
 static void run_client(struct place *w, int local)
 {
     const struct qgm_pass *p = w->pass;
-    const struct qgm_exchange *ex = p->exchange;
-    struct qgm_block b = {
-        .len = w->len, .at = w->at, .used = least(p->dim - w->at, w->len), .client = ex->first + local
-    };
-    b.x = row_of(p, local, 0) + w->at;
-    b.g = row_of(p, local, 1) + w->at;
-    for (int s = 0; s < p->states; s++) b.state[s] = row_of(p, local, 2 + s) + w->at;
-    if (p->algo->spends_gradient) b.state[p->states] = row_of(p, local, 1) + w->at;
-    for (int m = 0; m < p->algo->messages; m++)
-        b.out[m] = (real *)ex->op->panels(p->exchange, w->thread, w->flight, w->buffer, m)[b.client] + w->in_panel;
-    b.norm = p->norm[local];
-    if (w->ahead) b.meanwhile = fetch_meanwhile, b.user = w->ahead;
-    if (p->mass) {
-        b.mass = p->mass[b.client];
-        b.mass_next = p->mass_next[b.client];
-    }
-    if (p->edges) {
-        b.own = p->own[local];
-        b.share = 1.0 / ex->clients;
-    }
+    struct qgm_block *b = &w->common->block;
+    int client = p->exchange->first + local;
+    set_client(w, local, client);
     ahead_look(w->ahead);
     if (w->before) {
         ahead_look(w->ahead);
-        receive(w, local, b.client, &b);
+        receive(w, local, client);
         ahead_look(w->ahead);
         spent(w, QGM_PHASE_MIX);
     }
-    if (p->down && p->down[b.client]) return;
+    if (p->down && p->down[client]) return;
     for (const struct qgm_stage *s = w->begin; s < w->end; s++)
         if (s->op == QGM_OP_MAP)
-            s->map(p->step, &b);
+            s->map(p->step, b);
         else /* NORM, the last of a segment */
             p->partial[(size_t)local * ((p->padded + QGM_BLOCK - 1) / QGM_BLOCK) + w->at / QGM_BLOCK] =
-                square(b.state[s->arg], w->len);
-    if (w->relays) relay_publish(p, local, b.out[0], w->at, w->len);
-    if (w->sends_late) send_late(w, local, b.client, b.out);
+                square(b->state[s->arg], w->len);
+    if (w->relays) relay_publish(p, local, b->out[0], w->at, w->len);
+    if (w->sends_late) send_late(w, local, client, b->out);
     ahead_look(w->ahead);
     spent(w, w->before ? QGM_PHASE_POST : QGM_PHASE_PRE);
 }
@@ -202,6 +227,7 @@ static bool travels(const struct place *w) { return w->pass->step->exchanges || 
 struct wave {
     const struct qgm_pass *pass;
     struct place part[QGM_MAX_STAGES + 1];
+    struct common common[QGM_MAX_STAGES + 1]; /* of each part */
     int parts, clients;
     int done[QGM_MAX_STAGES + 1]; /* clients that are through, by part */
     struct ahead ahead;
@@ -224,7 +250,7 @@ static size_t unit_of(const struct wave *v)
     return whole || each * unit > 4 * NEAR ? QGM_BLOCK : unit;
 }
 
-static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread)
+static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread, size_t begin, size_t end)
 {
     struct place w;
     *v = (struct wave){ .pass = p, .clients = p->exchange->count };
@@ -237,7 +263,14 @@ static void plan_wave(struct wave *v, const struct qgm_pass *p, int thread)
     v->ahead = (struct ahead){ .pass = p, .clients = v->clients };
     ahead_rows(&v->ahead);
     v->ahead.unit = unit_of(v);
+    v->ahead.at = begin, v->ahead.end = end;
     ahead_plan(&v->ahead, v->parts);
+    for (int q = 0; q < v->parts; q++) {
+        set_common(&v->part[q], &v->common[q]);
+        if (p->at_hand) continue;
+        v->part[q].ahead = v->common[q].block.user = &v->ahead;
+        v->common[q].block.meanwhile = fetch_meanwhile;
+    }
 }
 
 /* Whose turn it is in a part, and how many clients must be through the part before. */
@@ -293,9 +326,7 @@ static void run_unit(struct wave *v)
     a->begun = 1;
     for (int q = 0; q < v->parts; q++) {
         v->done[q] = 0;
-        v->part[q].ahead = v->pass->at_hand ? NULL : a;
-        v->part[q].at = a->at;
-        v->part[q].len = least(a->end - a->at, a->unit);
+        set_place(&v->part[q], a->at, 0, least(a->end - a->at, a->unit));
     }
     while (true) {
         int q = v->parts - 1;
@@ -317,10 +348,9 @@ static void run_here(const struct qgm_pass *p, int thread, size_t begin, size_t 
 {
     struct wave v;
     struct qgm_sums sums[QGM_BLOCK / QGM_STRIP];
-    plan_wave(&v, p, thread);
-    v.ahead.end = end;
+    plan_wave(&v, p, thread, begin, end);
     v.sums = sums;
-    for (v.ahead.at = begin; v.ahead.at < end; v.ahead.at += v.ahead.unit) run_unit(&v);
+    for (; v.ahead.at < end; v.ahead.at += v.ahead.unit) run_unit(&v);
 }
 
 /* ---- Clients elsewhere too: panel by panel ---- */
@@ -358,9 +388,10 @@ static void advance(struct flight *f)
     f->travels = false;
     spent(w, QGM_PHASE_EXCHANGE);
     bool last = bound_part(w);
-    for (w->in_panel = 0; w->in_panel < f->len; w->in_panel += QGM_BLOCK) {
-        w->at = f->at + w->in_panel;
-        w->len = least(f->len - w->in_panel, QGM_BLOCK);
+    struct common common;
+    set_common(w, &common);
+    for (size_t k = 0; k < f->len; k += QGM_BLOCK) {
+        set_place(w, f->at + k, k, least(f->len - k, QGM_BLOCK));
         receive_shared(w);
         spent(w, QGM_PHASE_MIX);
         for (int i = 0; i < ex->count; i++) run_client(w, i);
