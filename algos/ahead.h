@@ -84,6 +84,8 @@ static inline void ahead_plan(struct ahead *a, int parts)
     a->each = a->unit / a->piece * a->rows;
     a->whole = (size_t)a->clients * a->each;
     a->lead = least(LEAD / (a->piece * sizeof(real)), a->whole);
+    /* Telemetry before the step wants the rows of so many clients at once: asked for is at least half of the lead. */
+    if (a->pass->telemetry && a->pass->observe_first) a->lead = 2 * least(QGM_WATCHED, (size_t)a->clients) * a->each;
     a->calls = ahead_calls_(a, parts);
     a->from = a->at;
     ahead_at_(a);
