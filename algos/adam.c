@@ -30,12 +30,6 @@ VF_INLINE void step(const struct qgm_step *s, struct qgm_block *b, const real *g
 static void central(const struct qgm_step *s, struct qgm_block *b) { step(s, b, b->in[0], b->x); }
 static void local(const struct qgm_step *s, struct qgm_block *b) { step(s, b, b->g, b->out[0]); }
 
-static void take(const struct qgm_step *s, struct qgm_block *b)
-{
-    (void)s;
-    EACH(b, k) vf_store(b->x + k, vf_load(b->in[0] + k));
-}
-
 QGM_FAMILY(adam) = {
     { .name = "adam-central",
       .source = "Kingma and Ba 2015, Algorithm 1, on all-reduced gradients",
@@ -59,6 +53,6 @@ QGM_FAMILY(adam) = {
       .velocity = 1 + M,
       .knob = { ADAM_KNOBS },
       .prepare = adam_prepare,
-      .stage = { QGM_MAP(local), QGM_MIX(1), QGM_MAP(take) } },
+      .stage = { QGM_MAP(local), QGM_MIX_TO_X } },
     { 0 },
 };

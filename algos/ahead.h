@@ -46,6 +46,7 @@ static inline unsigned ahead_touched_(const struct qgm_pass *p)
     for (const struct qgm_stage *s = p->stage; s < p->stage + p->stages; s++) {
         if (s->op == QGM_OP_NORM) rows |= QGM_STATE(s->arg);
         if (s->op == QGM_OP_MAP) rows |= s->rows ? s->rows : all;
+        if (s->to_x) rows |= QGM_X;
     }
     if (p->telemetry && p->observe_last) rows |= QGM_X;
     if (p->telemetry && p->observe_last && !p->algo->spends_gradient)

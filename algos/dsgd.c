@@ -23,14 +23,7 @@ static void momentum(const struct qgm_step *s, struct qgm_block *b)
     }
 }
 
-/* x <- what came in */
-static void take(const struct qgm_step *s, struct qgm_block *b)
-{
-    (void)s;
-    EACH(b, k) vf_store(b->x + k, vf_load(b->in[0] + k));
-}
-
-#define MOMENTUM QGM_MAP(momentum), QGM_MIX(1), QGM_MAP(take)
+#define MOMENTUM QGM_MAP(momentum), QGM_MIX_TO_X
 QGM_FAMILY(dsgd) = {
     { .name = "dsgd",
       .source = "Lin et al. 2021, released code; dpsgd is the form of Lian et al. 2017",
@@ -39,7 +32,7 @@ QGM_FAMILY(dsgd) = {
       .messages = 1,
       .bytes = 12,
       .local_steps = true,
-      .stage = { QGM_MAP(plain), QGM_MIX(1), QGM_MAP(take) } },
+      .stage = { QGM_MAP(plain), QGM_MIX_TO_X } },
     { .name = "dsgdm",
       .source = "Lin et al. 2021, section 2 and released code",
       .about = "decentralised SGD with local heavy-ball momentum",

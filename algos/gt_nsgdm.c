@@ -29,12 +29,6 @@ static void half(const struct qgm_step *s, struct qgm_block *b)
     EACH(b, k) vf_store(b->out[0] + k, vf_fnma(step, vf_load(b->state[Y] + k), vf_load(b->x + k)));
 }
 
-static void take(const struct qgm_step *s, struct qgm_block *b)
-{
-    (void)s;
-    EACH(b, k) vf_store(b->x + k, vf_load(b->in[0] + k));
-}
-
 QGM_FAMILY(gt_nsgdm) = {
     { .name = "gt-nsgdm",
       .source = "Luo et al. 2026, Algorithm 1",
@@ -47,6 +41,6 @@ QGM_FAMILY(gt_nsgdm) = {
       .local_steps = true,
       .velocity = 1 + Y,
       .stage = { QGM_MAP(track), QGM_MIX(1), QGM_MAP(keep), QGM_NORM(Y), QGM_MAP_OF(half, QGM_X | QGM_STATE(Y)),
-                 QGM_MIX(1), QGM_MAP_OF(take, QGM_X) } },
+                 QGM_MIX_TO_X } },
     { 0 },
 };

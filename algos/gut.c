@@ -44,16 +44,10 @@ static void step(const struct qgm_step *s, struct qgm_block *b)
     }
 }
 
-static void take(const struct qgm_step *s, struct qgm_block *b)
-{
-    (void)s;
-    EACH(b, k) vf_store(b->x + k, vf_load(b->in[0] + k));
-}
-
 #define COMMON                                                                                                         \
     .source = "Aketi, Hashemi and Roy 2023, Algorithm 1 and released code", .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,      \
     .states = 5, .messages = 1, .bytes = 52, .local_steps = true, .velocity = 1 + B,                                   \
-    .stage = { QGM_MAP_WHEN(begin, first), QGM_MAP(step), QGM_MIX(1), QGM_MAP(take) }
+    .stage = { QGM_MAP_WHEN(begin, first), QGM_MAP(step), QGM_MIX_TO_X }
 QGM_FAMILY(gut) = {
     { .name = "gut", /* without momentum: its buffer is then y itself */
       .about = "global update tracking, one vector a link; the model in use is the mixed one",

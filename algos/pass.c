@@ -81,15 +81,15 @@ static void send_late(const struct place *w, int local, int client, real *const 
     }
 }
 
-/* Fill block.in for one client. What does not depend on the client was made by `receive_shared`. */
+/* Fill block.in, or x, for one client. What does not depend on the client was made by `receive_shared`. */
 static void receive(const struct place *w, int local, int client)
 {
     const struct qgm_pass *p = w->pass;
     for (int m = 0; m < w->before->arg; m++) {
         char *const *from = w->common->from[m];
-        real *in = in_buffer(w, m);
+        real *in = w->before->to_x ? w->common->block.x : in_buffer(w, m);
         if (w->before->op == QGM_OP_RELAY) relay_collect(p, local, client, from, w->in_panel, in, w->at, w->len);
-        if (w->before->op != QGM_OP_MIX) continue;
+        if (w->before->op != QGM_OP_MIX || (p->down && p->down[client])) continue;
         if (p->step->exchanges && p->late.sent && p->late.age[client])
             mix_late(in, from, &p->rows[client], client, sent_row(w, local, w->slot - w->before->arg + m, 0),
                      w->in_panel, w->len);

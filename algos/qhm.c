@@ -19,12 +19,6 @@ static void half(const struct qgm_step *s, struct qgm_block *b)
     }
 }
 
-static void take(const struct qgm_step *s, struct qgm_block *b)
-{
-    (void)s;
-    EACH(b, k) vf_store(b->x + k, vf_load(b->in[0] + k));
-}
-
 QGM_FAMILY(qhm) = {
     { .name = "qhm",
       .source = "Ma and Yarats 2019, Algorithm 1, then mixed",
@@ -37,6 +31,6 @@ QGM_FAMILY(qhm) = {
       .velocity = 1 + B,
       .knob = { { "nu", "weight of the buffer in the step", 0.7, 0, 1 },
                 { "discount", "memory of the buffer", 0.999, 0, 0.999999 } },
-      .stage = { QGM_MAP(half), QGM_MIX(1), QGM_MAP(take) } },
+      .stage = { QGM_MAP(half), QGM_MIX_TO_X } },
     { 0 },
 };
