@@ -4,14 +4,14 @@
 
 enum { M, V };
 
-static void send_gradient(const struct qgm_step *s, struct qgm_block *b)
+static void send_gradient(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     EACH(b, k) vf_store(b->out[0] + k, vf_load(b->g + k));
 }
 
 /* m, v: moments of g + wd x;  to <- Adam's new x */
-VF_INLINE void step(const struct qgm_step *s, struct qgm_block *b, const real *gradient, real *to)
+VF_INLINE void step(const struct qgm_step *s, struct qgm_block *restrict b, const real *gradient, real *to)
 {
     vf wd = vf_of(s->weight_decay), b1 = vf_of(s->knob[BETA1]), b2 = vf_of(s->knob[BETA2]);
     vf r1 = vf_of(1 - s->knob[BETA1]), r2 = vf_of(1 - s->knob[BETA2]);
@@ -27,8 +27,8 @@ VF_INLINE void step(const struct qgm_step *s, struct qgm_block *b, const real *g
     }
 }
 
-static void central(const struct qgm_step *s, struct qgm_block *b) { step(s, b, b->in[0], b->x); }
-static void local(const struct qgm_step *s, struct qgm_block *b) { step(s, b, b->g, b->out[0]); }
+static void central(const struct qgm_step *s, struct qgm_block *restrict b) { step(s, b, b->in[0], b->x); }
+static void local(const struct qgm_step *s, struct qgm_block *restrict b) { step(s, b, b->g, b->out[0]); }
 
 QGM_FAMILY(adam) = {
     { .name = "adam-central",

@@ -47,6 +47,7 @@ struct qgm_stage {
     void (*map)(const struct qgm_step *, struct qgm_block *);
     bool (*when)(const struct qgm_step *); /* NULL: always. Looks at the step only, so that all clients agree */
     bool to_x;     /* of a MIX of one message: its sum is the new x, and nothing is left to do with it */
+    bool inside;   /* of a MIX: the map behind it may sum up itself, as it takes what comes by `received` (block.h) */
     bool early;    /* reads no gradient and changes nothing but messages. Where that holds for all maps before the first
                       exchange, messages to other machines set off before the gradients are computed */
     unsigned rows; /* of a map: what it touches, of QGM_X, QGM_G and QGM_STATE(i); 0: all. Decides what is fetched
@@ -123,6 +124,10 @@ struct qgm_algo {
 #define QGM_MIX_TO_X                                                                                                   \
     {                                                                                                                  \
         .op = QGM_OP_MIX, .arg = 1, .to_x = true                                                                       \
+    }
+#define QGM_MIX_INSIDE(messages)                                                                                       \
+    {                                                                                                                  \
+        .op = QGM_OP_MIX, .arg = (messages), .inside = true                                                            \
     }
 #define QGM_MIX_WHEN(n, test)                                                                                          \
     {                                                                                                                  \

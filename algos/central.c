@@ -3,14 +3,14 @@
 
 enum { B };
 
-static void send(const struct qgm_step *s, struct qgm_block *b)
+static void send(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     EACH(b, k) vf_store(b->out[0] + k, vf_load(b->g + k));
 }
 
 /* g = mean gradient + wd x;  x <- x - lr g */
-static void plain(const struct qgm_step *s, struct qgm_block *b)
+static void plain(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay);
     EACH(b, k)
@@ -21,7 +21,7 @@ static void plain(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* b <- beta b + g;  x <- x - lr (nesterov ? g + beta b : b) */
-static void momentum(const struct qgm_step *s, struct qgm_block *b)
+static void momentum(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)

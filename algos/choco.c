@@ -17,7 +17,7 @@ VF_INLINE vf half(const struct qgm_step *s, const struct qgm_block *b, bool quas
 }
 
 /* send q = C(h - copy);  copy <- copy + q */
-VF_INLINE void send(const struct qgm_step *s, struct qgm_block *b, bool quasi_global)
+VF_INLINE void send(const struct qgm_step *s, struct qgm_block *restrict b, bool quasi_global)
 {
     real *q = b->out[0];
     EACH_OF_LONG(b, k) vf_store(q + k, vf_sub(half(s, b, quasi_global, k), vf_load(b->state[COPY] + k)));
@@ -27,7 +27,7 @@ VF_INLINE void send(const struct qgm_step *s, struct qgm_block *b, bool quasi_gl
 
 /* sum <- sum + q~;  x' = h + gamma (sum - copy), h computed again rather than kept; in a local step x' = h;
  * M <- mu M + (1 - mu) (x - x')/lr */
-VF_INLINE void take(const struct qgm_step *s, struct qgm_block *b, bool quasi_global, bool exchanged)
+VF_INLINE void take(const struct qgm_step *s, struct qgm_block *restrict b, bool quasi_global, bool exchanged)
 {
     double memory = quasi_global ? s->knob[MU] : 0;
     vf gamma = vf_of(s->knob[GAMMA]), mu = vf_of(memory), c = vf_of((1 - memory) * s->per_lr);
@@ -44,12 +44,12 @@ VF_INLINE void take(const struct qgm_step *s, struct qgm_block *b, bool quasi_gl
     }
 }
 
-static void plain_send(const struct qgm_step *s, struct qgm_block *b) { send(s, b, false); }
-static void plain_take(const struct qgm_step *s, struct qgm_block *b) { take(s, b, false, true); }
-static void plain_alone(const struct qgm_step *s, struct qgm_block *b) { take(s, b, false, false); }
-static void qg_send(const struct qgm_step *s, struct qgm_block *b) { send(s, b, true); }
-static void qg_take(const struct qgm_step *s, struct qgm_block *b) { take(s, b, true, true); }
-static void qg_alone(const struct qgm_step *s, struct qgm_block *b) { take(s, b, true, false); }
+static void plain_send(const struct qgm_step *s, struct qgm_block *restrict b) { send(s, b, false); }
+static void plain_take(const struct qgm_step *s, struct qgm_block *restrict b) { take(s, b, false, true); }
+static void plain_alone(const struct qgm_step *s, struct qgm_block *restrict b) { take(s, b, false, false); }
+static void qg_send(const struct qgm_step *s, struct qgm_block *restrict b) { send(s, b, true); }
+static void qg_take(const struct qgm_step *s, struct qgm_block *restrict b) { take(s, b, true, true); }
+static void qg_alone(const struct qgm_step *s, struct qgm_block *restrict b) { take(s, b, true, false); }
 
 #define COMMON                                                                                                         \
     .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_STATIC, .messages = 1, .increments = true, .local_steps = true,   \

@@ -8,7 +8,7 @@ static bool first(const struct qgm_step *s) { return s->t == 0; }
 static bool later(const struct qgm_step *s) { return s->t > 0; }
 
 /* send x - lr g */
-static void start(const struct qgm_step *s, struct qgm_block *b)
+static void start(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay);
     EACH(b, k)
@@ -20,7 +20,7 @@ static void start(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* send 2 x - x_last - lr (g - g_last) */
-static void d2_step(const struct qgm_step *s, struct qgm_block *b)
+static void d2_step(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay);
     EACH(b, k)
@@ -32,7 +32,7 @@ static void d2_step(const struct qgm_step *s, struct qgm_block *b)
     }
 }
 
-static void d2_take(const struct qgm_step *s, struct qgm_block *b)
+static void d2_take(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     EACH(b, k)
@@ -43,7 +43,7 @@ static void d2_take(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* send x - lr (D + g - g_last) */
-static void plus_step(const struct qgm_step *s, struct qgm_block *b)
+static void plus_step(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay);
     EACH(b, k)
@@ -55,7 +55,7 @@ static void plus_step(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* D <- (x - x') / lr;  x <- x' */
-static void plus_take(const struct qgm_step *s, struct qgm_block *b)
+static void plus_take(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf c = vf_of(s->per_lr);
     EACH(b, k)

@@ -8,7 +8,7 @@ static bool first_option(const struct qgm_step *s) { return s->knob[OPTION] == 1
 static bool second_option(const struct qgm_step *s) { return s->knob[OPTION] == 2; }
 
 /* b <- beta b + g;  send x - lr (nesterov ? g + beta b : b), and b */
-static void send_both(const struct qgm_step *s, struct qgm_block *b)
+static void send_both(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)
@@ -19,7 +19,7 @@ static void send_both(const struct qgm_step *s, struct qgm_block *b)
     }
 }
 
-static void take_both(const struct qgm_step *s, struct qgm_block *b)
+static void take_both(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     EACH(b, k)
@@ -29,7 +29,7 @@ static void take_both(const struct qgm_step *s, struct qgm_block *b)
     }
 }
 
-static void send_state(const struct qgm_step *s, struct qgm_block *b)
+static void send_state(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     EACH(b, k)
@@ -40,7 +40,7 @@ static void send_state(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* b <- beta b~ + g;  x <- x~ - lr b */
-static void combine_then_adapt(const struct qgm_step *s, struct qgm_block *b)
+static void combine_then_adapt(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)

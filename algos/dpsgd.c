@@ -1,13 +1,13 @@
 /* Decentralised SGD, combine then adapt: x <- sum_j w_ij x_j - lr (g + wd x). SPDX-License-Identifier: MIT */
 #include "block.h"
 
-static void offer(const struct qgm_step *s, struct qgm_block *b) /* to the neighbours: x */
+static void offer(const struct qgm_step *s, struct qgm_block *restrict b) /* to the neighbours: x */
 {
     (void)s;
     EACH(b, k) vf_store(b->out[0] + k, vf_load(b->x + k));
 }
 
-static void descend(const struct qgm_step *s, struct qgm_block *b) /* from what came in, mixed */
+static void descend(const struct qgm_step *s, struct qgm_block *restrict b) /* from what came in, mixed */
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay);
     EACH(b, k) vf_store(b->x + k, vf_fnma(lr, decayed(b, wd, k), vf_load(b->in[0] + k)));

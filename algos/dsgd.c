@@ -5,14 +5,14 @@
 enum { B };
 
 /* send x - lr (g + wd x) */
-static void plain(const struct qgm_step *s, struct qgm_block *b)
+static void plain(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay);
     EACH(b, k) vf_store(b->out[0] + k, vf_fnma(lr, decayed(b, wd, k), vf_load(b->x + k)));
 }
 
 /* b <- beta b + g;  send x - lr (nesterov ? g + beta b : b) */
-static void momentum(const struct qgm_step *s, struct qgm_block *b)
+static void momentum(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)

@@ -5,7 +5,7 @@
 enum { M, MOVED }; /* momentum, last displacement / lr */
 
 /* m' = beta m + g;  send x - lr (moved + m' - m), at first x - lr m' (both remembered vectors are then 0) */
-static void half(const struct qgm_step *s, struct qgm_block *b)
+static void half(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)
@@ -18,7 +18,7 @@ static void half(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* moved <- (x - x')/lr;  x <- x' */
-static void move(const struct qgm_step *s, struct qgm_block *b)
+static void move(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf c = vf_of(s->per_lr);
     EACH(b, k)

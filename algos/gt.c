@@ -5,7 +5,7 @@
 enum { Y, G, B }; /* tracker, last gradient, momentum */
 
 /* y <- y + g - g_last;  send x and y */
-static void track(const struct qgm_step *s, struct qgm_block *b)
+static void track(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf wd = vf_of(s->weight_decay);
     EACH(b, k)
@@ -19,7 +19,7 @@ static void track(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* x <- x~ - lr y;  y <- y~ */
-static void plain(const struct qgm_step *s, struct qgm_block *b)
+static void plain(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr);
     EACH(b, k)
@@ -30,7 +30,7 @@ static void plain(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* b <- beta b + y;  x <- x~ - lr (nesterov ? y + beta b : b);  y <- y~ */
-static void momentum(const struct qgm_step *s, struct qgm_block *b)
+static void momentum(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), beta = vf_of(s->momentum);
     EACH(b, k)

@@ -5,7 +5,7 @@
 enum { V, Y };
 
 /* v' = beta v + (1 - beta) g;  send y + v' - v */
-static void track(const struct qgm_step *s, struct qgm_block *b)
+static void track(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf wd = vf_of(s->weight_decay), beta = vf_of(s->momentum), fresh = vf_of(1 - s->momentum);
     EACH(b, k)
@@ -16,14 +16,14 @@ static void track(const struct qgm_step *s, struct qgm_block *b)
     }
 }
 
-static void keep(const struct qgm_step *s, struct qgm_block *b)
+static void keep(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     EACH(b, k) vf_store(b->state[Y] + k, vf_load(b->in[0] + k));
 }
 
 /* send x - lr y / || y ||; no step where y is 0 */
-static void half(const struct qgm_step *s, struct qgm_block *b)
+static void half(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf step = vf_of(b->norm > 0 ? s->lr / b->norm : 0);
     EACH(b, k) vf_store(b->out[0] + k, vf_fnma(step, vf_load(b->state[Y] + k), vf_load(b->x + k)));

@@ -8,7 +8,7 @@ enum { MU };
 static bool first(const struct qgm_step *s) { return s->t == 0; }
 
 /* All clients' histories start at their starting point. */
-static void begin(const struct qgm_step *s, struct qgm_block *b)
+static void begin(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     EACH(b, k)
@@ -22,7 +22,7 @@ static void begin(const struct qgm_step *s, struct qgm_block *b)
 
 /* delta' = g - (x - z)/lr;  y = delta' - mu delta - mu/lr [(x - x_last) + c (x_last - z_last)], where c = 1 + beta, in
  * Nesterov's form + beta^2;  z <- z - lr (y, or its momentum);  send z */
-static void step(const struct qgm_step *s, struct qgm_block *b)
+static void step(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     double beta = s->momentum, c = 1 + beta + (s->nesterov ? beta * beta : 0);
     vf lr = vf_of(s->lr), per_lr = vf_of(s->per_lr), wd = vf_of(s->weight_decay), mu = vf_of(s->knob[MU]);

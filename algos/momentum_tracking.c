@@ -6,14 +6,14 @@ enum { U, C }; /* momentum, correction */
 
 static bool first(const struct qgm_step *s) { return s->t == 0; }
 
-static void offer(const struct qgm_step *s, struct qgm_block *b)
+static void offer(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf wd = vf_of(s->weight_decay);
     EACH(b, k) vf_store(b->out[0] + k, decayed(b, wd, k));
 }
 
 /* u = c = (g - mean g) / (1 - beta): one all-reduce before the first step */
-static void start(const struct qgm_step *s, struct qgm_block *b)
+static void start(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf wd = vf_of(s->weight_decay), scale = vf_of(1 / (1 - s->momentum));
     EACH(b, k)
@@ -25,7 +25,7 @@ static void start(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* u <- beta u + g;  send x and c - u */
-static void send(const struct qgm_step *s, struct qgm_block *b)
+static void send(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)
@@ -38,7 +38,7 @@ static void send(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* x <- x~ - lr (u - c);  c <- (c - u)~ + u */
-static void move(const struct qgm_step *s, struct qgm_block *b)
+static void move(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr);
     EACH(b, k)

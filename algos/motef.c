@@ -8,7 +8,7 @@ enum { GAMMA = COMPRESS_OWN_KNOBS, LAMBDA };
 /* M' = (1 - lambda) M + lambda g (M' = g at first);  V <- V + gamma (K_sum - K) + M' - M;  x <- x + gamma (H_sum - H)
  * - lr V;  offer x - H and V - K. What the copies disagree is made up for once an exchange: in the first step after it
  */
-static void step(const struct qgm_step *s, struct qgm_block *b)
+static void step(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     double lambda = s->t ? s->knob[LAMBDA] : 1;
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), gamma = vf_of(s->fresh ? s->knob[GAMMA] : 0);
@@ -29,7 +29,7 @@ static void step(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* send C(x - H) and C(V - K), and add them to H and K */
-static void send(const struct qgm_step *s, struct qgm_block *b)
+static void send(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     compress(s, b, b->out[0], 0);
     compress(s, b, b->out[1], 1);
@@ -40,7 +40,7 @@ static void send(const struct qgm_step *s, struct qgm_block *b)
     }
 }
 
-static void take(const struct qgm_step *s, struct qgm_block *b)
+static void take(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     EACH_OF_LONG(b, k)

@@ -85,16 +85,21 @@ static void send_late(const struct place *w, int local, int client, real *const 
 static void receive(const struct place *w, int local, int client)
 {
     const struct qgm_pass *p = w->pass;
+    const struct qgm_row *row = &p->rows[client];
+    struct qgm_block *b = &w->common->block;
+    b->inside = w->before->inside && row->n == QGM_PARTS && p->step->exchanges && !p->late.sent && !p->ticks;
+    for (int j = 0; b->inside && j < QGM_PARTS; j++) b->weight[j] = row->w[j];
     for (int m = 0; m < w->before->arg; m++) {
         char *const *from = w->common->from[m];
-        real *in = w->before->to_x ? w->common->block.x : in_buffer(w, m);
+        real *in = w->before->to_x ? b->x : in_buffer(w, m);
         if (w->before->op == QGM_OP_RELAY) relay_collect(p, local, client, from, w->in_panel, in, w->at, w->len);
         if (w->before->op != QGM_OP_MIX || (p->down && p->down[client])) continue;
-        if (p->step->exchanges && p->late.sent && p->late.age[client])
-            mix_late(in, from, &p->rows[client], client, sent_row(w, local, w->slot - w->before->arg + m, 0),
-                     w->in_panel, w->len);
+        if (b->inside)
+            for (int j = 0; j < QGM_PARTS; j++) b->part[m][j] = (const real *)from[row->from[j]] + w->in_panel;
+        else if (p->step->exchanges && p->late.sent && p->late.age[client])
+            mix_late(in, from, row, client, sent_row(w, local, w->slot - w->before->arg + m, 0), w->in_panel, w->len);
         else if (p->step->exchanges)
-            mix(in, from, &p->rows[client], w->in_panel, w->len);
+            mix(in, from, row, w->in_panel, w->len);
         else /* a copy: the next messages may go to the same place */
             copy(in, (const real *)from[client] + w->in_panel, w->len);
     }

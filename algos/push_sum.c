@@ -10,14 +10,14 @@ enum { MU };
 VF_INLINE vf direction(const struct qgm_step *s, vf beta, vf b, vf g) { return s->nesterov ? vf_fma(beta, b, g) : b; }
 
 /* send w z - lr g */
-static void plain(const struct qgm_step *s, struct qgm_block *b)
+static void plain(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), mass = vf_of(b->mass);
     EACH(b, k) vf_store(b->out[0] + k, vf_fnma(lr, decayed(b, wd, k), vf_mul(mass, vf_load(b->x + k))));
 }
 
 /* b <- beta b + g;  send w z - lr d */
-static void momentum(const struct qgm_step *s, struct qgm_block *b)
+static void momentum(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum), mass = vf_of(b->mass);
     EACH(b, k)
@@ -29,7 +29,7 @@ static void momentum(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* The same, but the buffer is left as it was: it follows the displacement. */
-static void half(const struct qgm_step *s, struct qgm_block *b)
+static void half(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum), mass = vf_of(b->mass);
     EACH(b, k)
@@ -40,7 +40,7 @@ static void half(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* z <- what came in / w' */
-static void take(const struct qgm_step *s, struct qgm_block *b)
+static void take(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     vf mass = vf_of(b->mass_next);
@@ -48,7 +48,7 @@ static void take(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* z' as above;  B <- mu B + (1 - mu) w (z - z')/lr: a step of lr on w z moves z by lr / w */
-static void follow(const struct qgm_step *s, struct qgm_block *b)
+static void follow(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf mass = vf_of(b->mass_next), mu = vf_of(s->knob[MU]), c = vf_of((1 - s->knob[MU]) * b->mass * s->per_lr);
     EACH(b, k)

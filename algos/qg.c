@@ -15,7 +15,7 @@ static void prepare(struct qgm_step *s)
 }
 
 /* send x - lr d,  u = beta M + g,  d = nesterov ? g + beta u : u */
-static void half(const struct qgm_step *s, struct qgm_block *b)
+static void half(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->derived[STEP]), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)
@@ -26,31 +26,35 @@ static void half(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* M <- mu M + (1 - mu) (x - x') / lr;  x <- x' */
-static void follow(const struct qgm_step *s, struct qgm_block *b)
+VF_INLINE void follow_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
+    const struct received in = receives(b, 0, inside);
     vf mu = vf_of(s->knob[MU]), c = vf_of((1 - s->knob[MU]) * s->per_lr);
     EACH(b, k)
     {
-        vf next = vf_load(b->in[0] + k), moved = vf_sub(vf_load(b->x + k), next);
+        vf next = received(&in, inside, k), moved = vf_sub(vf_load(b->x + k), next);
         vf_store(b->state[M] + k, vf_fma(c, moved, vf_mul(mu, vf_load(b->state[M] + k))));
         vf_store(b->x + k, next);
     }
 }
+QGM_INSIDE(follow)
 
 /* V <- V + (x - x') / lr;  x <- x' */
-static void collect(const struct qgm_step *s, struct qgm_block *b)
+VF_INLINE void collect_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
+    const struct received in = receives(b, 0, inside);
     vf c = vf_of(s->per_lr);
     EACH(b, k)
     {
-        vf next = vf_load(b->in[0] + k), moved = vf_sub(vf_load(b->x + k), next);
+        vf next = received(&in, inside, k), moved = vf_sub(vf_load(b->x + k), next);
         vf_store(b->state[V] + k, vf_fma(c, moved, vf_load(b->state[V] + k)));
         vf_store(b->x + k, next);
     }
 }
+QGM_INSIDE(collect)
 
 /* M <- mu M + (1 - mu) V / tau;  V <- 0 */
-static void flush(const struct qgm_step *s, struct qgm_block *b)
+static void flush(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf mu = vf_of(s->knob[MU]), c = vf_of((1 - s->knob[MU]) / s->knob[TAU]);
     EACH(b, k)
@@ -67,22 +71,24 @@ static bool flushes(const struct qgm_step *s) { return s->knob[TAU] > 1 && s->t 
 static int states_of(const double *knob) { return knob[TAU] > 1 ? 2 : 1; }
 
 /* The baseline of the GUT code: x' = W x - lr g + beta (x - x_last). M holds x - x_last. */
-static void send_x(const struct qgm_step *s, struct qgm_block *b)
+static void send_x(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     EACH(b, k) vf_store(b->out[0] + k, vf_load(b->x + k));
 }
-static void inertia(const struct qgm_step *s, struct qgm_block *b)
+VF_INLINE void inertia_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
+    const struct received in = receives(b, 0, inside);
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)
     {
-        vf kept = vf_fma(beta, vf_load(b->state[M] + k), vf_load(b->in[0] + k));
+        vf kept = vf_fma(beta, vf_load(b->state[M] + k), received(&in, inside, k));
         vf next = vf_fnma(lr, decayed(b, wd, k), kept);
         vf_store(b->state[M] + k, vf_sub(next, vf_load(b->x + k)));
         vf_store(b->x + k, next);
     }
 }
+QGM_INSIDE(inertia)
 
 #define COMMON                                                                                                         \
     .source = "Lin et al. 2021, Algorithm 1 and released code", .needs = QGM_NEEDS_DOUBLY_STOCHASTIC, .states = 2,     \
@@ -91,7 +97,7 @@ static void inertia(const struct qgm_step *s, struct qgm_block *b)
     .knob = { { "mu", "memory of the buffer; the released code's 'factor' is 1 - mu", 0.9, 0, 1 },                     \
               { "tau", "steps between updates of the buffer", 1, 1, 1e6, true },                                       \
               { "dialect", "relaysgd: steps divided by 1 + beta", LIN2021, .choices = dialects } },                    \
-    .stage = { QGM_MAP(half), QGM_MIX(1), QGM_MAP_WHEN(follow, each_step), QGM_MAP_WHEN(collect, seldom),              \
+    .stage = { QGM_MAP(half), QGM_MIX_INSIDE(1), QGM_MAP_WHEN(follow, each_step), QGM_MAP_WHEN(collect, seldom),       \
                QGM_MAP_WHEN(flush, flushes) }
 QGM_FAMILY(qg) = {
     { .name = "qg-dsgdm", .about = "quasi-global momentum, heavy-ball form", COMMON },
@@ -106,6 +112,6 @@ QGM_FAMILY(qg) = {
       .momentum = true,
       .local_steps = true,
       .velocity = 1 + M,
-      .stage = { QGM_OFFER(send_x), QGM_MIX(1), QGM_MAP(inertia) } },
+      .stage = { QGM_OFFER(send_x), QGM_MIX_INSIDE(1), QGM_MAP(inertia) } },
     { 0 },
 };

@@ -12,7 +12,7 @@ static bool normalises(const struct qgm_step *s) { return s->knob[VERSION] == V1
 
 /* send Adam's new x, from m~ = beta1 m + (1 - beta1) g (original: beta1 m + g) and v~ = beta2 v + (1 - beta2) g^2;
  * v2 keeps m~ */
-static void half(const struct qgm_step *s, struct qgm_block *b)
+static void half(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     int version = (int)s->knob[VERSION];
     vf wd = vf_of(s->weight_decay), b1 = vf_of(s->knob[BETA1]), b2 = vf_of(s->knob[BETA2]);
@@ -30,7 +30,7 @@ static void half(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* d = x - x' in the place of g, which all clients have used by now;  x <- x' */
-static void move(const struct qgm_step *s, struct qgm_block *b)
+static void move(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     EACH(b, k)
@@ -42,7 +42,7 @@ static void move(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* q = d / || d ||;  v <- beta2 v + (1 - beta2) q^2;  m <- beta1 m + (1 - beta1) q, but not in v2 */
-static void follow(const struct qgm_step *s, struct qgm_block *b)
+static void follow(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     int version = (int)s->knob[VERSION];
     vf b1 = vf_of(s->knob[BETA1]), b2 = vf_of(s->knob[BETA2]);

@@ -16,7 +16,7 @@ static void prepare(struct qgm_step *s)
 }
 
 /* send h = x - lr d,  u = beta M + g,  d = nesterov ? g + beta u : u */
-static void half(const struct qgm_step *s, struct qgm_block *b)
+static void half(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)
@@ -27,7 +27,7 @@ static void half(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* x' = h + rate (h~ - h), h computed again rather than kept;  M <- mu M + (1 - mu) (x - x')/lr */
-static void follow(const struct qgm_step *s, struct qgm_block *b)
+static void follow(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum), rate = vf_of(s->derived[CURRENT]);
     vf mu = vf_of(s->knob[MU]), c = vf_of((1 - s->knob[MU]) * s->per_lr);

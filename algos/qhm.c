@@ -7,7 +7,7 @@ enum { B };
 enum { NU, DISCOUNT };
 
 /* b <- discount b + (1 - discount) g;  send x - lr ((1 - nu) g + nu b) */
-static void half(const struct qgm_step *s, struct qgm_block *b)
+static void half(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), nu = vf_of(s->knob[NU]), own = vf_of(1 - s->knob[NU]);
     vf keep = vf_of(s->knob[DISCOUNT]), fresh = vf_of(1 - s->knob[DISCOUNT]);

@@ -6,7 +6,7 @@
 enum { B };
 
 /* x <- x - lr (g + wd x), and relay it, unless it is a local step */
-static void plain(const struct qgm_step *s, struct qgm_block *b)
+static void plain(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay);
     EACH(b, k)
@@ -18,7 +18,7 @@ static void plain(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* b <- beta b + g;  x <- x - lr (nesterov ? g + beta b : b), and relay it */
-static void momentum(const struct qgm_step *s, struct qgm_block *b)
+static void momentum(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)
@@ -32,7 +32,7 @@ static void momentum(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* x <- [ what came + (n - how many came) x ] / n */
-static void take(const struct qgm_step *s, struct qgm_block *b)
+static void take(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     vf own = vf_of(b->own), share = vf_of(b->share);

@@ -9,14 +9,14 @@ static bool first(const struct qgm_step *s) { return s->t == 0; }
 /* As in the released code this fires at t = 0, after the very first step. */
 static bool slow(const struct qgm_step *s) { return s->t % (long)s->knob[TAU] == 0; }
 
-static void begin(const struct qgm_step *s, struct qgm_block *b)
+static void begin(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     EACH(b, k) vf_store(b->state[S] + k, vf_load(b->x + k));
 }
 
 /* b <- beta b + g;  send x - lr (nesterov ? g + beta b : b) */
-static void fast_step(const struct qgm_step *s, struct qgm_block *b)
+static void fast_step(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)
@@ -28,7 +28,7 @@ static void fast_step(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* x <- what came in; offered to the average too */
-static void take(const struct qgm_step *s, struct qgm_block *b)
+static void take(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     (void)s;
     EACH(b, k)
@@ -40,7 +40,7 @@ static void take(const struct qgm_step *s, struct qgm_block *b)
 }
 
 /* u <- beta u + (s - mean)/lr;  s <- s - alpha lr u;  x <- s */
-static void slow_step(const struct qgm_step *s, struct qgm_block *b)
+static void slow_step(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf beta = vf_of(s->knob[BETA]), c = vf_of(s->per_lr), step = vf_of(s->knob[ALPHA] * s->lr);
     EACH(b, k)
