@@ -133,6 +133,10 @@ struct qgm_algo {
     {                                                                                                                  \
         .op = QGM_OP_MIX, .arg = (n), .when = (test)                                                                   \
     }
+#define QGM_MIX_INSIDE_WHEN(n, test)                                                                                   \
+    {                                                                                                                  \
+        .op = QGM_OP_MIX, .arg = (n), .inside = true, .when = (test)                                                   \
+    }
 #define QGM_MEAN(messages)                                                                                             \
     {                                                                                                                  \
         .op = QGM_OP_MEAN, .arg = (messages)                                                                           \

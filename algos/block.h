@@ -66,19 +66,20 @@ VF_INLINE vf decayed(const struct qgm_block *b, vf wd, size_t k)
  * element once; QGM_INSIDE(NAME) makes the map of it. Where few are summed up this saves a store and a load of each
  * element, which is what such maps spend their time on. */
 struct received {
+    bool inside;
     const real *in, *part[QGM_PARTS];
     vf weight[QGM_PARTS];
 };
 VF_INLINE struct received receives(const struct qgm_block *b, int message, bool inside)
 {
-    struct received r = { .in = b->in[message] };
+    struct received r = { .inside = inside, .in = b->in[message] };
     UNROLL
     for (int j = 0; inside && j < QGM_PARTS; j++) r.part[j] = b->part[message][j], r.weight[j] = vf_of(b->weight[j]);
     return r;
 }
-VF_INLINE vf received(const struct received *r, bool inside, size_t k)
+VF_INLINE vf received(const struct received *r, size_t k)
 {
-    if (!inside) return vf_load(r->in + k);
+    if (!r->inside) return vf_load(r->in + k);
     vf sum = vf_mul(r->weight[0], vf_load(r->part[0] + k));
     UNROLL
     for (int j = 1; j < QGM_PARTS; j++) sum = vf_fma(r->weight[j], vf_load(r->part[j] + k), sum);

@@ -27,15 +27,17 @@ VF_INLINE void send(const struct qgm_step *s, struct qgm_block *restrict b, bool
 
 /* sum <- sum + q~;  x' = h + gamma (sum - copy), h computed again rather than kept; in a local step x' = h;
  * M <- mu M + (1 - mu) (x - x')/lr */
-VF_INLINE void take(const struct qgm_step *s, struct qgm_block *restrict b, bool quasi_global, bool exchanged)
+VF_INLINE void take(const struct qgm_step *s, struct qgm_block *restrict b, bool quasi_global, bool exchanged,
+                    bool inside)
 {
+    const struct received in = receives(b, 0, inside);
     double memory = quasi_global ? s->knob[MU] : 0;
     vf gamma = vf_of(s->knob[GAMMA]), mu = vf_of(memory), c = vf_of((1 - memory) * s->per_lr);
     EACH_OF_LONG(b, k)
     {
         vf x = vf_load(b->x + k), next = half(s, b, quasi_global, k);
         if (exchanged) {
-            vf sum = vf_add(vf_load(b->state[SUM] + k), vf_load(b->in[0] + k));
+            vf sum = vf_add(vf_load(b->state[SUM] + k), received(&in, k));
             next = vf_fma(gamma, vf_sub(sum, vf_load(b->state[COPY] + k)), next);
             vf_store(b->state[SUM] + k, sum);
         }
@@ -45,18 +47,26 @@ VF_INLINE void take(const struct qgm_step *s, struct qgm_block *restrict b, bool
 }
 
 static void plain_send(const struct qgm_step *s, struct qgm_block *restrict b) { send(s, b, false); }
-static void plain_take(const struct qgm_step *s, struct qgm_block *restrict b) { take(s, b, false, true); }
-static void plain_alone(const struct qgm_step *s, struct qgm_block *restrict b) { take(s, b, false, false); }
+VF_INLINE void plain_take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
+{
+    take(s, b, false, true, inside);
+}
+QGM_INSIDE(plain_take)
+static void plain_alone(const struct qgm_step *s, struct qgm_block *restrict b) { take(s, b, false, false, false); }
 static void qg_send(const struct qgm_step *s, struct qgm_block *restrict b) { send(s, b, true); }
-static void qg_take(const struct qgm_step *s, struct qgm_block *restrict b) { take(s, b, true, true); }
-static void qg_alone(const struct qgm_step *s, struct qgm_block *restrict b) { take(s, b, true, false); }
+VF_INLINE void qg_take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
+{
+    take(s, b, true, true, inside);
+}
+QGM_INSIDE(qg_take)
+static void qg_alone(const struct qgm_step *s, struct qgm_block *restrict b) { take(s, b, true, false, false); }
 
 #define COMMON                                                                                                         \
     .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_STATIC, .messages = 1, .increments = true, .local_steps = true,   \
     .fraction = compress_fraction
 /* Local steps as in Singh et al. 2020 (SPARQ-SGD), Algorithm 1, without its trigger. */
 #define STAGES(alone_map, send_map, take_map)                                                                          \
-    QGM_MAP_WHEN(alone_map, alone), QGM_MAP_WHEN(send_map, exchanges), QGM_MIX_WHEN(1, exchanges),                     \
+    QGM_MAP_WHEN(alone_map, alone), QGM_MAP_WHEN(send_map, exchanges), QGM_MIX_INSIDE_WHEN(1, exchanges),              \
         QGM_MAP_WHEN(take_map, exchanges)
 #define GAMMA_KNOB                                                                                                     \
     {                                                                                                                  \

@@ -32,15 +32,17 @@ static void d2_step(const struct qgm_step *s, struct qgm_block *restrict b)
     }
 }
 
-static void d2_take(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void d2_take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
     (void)s;
+    const struct received in = receives(b, 0, inside);
     EACH(b, k)
     {
         vf_store(b->state[PAST] + k, vf_load(b->x + k));
-        vf_store(b->x + k, vf_load(b->in[0] + k));
+        vf_store(b->x + k, received(&in, k));
     }
 }
+QGM_INSIDE(d2_take)
 
 /* send x - lr (D + g - g_last) */
 static void plus_step(const struct qgm_step *s, struct qgm_block *restrict b)
@@ -55,16 +57,18 @@ static void plus_step(const struct qgm_step *s, struct qgm_block *restrict b)
 }
 
 /* D <- (x - x') / lr;  x <- x' */
-static void plus_take(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void plus_take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
+    const struct received in = receives(b, 0, inside);
     vf c = vf_of(s->per_lr);
     EACH(b, k)
     {
-        vf next = vf_load(b->in[0] + k);
+        vf next = received(&in, k);
         vf_store(b->state[PAST] + k, vf_mul(c, vf_sub(vf_load(b->x + k), next)));
         vf_store(b->x + k, next);
     }
 }
+QGM_INSIDE(plus_take)
 
 #define NO_LOCAL "each step is corrected by the displacement of the one before, which has to be a mixed one"
 #define NEEDS    (QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_SYMMETRIC | QGM_NEEDS_LAMBDA_MIN | QGM_NEEDS_STATIC)
@@ -78,7 +82,7 @@ QGM_FAMILY(d2) = {
       .states = 2,
       .messages = 1,
       .bytes = 28,
-      .stage = { QGM_MAP_WHEN(start, first), QGM_MAP_WHEN(d2_step, later), QGM_MIX(1), QGM_MAP(d2_take) } },
+      .stage = { QGM_MAP_WHEN(start, first), QGM_MAP_WHEN(d2_step, later), QGM_MIX_INSIDE(1), QGM_MAP(d2_take) } },
     { .name = "d2-plus",
       .source = "Lin et al. 2021, released code (d2_v1)",
       .about = "D2 that survives changes of the learning rate",
@@ -88,6 +92,6 @@ QGM_FAMILY(d2) = {
       .states = 2,
       .messages = 1,
       .bytes = 28,
-      .stage = { QGM_MAP_WHEN(start, first), QGM_MAP_WHEN(plus_step, later), QGM_MIX(1), QGM_MAP(plus_take) } },
+      .stage = { QGM_MAP_WHEN(start, first), QGM_MAP_WHEN(plus_step, later), QGM_MIX_INSIDE(1), QGM_MAP(plus_take) } },
     { 0 },
 };

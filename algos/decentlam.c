@@ -12,17 +12,19 @@ static void half(const struct qgm_step *s, struct qgm_block *restrict b)
 }
 
 /* b <- beta b + (x - x~)/lr;  x <- x - lr b */
-static void move(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void move_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
+    const struct received in = receives(b, 0, inside);
     vf lr = vf_of(s->lr), c = vf_of(s->per_lr), beta = vf_of(s->momentum);
     EACH(b, k)
     {
-        vf x = vf_load(b->x + k), moved = vf_sub(x, vf_load(b->in[0] + k));
+        vf x = vf_load(b->x + k), moved = vf_sub(x, received(&in, k));
         vf v = vf_fma(c, moved, vf_mul(beta, vf_load(b->state[B] + k)));
         vf_store(b->state[B] + k, v);
         vf_store(b->x + k, vf_fnma(lr, v, x));
     }
 }
+QGM_INSIDE(move)
 
 QGM_FAMILY(decentlam) = {
     { .name = "decentlam",
@@ -35,6 +37,6 @@ QGM_FAMILY(decentlam) = {
       .momentum = true,
       .local_steps = true,
       .velocity = 1 + B,
-      .stage = { QGM_MAP(half), QGM_MIX(1), QGM_MAP(move) } },
+      .stage = { QGM_MAP(half), QGM_MIX_INSIDE(1), QGM_MAP(move) } },
     { 0 },
 };

@@ -18,16 +18,18 @@ static void half(const struct qgm_step *s, struct qgm_block *restrict b)
 }
 
 /* moved <- (x - x')/lr;  x <- x' */
-static void move(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void move_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
+    const struct received in = receives(b, 0, inside);
     vf c = vf_of(s->per_lr);
     EACH(b, k)
     {
-        vf next = vf_load(b->in[0] + k);
+        vf next = received(&in, k);
         vf_store(b->state[MOVED] + k, vf_mul(c, vf_sub(vf_load(b->x + k), next)));
         vf_store(b->x + k, next);
     }
 }
+QGM_INSIDE(move)
 
 QGM_FAMILY(edm) = {
     { .name = "edm",
@@ -40,6 +42,6 @@ QGM_FAMILY(edm) = {
       .bytes = 28,
       .momentum = true,
       .velocity = 1 + M,
-      .stage = { QGM_MAP(half), QGM_MIX(1), QGM_MAP(move) } },
+      .stage = { QGM_MAP(half), QGM_MIX_INSIDE(1), QGM_MAP(move) } },
     { 0 },
 };

@@ -19,28 +19,32 @@ static void track(const struct qgm_step *s, struct qgm_block *restrict b)
 }
 
 /* x <- x~ - lr y;  y <- y~ */
-static void plain(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void plain_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
+    const struct received models = receives(b, 0, inside), trackers = receives(b, 1, inside);
     vf lr = vf_of(s->lr);
     EACH(b, k)
     {
-        vf_store(b->x + k, vf_fnma(lr, vf_load(b->state[Y] + k), vf_load(b->in[0] + k)));
-        vf_store(b->state[Y] + k, vf_load(b->in[1] + k));
+        vf_store(b->x + k, vf_fnma(lr, vf_load(b->state[Y] + k), received(&models, k)));
+        vf_store(b->state[Y] + k, received(&trackers, k));
     }
 }
+QGM_INSIDE(plain)
 
 /* b <- beta b + y;  x <- x~ - lr (nesterov ? y + beta b : b);  y <- y~ */
-static void momentum(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void momentum_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
+    const struct received models = receives(b, 0, inside), trackers = receives(b, 1, inside);
     vf lr = vf_of(s->lr), beta = vf_of(s->momentum);
     EACH(b, k)
     {
         vf y = vf_load(b->state[Y] + k), v = vf_fma(beta, vf_load(b->state[B] + k), y);
         vf_store(b->state[B] + k, v);
-        vf_store(b->x + k, vf_fnma(lr, s->nesterov ? vf_fma(beta, v, y) : v, vf_load(b->in[0] + k)));
-        vf_store(b->state[Y] + k, vf_load(b->in[1] + k));
+        vf_store(b->x + k, vf_fnma(lr, s->nesterov ? vf_fma(beta, v, y) : v, received(&models, k)));
+        vf_store(b->state[Y] + k, received(&trackers, k));
     }
 }
+QGM_INSIDE(momentum)
 
 #define SOURCE "Di Lorenzo and Scutari 2016; Lin et al. 2021, released code"
 QGM_FAMILY(gt) = {
@@ -53,7 +57,7 @@ QGM_FAMILY(gt) = {
       .local_steps = true,
       .bytes = 28,
       .velocity = 1 + Y,
-      .stage = { QGM_MAP(track), QGM_MIX(2), QGM_MAP(plain) } },
+      .stage = { QGM_MAP(track), QGM_MIX_INSIDE(2), QGM_MAP(plain) } },
     { .name = "gtm",
       .source = SOURCE,
       .about = "gradient tracking with local heavy-ball momentum",
@@ -64,7 +68,7 @@ QGM_FAMILY(gt) = {
       .bytes = 36,
       .momentum = true,
       .velocity = 1 + B,
-      .stage = { QGM_MAP(track), QGM_MIX(2), QGM_MAP(momentum) } },
+      .stage = { QGM_MAP(track), QGM_MIX_INSIDE(2), QGM_MAP(momentum) } },
     { .name = "gtm-n",
       .source = SOURCE,
       .about = "gradient tracking with local Nesterov momentum",
@@ -76,6 +80,6 @@ QGM_FAMILY(gt) = {
       .momentum = true,
       .nesterov = true,
       .velocity = 1 + B,
-      .stage = { QGM_MAP(track), QGM_MIX(2), QGM_MAP(momentum) } },
+      .stage = { QGM_MAP(track), QGM_MIX_INSIDE(2), QGM_MAP(momentum) } },
     { 0 },
 };

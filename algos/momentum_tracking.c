@@ -38,16 +38,18 @@ static void send(const struct qgm_step *s, struct qgm_block *restrict b)
 }
 
 /* x <- x~ - lr (u - c);  c <- (c - u)~ + u */
-static void move(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void move_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
+    const struct received models = receives(b, 0, inside), corrections = receives(b, 1, inside);
     vf lr = vf_of(s->lr);
     EACH(b, k)
     {
         vf u = vf_load(b->state[U] + k), d = vf_sub(u, vf_load(b->state[C] + k));
-        vf_store(b->x + k, vf_fnma(lr, d, vf_load(b->in[0] + k)));
-        vf_store(b->state[C] + k, vf_add(vf_load(b->in[1] + k), u));
+        vf_store(b->x + k, vf_fnma(lr, d, received(&models, k)));
+        vf_store(b->state[C] + k, vf_add(received(&corrections, k), u));
     }
 }
+QGM_INSIDE(move)
 
 QGM_FAMILY(momentum_tracking) = {
     { .name = "momentum-tracking",
@@ -61,6 +63,6 @@ QGM_FAMILY(momentum_tracking) = {
       .local_steps = true,
       .velocity = 1 + U,
       .stage = { QGM_MAP_WHEN(offer, first), QGM_MEAN_WHEN(1, first), QGM_MAP_WHEN(start, first), QGM_MAP(send),
-                 QGM_MIX(2), QGM_MAP(move) } },
+                 QGM_MIX_INSIDE(2), QGM_MAP(move) } },
     { 0 },
 };

@@ -40,20 +40,22 @@ static void send(const struct qgm_step *s, struct qgm_block *restrict b)
     }
 }
 
-static void take(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
     (void)s;
+    const struct received models = receives(b, 0, inside), trackers = receives(b, 1, inside);
     EACH_OF_LONG(b, k)
     {
-        vf_store(b->state[H_SUM] + k, vf_add(vf_load(b->state[H_SUM] + k), vf_load(b->in[0] + k)));
-        vf_store(b->state[K_SUM] + k, vf_add(vf_load(b->state[K_SUM] + k), vf_load(b->in[1] + k)));
+        vf_store(b->state[H_SUM] + k, vf_add(vf_load(b->state[H_SUM] + k), received(&models, k)));
+        vf_store(b->state[K_SUM] + k, vf_add(vf_load(b->state[K_SUM] + k), received(&trackers, k)));
     }
 }
+QGM_INSIDE(take)
 
 #define COMMON                                                                                                         \
     .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_STATIC, .states = 6, .messages = 2, .bytes = 60,                  \
     .velocity = 1 + V, .increments = true, .local_steps = true, .fraction = compress_fraction,                         \
-    .stage = { QGM_MAP(step), QGM_MAP_WHEN(send, exchanges), QGM_MIX_WHEN(2, exchanges),                               \
+    .stage = { QGM_MAP(step), QGM_MAP_WHEN(send, exchanges), QGM_MIX_INSIDE_WHEN(2, exchanges),                        \
                QGM_MAP_WHEN(take, exchanges) }
 #define GAMMA_KNOB                                                                                                     \
     {                                                                                                                  \

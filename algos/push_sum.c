@@ -40,24 +40,28 @@ static void half(const struct qgm_step *s, struct qgm_block *restrict b)
 }
 
 /* z <- what came in / w' */
-static void take(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
     (void)s;
+    const struct received in = receives(b, 0, inside);
     vf mass = vf_of(b->mass_next);
-    EACH(b, k) vf_store(b->x + k, vf_div(vf_load(b->in[0] + k), mass));
+    EACH(b, k) vf_store(b->x + k, vf_div(received(&in, k), mass));
 }
+QGM_INSIDE(take)
 
 /* z' as above;  B <- mu B + (1 - mu) w (z - z')/lr: a step of lr on w z moves z by lr / w */
-static void follow(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void follow_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
+    const struct received in = receives(b, 0, inside);
     vf mass = vf_of(b->mass_next), mu = vf_of(s->knob[MU]), c = vf_of((1 - s->knob[MU]) * b->mass * s->per_lr);
     EACH(b, k)
     {
-        vf next = vf_div(vf_load(b->in[0] + k), mass), moved = vf_sub(vf_load(b->x + k), next);
+        vf next = vf_div(received(&in, k), mass), moved = vf_sub(vf_load(b->x + k), next);
         vf_store(b->state[B] + k, vf_fma(c, moved, vf_mul(mu, vf_load(b->state[B] + k))));
         vf_store(b->x + k, next);
     }
 }
+QGM_INSIDE(follow)
 
 #define COMMON .needs = QGM_NEEDS_COLUMN_STOCHASTIC, .messages = 1, .push_sum = true, .local_steps = true
 QGM_FAMILY(push_sum) = {
@@ -66,7 +70,7 @@ QGM_FAMILY(push_sum) = {
       .about = "stochastic gradient push, for directed graphs",
       COMMON,
       .bytes = 12,
-      .stage = { QGM_MAP(plain), QGM_MIX(1), QGM_MAP(take) } },
+      .stage = { QGM_MAP(plain), QGM_MIX_INSIDE(1), QGM_MAP(take) } },
     { .name = "sgpm-n",
       .source = "Assran et al. 2019, Algorithm 1 with local Nesterov momentum",
       .about = "stochastic gradient push with local Nesterov momentum",
@@ -76,7 +80,7 @@ QGM_FAMILY(push_sum) = {
       .momentum = true,
       .nesterov = true,
       .velocity = 1 + B,
-      .stage = { QGM_MAP(momentum), QGM_MIX(1), QGM_MAP(take) } },
+      .stage = { QGM_MAP(momentum), QGM_MIX_INSIDE(1), QGM_MAP(take) } },
     { .name = "qg-sgp",
       .source = "Lin et al. 2021, Algorithm 1, on Assran et al. 2019; as defined in this file",
       .about = "quasi-global Nesterov momentum over stochastic gradient push",
@@ -87,6 +91,6 @@ QGM_FAMILY(push_sum) = {
       .nesterov = true,
       .velocity = 1 + B,
       .knob = { { "mu", "memory of the buffer", 0.9, 0, 1 } },
-      .stage = { QGM_MAP(half), QGM_MIX(1), QGM_MAP(follow) } },
+      .stage = { QGM_MAP(half), QGM_MIX_INSIDE(1), QGM_MAP(follow) } },
     { 0 },
 };

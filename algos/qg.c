@@ -32,7 +32,7 @@ VF_INLINE void follow_(const struct qgm_step *s, struct qgm_block *restrict b, b
     vf mu = vf_of(s->knob[MU]), c = vf_of((1 - s->knob[MU]) * s->per_lr);
     EACH(b, k)
     {
-        vf next = received(&in, inside, k), moved = vf_sub(vf_load(b->x + k), next);
+        vf next = received(&in, k), moved = vf_sub(vf_load(b->x + k), next);
         vf_store(b->state[M] + k, vf_fma(c, moved, vf_mul(mu, vf_load(b->state[M] + k))));
         vf_store(b->x + k, next);
     }
@@ -46,7 +46,7 @@ VF_INLINE void collect_(const struct qgm_step *s, struct qgm_block *restrict b, 
     vf c = vf_of(s->per_lr);
     EACH(b, k)
     {
-        vf next = received(&in, inside, k), moved = vf_sub(vf_load(b->x + k), next);
+        vf next = received(&in, k), moved = vf_sub(vf_load(b->x + k), next);
         vf_store(b->state[V] + k, vf_fma(c, moved, vf_load(b->state[V] + k)));
         vf_store(b->x + k, next);
     }
@@ -82,7 +82,7 @@ VF_INLINE void inertia_(const struct qgm_step *s, struct qgm_block *restrict b, 
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
     EACH(b, k)
     {
-        vf kept = vf_fma(beta, vf_load(b->state[M] + k), received(&in, inside, k));
+        vf kept = vf_fma(beta, vf_load(b->state[M] + k), received(&in, k));
         vf next = vf_fnma(lr, decayed(b, wd, k), kept);
         vf_store(b->state[M] + k, vf_sub(next, vf_load(b->x + k)));
         vf_store(b->x + k, next);

@@ -30,16 +30,18 @@ static void half(const struct qgm_step *s, struct qgm_block *restrict b)
 }
 
 /* d = x - x' in the place of g, which all clients have used by now;  x <- x' */
-static void move(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void move_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
     (void)s;
+    const struct received in = receives(b, 0, inside);
     EACH(b, k)
     {
-        vf next = vf_load(b->in[0] + k);
+        vf next = received(&in, k);
         vf_store(b->state[D] + k, vf_sub(vf_load(b->x + k), next));
         vf_store(b->x + k, next);
     }
 }
+QGM_INSIDE(move)
 
 /* q = d / || d ||;  v <- beta2 v + (1 - beta2) q^2;  m <- beta1 m + (1 - beta1) q, but not in v2 */
 static void follow(const struct qgm_step *s, struct qgm_block *restrict b)
@@ -74,7 +76,7 @@ QGM_FAMILY(qg_adam) = {
       .prepare = adam_prepare,
       .stage = { { .op = QGM_OP_NORM, .arg = G, .when = normalises },
                  QGM_MAP(half),
-                 QGM_MIX(1),
+                 QGM_MIX_INSIDE(1),
                  QGM_MAP(move),
                  QGM_NORM(D),
                  QGM_MAP_OF(follow, QGM_STATE(V) | QGM_STATE(D)) } }, /* but for v2 also M */

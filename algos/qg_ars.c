@@ -27,19 +27,21 @@ static void half(const struct qgm_step *s, struct qgm_block *restrict b)
 }
 
 /* x' = h + rate (h~ - h), h computed again rather than kept;  M <- mu M + (1 - mu) (x - x')/lr */
-static void follow(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void follow_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
+    const struct received in = receives(b, 0, inside);
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum), rate = vf_of(s->derived[CURRENT]);
     vf mu = vf_of(s->knob[MU]), c = vf_of((1 - s->knob[MU]) * s->per_lr);
     EACH(b, k)
     {
         vf x = vf_load(b->x + k), m = vf_load(b->state[M] + k), g = decayed(b, wd, k), u = vf_fma(beta, m, g);
         vf h = vf_fnma(lr, s->nesterov ? vf_fma(beta, u, g) : u, x);
-        vf next = vf_fma(rate, vf_sub(vf_load(b->in[0] + k), h), h);
+        vf next = vf_fma(rate, vf_sub(received(&in, k), h), h);
         vf_store(b->state[M] + k, vf_fma(c, vf_sub(x, next), vf_mul(mu, m)));
         vf_store(b->x + k, next);
     }
 }
+QGM_INSIDE(follow)
 
 #define COMMON                                                                                                         \
     .source = "Aketi et al. 2024 (averaging-rate scheduler) on Lin et al. 2021", .needs = QGM_NEEDS_DOUBLY_STOCHASTIC, \
@@ -49,7 +51,7 @@ static void follow(const struct qgm_step *s, struct qgm_block *restrict b)
               { "rate", "averaging rate at the start", 0.09, 0, 1 },                                                   \
               { "growth", "factor at the end of a period", 1.01, 1, 1000 },                                            \
               { "period", "steps; an epoch, usually", 97, 1, 1e9, true } },                                            \
-    .stage = { QGM_MAP(half), QGM_MIX(1), QGM_MAP(follow) }
+    .stage = { QGM_MAP(half), QGM_MIX_INSIDE(1), QGM_MAP(follow) }
 QGM_FAMILY(qg_ars) = {
     { .name = "qg-ars", .about = "quasi-global momentum with a growing averaging rate", COMMON },
     { .name = "qg-ars-n",

@@ -28,16 +28,18 @@ static void fast_step(const struct qgm_step *s, struct qgm_block *restrict b)
 }
 
 /* x <- what came in; offered to the average too */
-static void take(const struct qgm_step *s, struct qgm_block *restrict b)
+VF_INLINE void take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
     (void)s;
+    const struct received in = receives(b, 0, inside);
     EACH(b, k)
     {
-        vf x = vf_load(b->in[0] + k);
+        vf x = received(&in, k);
         vf_store(b->x + k, x);
         vf_store(b->out[0] + k, x);
     }
 }
+QGM_INSIDE(take)
 
 /* u <- beta u + (s - mean)/lr;  s <- s - alpha lr u;  x <- s */
 static void slow_step(const struct qgm_step *s, struct qgm_block *restrict b)
@@ -59,12 +61,9 @@ static void slow_step(const struct qgm_step *s, struct qgm_block *restrict b)
     .knob = { { "tau", "steps between averages", 12, 1, 1e6, true },                                                   \
               { "beta", "slow momentum", 0.7, 0, 0.999999 },                                                           \
               { "alpha", "slow learning rate", 1, 0, 100 } },                                                          \
-    .stage = { QGM_MAP_WHEN(begin, first),                                                                             \
-               QGM_MAP_OF(fast_step, QGM_X | QGM_G | QGM_STATE(B)),                                                    \
-               QGM_MIX(1),                                                                                             \
-               QGM_MAP_OF(take, QGM_X),                                                                                \
-               QGM_MEAN_WHEN(1, slow),                                                                                 \
-               QGM_MAP_WHEN(slow_step, slow) }
+    .stage = { QGM_MAP_WHEN(begin, first), QGM_MAP_OF(fast_step, QGM_X | QGM_G | QGM_STATE(B)),                        \
+               QGM_MIX_INSIDE(1),          QGM_MAP_OF(take, QGM_X),                                                    \
+               QGM_MEAN_WHEN(1, slow),     QGM_MAP_WHEN(slow_step, slow) }
 QGM_FAMILY(slowmo) = {
     { .name = "slowmo", .about = "slow momentum over heavy-ball DSGD; an all-reduce every tau steps", COMMON },
     { .name = "slowmo-n",
