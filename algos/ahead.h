@@ -22,7 +22,7 @@ struct ahead {
     unsigned rows;                  /* how many they are */
     size_t piece;                   /* elements */
     size_t each, whole;             /* pieces of a client's rows in a unit; of all clients' */
-    size_t lead;                    /* how far ahead, from half of it to twice: pieces */
+    size_t near, far;               /* how far ahead, at least and at most: pieces */
     size_t asked;                   /* pieces of this unit and the next ones that have been asked for */
     size_t calls, due;              /* of ahead_look in a unit; what is to be asked for, in pieces / calls */
     /* The piece that is asked for next: of which client and row; where its unit begins, and it in the unit. */
@@ -62,14 +62,19 @@ static inline void ahead_rows(struct ahead *a)
         if (touched >> row & 1) a->row[a->rows++] = (size_t)row * a->pass->stride;
 }
 
+/* The first part is nothing but copying gradients, which is left out (pass.c). */
+static inline bool ahead_of_mean_(const struct ahead *a) { return a->pass->stages > 1 && a->pass->stage[1].of_g; }
+
 /* Calls in a unit: by run_client, by the search for the k largest about COMPRESS_CALLS a message, in the long maps of
- * the compressed algorithms LONG_CALLS, and by telemetry for each few columns. Where other compressors make fewer,
- * ahead_look catches up when it falls behind. */
+ * the compressed algorithms LONG_CALLS, by means and by telemetry for each few columns. Where other compressors make
+ * fewer, ahead_look catches up when it falls behind. */
 static inline size_t ahead_calls_(const struct ahead *a, int parts)
 {
     const struct qgm_pass *p = a->pass;
     size_t columns = a->unit / (4 * VF) * (((size_t)a->clients + QGM_WATCHED - 1) / QGM_WATCHED);
-    size_t calls = (size_t)a->clients * (2 + 4 * (size_t)(parts - 1));
+    size_t calls = (size_t)a->clients * ((ahead_of_mean_(a) ? 0 : 2) + 4 * (size_t)(parts - 1));
+    for (const struct qgm_stage *s = p->stage; s < p->stage + p->stages; s++)
+        if (s->op == QGM_OP_MEAN) calls += (size_t)s->arg * a->unit / (4 * VF);
     if (p->algo->fraction) calls += (size_t)a->clients * ((size_t)p->algo->messages * COMPRESS_CALLS + LONG_CALLS);
     if (p->telemetry && p->observe_first) calls += columns;
     if (p->telemetry && p->observe_last) calls += p->algo->spends_gradient ? columns : 2 * columns;
@@ -84,9 +89,13 @@ static inline void ahead_plan(struct ahead *a, int parts)
     a->piece = a->unit < 4 * PIECE ? a->unit / 4 : PIECE;
     a->each = a->unit / a->piece * a->rows;
     a->whole = (size_t)a->clients * a->each;
-    a->lead = least(LEAD / (a->piece * sizeof(real)), a->whole);
-    /* Telemetry before the step wants the rows of so many clients at once: asked for is at least half of the lead. */
-    if (a->pass->telemetry && a->pass->observe_first) a->lead = 2 * least(QGM_WATCHED, (size_t)a->clients) * a->each;
+    size_t lead = least(LEAD / (a->piece * sizeof(real)), a->whole);
+    a->near = lead / 2, a->far = 2 * lead;
+    /* Telemetry before the step wants the rows of so many clients at once; a mean of gradients wants those of all, so
+     * the next unit's are asked for during this one. */
+    if (a->pass->telemetry && a->pass->observe_first) a->near = least(QGM_WATCHED, (size_t)a->clients) * a->each;
+    if (ahead_of_mean_(a)) a->near = 0, a->far = a->whole;
+    if (a->far < 2 * a->near) a->far = 2 * a->near;
     a->calls = ahead_calls_(a, parts);
     a->from = a->at;
     ahead_at_(a);
@@ -151,9 +160,9 @@ VF_INLINE void ahead_ask_(struct ahead *a)
 __attribute__((unused)) static void ahead_look(struct ahead *a)
 {
     if (!a) return;
-    size_t now = (size_t)a->begun * a->each, most = now + 2 * a->lead;
+    size_t now = (size_t)a->begun * a->each, most = now + a->far;
     if (a->asked < now) ahead_begin_at_(a, a->begun);
-    if (a->asked - now < a->lead / 2) ahead_ask_(a); /* behind */
+    if (a->asked - now < a->near) ahead_ask_(a); /* behind */
     for (a->due += a->whole; a->due >= a->calls; a->due -= a->calls)
         if (a->asked < most) ahead_ask_(a);
 }

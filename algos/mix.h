@@ -69,17 +69,28 @@ static inline void mix_late(real *out, char *const *in, const struct qgm_row *ro
     }
 }
 
+/* Where all clients' vectors lie: at in[j], or a step apart. */
+struct vectors {
+    char *const *in;
+    const real *first;
+    size_t step;
+};
+VF_INLINE const real *vector_of(const struct vectors *v, int j)
+{
+    return v->in ? (const real *)v->in[j] : v->first + (size_t)j * v->step;
+}
+
 /* The mean of all clients' messages: ascending sum, one division. */
-VF_INLINE void mean_body(real *out, char *const *in, int clients, size_t at, size_t len, int wide)
+VF_INLINE void mean_body(real *out, const struct vectors *of, int clients, size_t at, size_t len, int wide)
 {
     vf n = vf_of(clients);
     for (size_t k = 0; k < len; k += (size_t)wide * VF) {
         vf sum[4];
-        const real *from = (const real *)in[0] + at + k;
+        const real *from = vector_of(of, 0) + at + k;
         UNROLL
         for (int v = 0; v < wide; v++) sum[v] = vf_load(from + v * VF);
         for (int j = 1; j < clients; j++) {
-            from = (const real *)in[j] + at + k;
+            from = vector_of(of, j) + at + k;
             UNROLL
             for (int v = 0; v < wide; v++) sum[v] = vf_add(sum[v], vf_load(from + v * VF));
         }
@@ -88,12 +99,12 @@ VF_INLINE void mean_body(real *out, char *const *in, int clients, size_t at, siz
     }
 }
 
-static inline void mean(real *out, char *const *in, int clients, size_t at, size_t len)
+static inline void mean(real *out, const struct vectors *of, int clients, size_t at, size_t len)
 {
     if (len % (4 * VF))
-        mean_body(out, in, clients, at, len, 1);
+        mean_body(out, of, clients, at, len, 1);
     else
-        mean_body(out, in, clients, at, len, 4);
+        mean_body(out, of, clients, at, len, 4);
 }
 
 #endif

@@ -105,12 +105,24 @@ static void receive(const struct place *w, int local, int client)
     }
 }
 
+/* Means of gradients are taken where these lie, if all are here. */
+static bool reads_gradients(const struct qgm_pass *p, const struct qgm_stage *s) { return s->of_g && p->order; }
+
 static void receive_shared(const struct place *w)
 {
     const struct qgm_pass *p = w->pass;
     if (!w->before || w->before->op != QGM_OP_MEAN) return;
-    for (int m = 0; m < w->before->arg; m++)
-        mean(in_buffer(w, m), w->common->from[m], p->exchange->clients, w->in_panel, w->len);
+    for (int m = 0; m < w->before->arg; m++) {
+        const struct vectors panels = { .in = w->common->from[m] },
+                             rows = { .first = row_of(p, 0, 1), .step = p->client };
+        bool of_rows = reads_gradients(p, w->before);
+        size_t at = of_rows ? w->at : w->in_panel;
+        for (size_t k = 0; k < w->len; k += 4 * VF) {
+            mean(in_buffer(w, m) + k, of_rows ? &rows : &panels, p->exchange->clients, at + k,
+                 least(w->len - k, 4 * VF));
+            ahead_look(w->ahead);
+        }
+    }
 }
 
 /* ---- Parts ---- */
@@ -168,6 +180,7 @@ static void run_client(struct place *w, int local)
     const struct qgm_pass *p = w->pass;
     struct qgm_block *b = &w->common->block;
     int client = p->exchange->first + local;
+    if (!w->before && w->begin == w->end) return;
     set_client(w, local, client);
     ahead_look(w->ahead);
     if (w->before) {
@@ -207,6 +220,7 @@ static bool bound_part(struct place *w)
     const struct qgm_stage *stop = p->stage + p->stages;
     for (w->end = w->begin; w->end < stop && !is_exchange(w->end->op); w->end++) continue;
     bool last = w->end == stop;
+    if (!last && reads_gradients(p, w->end)) w->begin = w->end;
     w->relays = !last && w->end->op == QGM_OP_RELAY;
     w->sends_late = p->late.sent && p->step->exchanges && !last && w->end->op == QGM_OP_MIX;
     return last;
