@@ -26,29 +26,44 @@ static inline void relay_publish(const struct qgm_pass *p, int local, real *out,
     }
 }
 
+/* A link in relay_collect: what came last and what went, what both ends have published, whether messages arrive. */
+struct relay_link {
+    real *came, *went;
+    const real *mine, *theirs;
+    bool comes, goes;
+};
+VF_INLINE void relay_link_(const struct relay_link *l, real *in, size_t len, bool first)
+{
+    for (size_t k = 0; k < len; k += VF) {
+        vf now = l->comes ? vf_sub(vf_load(l->theirs + k), vf_load(l->went + k)) : vf_zero();
+        vf_store(l->went + k, l->goes ? vf_sub(vf_load(l->mine + k), vf_load(l->came + k)) : vf_zero());
+        vf_store(l->came + k, now);
+        vf_store(in + k, vf_add(first ? vf_zero() : vf_load(in + k), now));
+    }
+}
+
 /* in <- sum over neighbours of T_j - (what went to j); remember it, and what goes to j now. panel: everyone's T, of
  * which these elements begin at in_panel. */
 static inline void relay_collect(const struct qgm_pass *p, int local, int client, char *const *panel, size_t in_panel,
                                  real *in, size_t at, size_t len)
 {
     const struct qgm_row *row = &p->rows[client];
-    const real *mine = (const real *)panel[client] + in_panel;
     const bool *arrived = p->arrived ? p->arrived + 2 * p->first_edge[local] : NULL;
-    for (size_t k = 0; k < len; k += VF) vf_store(in + k, vf_zero());
     size_t link = 0;
     for (int j = 0; j < row->n; j++) {
         if (row->from[j] == client) continue;
-        const real *theirs = (const real *)panel[row->from[j]] + in_panel;
-        real *came = relay_row(p, local, link, 0) + at, *went = relay_row(p, local, link, 1) + at;
-        bool comes = arrived ? arrived[2 * link] : true, goes = arrived ? arrived[2 * link + 1] : true;
-        link++;
-        for (size_t k = 0; k < len; k += VF) {
-            vf now = comes ? vf_sub(vf_load(theirs + k), vf_load(went + k)) : vf_zero();
-            vf_store(went + k, goes ? vf_sub(vf_load(mine + k), vf_load(came + k)) : vf_zero());
-            vf_store(came + k, now);
-            vf_store(in + k, vf_add(vf_load(in + k), now));
-        }
+        const struct relay_link l = { .came = relay_row(p, local, link, 0) + at,
+                                      .went = relay_row(p, local, link, 1) + at,
+                                      .mine = (const real *)panel[client] + in_panel,
+                                      .theirs = (const real *)panel[row->from[j]] + in_panel,
+                                      .comes = arrived ? arrived[2 * link] : true,
+                                      .goes = arrived ? arrived[2 * link + 1] : true };
+        if (link++ == 0)
+            relay_link_(&l, in, len, true);
+        else
+            relay_link_(&l, in, len, false);
     }
+    for (size_t k = 0; link == 0 && k < len; k += VF) vf_store(in + k, vf_zero());
 }
 
 #endif
