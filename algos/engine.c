@@ -6,10 +6,10 @@
 #include "registry.h"
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -176,16 +176,21 @@ static bool offers_early(const struct qgm_engine *e)
     return s->op == QGM_OP_MIX;
 }
 
-/* Whether so much stays in the last cache, beside what else a training does. Asking for what is there already takes up
- * to a third of a step. */
-static bool stays_in_cache(size_t bytes)
+/* Bytes of the last cache of a core, as Linux knows it; 0: unknown. What sysconf tells is all of a socket's on some AMD
+ * processors, ten times as much. */
+static size_t last_cache(void)
 {
-    long cache = 0;
-#ifdef _SC_LEVEL3_CACHE_SIZE
-    cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-#endif
-    return cache > 0 && bytes <= (size_t)cache / 4;
+    size_t kib = 0;
+    FILE *f = fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r");
+    if (!f) return 0;
+    if (fscanf(f, "%zuK", &kib) != 1) kib = 0;
+    fclose(f);
+    return kib << 10;
 }
+
+/* Whether so much stays there, beside what else a training does. Asking for what is there already takes up to a third
+ * of a step, but not asking for what is not there doubles it. */
+static bool stays_in_cache(size_t bytes) { return bytes <= last_cache() / 8 * 3; }
 
 /* All but the memory. */
 static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, struct qgm_error *err)
