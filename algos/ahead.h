@@ -7,12 +7,19 @@
 #include "pass.h"
 #include "relay.h"
 
-/* NEAR: the nearest caches, in bytes, as far as they are to be counted on: half of a usual second level. LEAD: how far
- * ahead of its use a row is asked for, in bytes: many times what is under way at once, and so little that what was
- * asked for is still in the second level when its turn comes. PIECE: elements of a row that are asked for at a time:
- * memory likes long pieces, and a core waits with its work when it has asked for more lines at once than it can keep
- * account of, a dozen or two. */
-enum { NEAR = 512 << 10, LEAD = 32 << 10, PIECE = 128, COMPRESS_CALLS = 7, LONG_CALLS = 3 * QGM_BLOCK / QGM_TURN };
+/* NEAREST, NEAR: the nearest caches, in bytes, as far as they are to be counted on: a first level and a little more,
+ * and half of a usual second level. LEAD: how far ahead of its use a row is asked for, in bytes: many times what is
+ * under way at once, and so little that what was asked for is still in the second level when its turn comes. PIECE:
+ * elements of a row that are asked for at a time: memory likes long pieces, and a core waits with its work when it has
+ * asked for more lines at once than it can keep account of, a dozen or two. */
+enum {
+    NEAREST = 64 << 10,
+    NEAR = 512 << 10,
+    LEAD = 32 << 10,
+    PIECE = 128,
+    COMPRESS_CALLS = 7,
+    LONG_CALLS = 3 * QGM_BLOCK / QGM_TURN
+};
 
 struct ahead {
     const struct qgm_pass *pass;

@@ -255,8 +255,9 @@ struct wave {
 
 /* As much of each row at a time as leaves what is between the first part and the last in the nearest caches: memory
  * likes long pieces of a row, overlap with the maps short ones. Where short pieces would not stay in the caches either,
- * long ones are worth more than what a cache further away would keep, and so they are where all waits for all and
- * memory for nothing. Where results depend on blocks it is a block: sums of NORM, compression. */
+ * long ones are worth more than what a cache further away would keep, and so they are where memory waits for nothing
+ * and all waits for all, or little is between them. Where results depend on blocks it is a
+ * block: sums of NORM, compression. */
 static size_t unit_of(const struct wave *v)
 {
     const struct qgm_pass *p = v->pass;
@@ -265,7 +266,8 @@ static size_t unit_of(const struct wave *v)
     for (int q = 1; p->ordered && q < v->parts; q++) span += (size_t)p->order[q - 1].span;
     size_t each = span * (v->ahead.rows + (size_t)p->algo->messages * (size_t)(v->parts - 1)) * sizeof(real);
     for (; unit > QGM_BLOCK / 4 && each * unit > NEAR; unit /= 2) continue;
-    bool whole = sums || p->algo->fraction || (p->at_hand && !p->ordered);
+    bool little = !p->ordered || each * QGM_BLOCK <= NEAREST;
+    bool whole = sums || p->algo->fraction || (p->at_hand && little);
     return whole || each * unit > 4 * NEAR ? QGM_BLOCK : unit;
 }
 
