@@ -7,11 +7,13 @@ static void offer(const struct qgm_step *s, struct qgm_block *restrict b) /* to 
     EACH(b, k) vf_store(b->out[0] + k, vf_load(b->x + k));
 }
 
-static void descend(const struct qgm_step *s, struct qgm_block *restrict b) /* from what came in, mixed */
+VF_INLINE void descend_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside) /* from what came, mixed */
 {
+    const struct received in = receives(b, 0, inside);
     vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay);
-    EACH(b, k) vf_store(b->x + k, vf_fnma(lr, decayed(b, wd, k), vf_load(b->in[0] + k)));
+    EACH(b, k) vf_store(b->x + k, vf_fnma(lr, decayed(b, wd, k), received(&in, k)));
 }
+QGM_INSIDE(descend)
 
 QGM_FAMILY(dpsgd) = {
     { .name = "dpsgd",
@@ -21,6 +23,6 @@ QGM_FAMILY(dpsgd) = {
       .messages = 1,
       .bytes = 12, /* a parameter: x and g read, x written */
       .local_steps = true,
-      .stage = { QGM_OFFER(offer), QGM_MIX(1), QGM_MAP(descend) } },
+      .stage = { QGM_OFFER(offer), QGM_MIX_INSIDE(1), QGM_MAP(descend) } },
     { 0 },
 };
