@@ -214,6 +214,27 @@ static void local_steps_or_a_reason(void **state)
     assert_int_equal(without, 7); /* all-reduced ones, and those of the D2 kind */
 }
 
+/* Asked where time goes, an engine mixes into a buffer; otherwise a ring's maps sum up themselves. */
+static void where_sums_are_made_does_not_matter(void **state)
+{
+    (void)state;
+    static const int data[6] = { 0, 1, 2, 3, 4, 5 };
+    for (const char *const *algo = qgm_algo_names(); *algo; algo++) {
+        struct qgm_topology *t = open_graph(graph_for(*algo), 6, false);
+        struct qgm_engine *inside = open_engine(*algo, t, 20, 0.9), *buffered = open_engine(*algo, t, 20, 0.9);
+        double seconds[QGM_PHASES];
+        qgm_engine_profile(buffered, seconds);
+        run(inside, 5, data);
+        run(buffered, 5, data);
+        for (int i = 0; i < 6; i++)
+            for (int k = 0; k < 20; k++)
+                if (x_of(inside, i)[k] != x_of(buffered, i)[k]) fail_msg("%s: another sum", *algo);
+        qgm_engine_close(&inside);
+        qgm_engine_close(&buffered);
+        qgm_topology_close(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +242,7 @@ int main(void)
         cmocka_unit_test(equal_clients_act_as_one),
         cmocka_unit_test(names_of_clients_do_not_matter),
         cmocka_unit_test(mixing_keeps_the_mean),
+        cmocka_unit_test(where_sums_are_made_does_not_matter),
         cmocka_unit_test(local_steps_are_steps_alone),
         cmocka_unit_test(local_steps_or_a_reason),
         cmocka_unit_test(local_steps_leave_finite_time_graphs_finite),
