@@ -18,7 +18,8 @@ enum {
     LEAD = 32 << 10,
     PIECE = 128,
     COMPRESS_CALLS = 7,
-    LONG_CALLS = 3 * QGM_BLOCK / QGM_TURN
+    LONG_CALLS = 3 * QGM_BLOCK / QGM_TURN,
+    MOST_PIECES = (2 + QGM_MAX_STATES) * QGM_BLOCK / PIECE
 };
 
 struct ahead {
@@ -27,16 +28,16 @@ struct ahead {
     size_t unit, at, end; /* elements of each client's turn; where this unit begins; end of the thread's share */
     size_t row[2 + QGM_MAX_STATES]; /* that the segment touches: where it is from a client's x on, elements */
     unsigned rows;                  /* how many they are */
+    size_t offset[MOST_PIECES];     /* of a client's pieces in the order they are asked for, from its x on: elements */
     size_t piece;                   /* elements */
     size_t each, whole;             /* pieces of a client's rows in a unit; of all clients' */
     size_t near, far;               /* how far ahead, at least and at most: pieces */
     size_t asked;                   /* pieces of this unit and the next ones that have been asked for */
     size_t calls, due;              /* of ahead_look in a unit; what is to be asked for, in pieces / calls */
-    /* The piece that is asked for next: of which client and row; where its unit begins, and it in the unit. */
+    /* The piece that is asked for next: of which client, which of its pieces; where its unit begins. */
     int local;
-    unsigned at_row;
-    size_t from, in_unit;
-    const real *x; /* of that client, where its piece begins */
+    size_t next, from;
+    const real *x; /* of that client, at its unit */
 };
 
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
@@ -94,7 +95,8 @@ static inline void ahead_at_(struct ahead *a) { a->x = row_of(a->pass, a->local,
 static inline void ahead_plan(struct ahead *a, int parts)
 {
     a->piece = a->unit < 4 * PIECE ? a->unit / 4 : PIECE;
-    a->each = a->unit / a->piece * a->rows;
+    for (size_t k = 0; k < a->unit; k += a->piece)
+        for (unsigned row = 0; row < a->rows; row++) a->offset[a->each++] = a->row[row] + k;
     a->whole = (size_t)a->clients * a->each;
     size_t lead = least(LEAD / (a->piece * sizeof(real)), a->whole);
     a->near = lead / 2, a->far = 2 * lead;
@@ -126,39 +128,30 @@ static inline void ahead_begin_at_(struct ahead *a, int client)
     a->asked = (size_t)client * a->each;
     a->local = next ? 0 : client;
     a->from = next ? a->at + a->unit : a->at;
-    a->at_row = 0, a->in_unit = 0;
-    ahead_at_(a);
-}
-
-/* On to where the rows' next pieces are. */
-static inline void ahead_advance_(struct ahead *a)
-{
-    a->at_row = 0;
-    a->x += a->piece;
-    if ((a->in_unit += a->piece) < a->unit) return;
-    a->in_unit = 0;
-    if (++a->local == a->clients) a->local = 0, a->from += a->unit;
+    a->next = 0;
     ahead_at_(a);
 }
 
 static inline void ahead_edges_(const struct ahead *a)
 {
     const struct qgm_pass *p = a->pass;
+    size_t at = a->from + a->next / a->rows * a->piece;
     for (size_t link = 0; link < relay_links(p, a->local); link++)
-        for (int sent = 0; sent < 2; sent++)
-            ahead_row_(relay_row(p, a->local, link, sent) + a->from + a->in_unit, a->piece);
+        for (int sent = 0; sent < 2; sent++) ahead_row_(relay_row(p, a->local, link, sent) + at, a->piece);
 }
 
-/* Ask for a piece. What is behind the end of the thread's share is none of its business, but for the rest of a piece.
- */
+/* Ask for a piece. What is behind the end of the thread's share is none of its business, but for the rest of a unit. */
 VF_INLINE void ahead_ask_(struct ahead *a)
 {
-    if (a->from + a->in_unit < a->end) {
-        ahead_row_(a->x + a->row[a->at_row], a->piece);
-        if (a->pass->edges && a->at_row == 0) ahead_edges_(a);
+    if (a->from < a->end) {
+        ahead_row_(a->x + a->offset[a->next], a->piece);
+        if (a->pass->edges && a->next % a->rows == 0) ahead_edges_(a);
     }
     a->asked++;
-    if (++a->at_row == a->rows) ahead_advance_(a);
+    if (++a->next < a->each) return;
+    a->next = 0;
+    if (++a->local == a->clients) a->local = 0, a->from += a->unit;
+    ahead_at_(a);
 }
 
 /* What is due of the clients after those whose first part has begun: in a unit as many pieces as it has, spread evenly

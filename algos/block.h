@@ -41,8 +41,8 @@ static inline void meanwhile(const struct qgm_block *b)
     if (b->meanwhile) b->meanwhile(b->user);
 }
 
-/* EACH for what takes long, in algorithms that compress: memory gets its turn every eighth of a block. */
-enum { QGM_TURN = QGM_BLOCK / 8 };
+/* EACH for what takes long, in algorithms that compress: memory gets its turn every fourth of a block. */
+enum { QGM_TURN = QGM_BLOCK / 4 };
 static inline size_t next_of_long_(const struct qgm_block *b, size_t k)
 {
     if (k % QGM_TURN == 0) meanwhile(b);
