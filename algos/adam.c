@@ -4,12 +4,6 @@
 
 enum { M, V };
 
-static void send_gradient(const struct qgm_step *s, struct qgm_block *restrict b)
-{
-    (void)s;
-    EACH(b, k) vf_store(b->out[0] + k, vf_load(b->g + k));
-}
-
 /* m, v: moments of g + wd x;  to <- Adam's new x */
 VF_INLINE void step(const struct qgm_step *s, struct qgm_block *restrict b, const real *gradient, real *to)
 {
@@ -41,7 +35,7 @@ QGM_FAMILY(adam) = {
       .velocity = 1 + M,
       .knob = { ADAM_KNOBS },
       .prepare = adam_prepare,
-      .stage = { QGM_MAP(send_gradient), QGM_MEAN_OF_G, QGM_MAP(central) } },
+      .stage = { QGM_MEAN_OF_G, QGM_MAP(central) } },
     { .name = "dadam",
       .source = "Lin et al. 2021, released code",
       .about = "decentralised Adam: local moments, models mixed",

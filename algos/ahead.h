@@ -24,16 +24,15 @@ enum {
 
 struct ahead {
     const struct qgm_pass *pass;
-    int clients, begun;   /* clients whose first part has begun, or is the next to */
-    size_t unit, at, end; /* elements of each client's turn; where this unit begins; end of the thread's share */
-    size_t row[2 + QGM_MAX_STATES]; /* that the segment touches: where it is from a client's x on, elements */
-    unsigned rows;                  /* how many they are */
-    size_t offset[MOST_PIECES];     /* of a client's pieces in the order they are asked for, from its x on: elements */
-    size_t piece;                   /* elements */
-    size_t each, whole;             /* pieces of a client's rows in a unit; of all clients' */
-    size_t near, far;               /* how far ahead, at least and at most: pieces */
-    size_t asked;                   /* pieces of this unit and the next ones that have been asked for */
-    size_t calls, due;              /* of ahead_look in a unit; what is to be asked for, in pieces / calls */
+    int clients, begun;         /* clients whose first part has begun, or is the next to */
+    size_t unit, at, end;       /* elements of each client's turn; where this unit begins; end of the thread's share */
+    unsigned touched, rows;     /* rows that the segment touches, as in struct qgm_stage; how many they are */
+    size_t offset[MOST_PIECES]; /* of a client's pieces in the order they are asked for, from its x on: elements */
+    size_t piece;               /* elements */
+    size_t each, whole;         /* pieces of a client's rows in a unit; of all clients' */
+    size_t near, far;           /* how far ahead, at least and at most: pieces */
+    size_t asked;               /* pieces of this unit and the next ones that have been asked for */
+    size_t calls, due;          /* of ahead_look in a unit; what is to be asked for, in pieces / calls */
     /* The piece that is asked for next: of which client, which of its pieces; where its unit begins. */
     int local;
     size_t next, from;
@@ -65,13 +64,12 @@ static inline unsigned ahead_touched_(const struct qgm_pass *p)
 
 static inline void ahead_rows(struct ahead *a)
 {
-    unsigned touched = ahead_touched_(a->pass);
-    for (int row = 0; row < 2 + QGM_MAX_STATES; row++)
-        if (touched >> row & 1) a->row[a->rows++] = (size_t)row * a->pass->stride;
+    a->touched = ahead_touched_(a->pass);
+    a->rows = (unsigned)__builtin_popcount(a->touched);
 }
 
-/* The first part is nothing but copying gradients, which is left out (pass.c). */
-static inline bool ahead_of_mean_(const struct ahead *a) { return a->pass->stages > 1 && a->pass->stage[1].of_g; }
+/* There is no first part: gradients are summed up where they lie. */
+static inline bool ahead_of_mean_(const struct ahead *a) { return a->pass->stages && a->pass->stage->of_g; }
 
 /* Calls in a unit: by run_client, by the search for the k largest about COMPRESS_CALLS a message, in the long maps of
  * the compressed algorithms LONG_CALLS, by means and by telemetry for each few columns. Where other compressors make
@@ -96,7 +94,8 @@ static inline void ahead_plan(struct ahead *a, int parts)
 {
     a->piece = a->unit < 4 * PIECE ? a->unit / 4 : PIECE;
     for (size_t k = 0; k < a->unit; k += a->piece)
-        for (unsigned row = 0; row < a->rows; row++) a->offset[a->each++] = a->row[row] + k;
+        for (size_t row = 0; row < 2 + QGM_MAX_STATES; row++)
+            if (a->touched >> row & 1) a->offset[a->each++] = row * a->pass->stride + k;
     a->whole = (size_t)a->clients * a->each;
     size_t lead = least(LEAD / (a->piece * sizeof(real)), a->whole);
     a->near = lead / 2, a->far = 2 * lead;

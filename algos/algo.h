@@ -48,8 +48,7 @@ struct qgm_stage {
     bool (*when)(const struct qgm_step *); /* NULL: always. Looks at the step only, so that all clients agree */
     bool to_x;     /* of a MIX of one message: its sum is the new x, and nothing is left to do with it */
     bool inside;   /* of a MIX: the map behind it may sum up itself, as it takes what comes by `received` (block.h) */
-    bool of_g;     /* of a MEAN of one message: it is the gradient, which the maps before do nothing but copy. Where all
-                      clients live here they are left out */
+    bool of_g;     /* of a MEAN that comes first: its one message is the gradient, and no map makes it */
     bool early;    /* reads no gradient and changes nothing but messages. Where that holds for all maps before the first
                       exchange, messages to other machines set off before the gradients are computed */
     unsigned rows; /* of a map: what it touches, of QGM_X, QGM_G and QGM_STATE(i); 0: all. Decides what is fetched

@@ -3,12 +3,6 @@
 
 enum { B };
 
-static void send(const struct qgm_step *s, struct qgm_block *restrict b)
-{
-    (void)s;
-    EACH(b, k) vf_store(b->out[0] + k, vf_load(b->g + k));
-}
-
 /* g = mean gradient + wd x;  x <- x - lr g */
 static void plain(const struct qgm_step *s, struct qgm_block *restrict b)
 {
@@ -35,7 +29,7 @@ static void momentum(const struct qgm_step *s, struct qgm_block *restrict b)
 
 #define SOURCE   "all-reduce SGD; Lin et al. 2021, released code"
 #define NO_LOCAL "all clients share one model, which moves by the mean of every step's gradients"
-#define MOMENTUM QGM_MAP(send), QGM_MEAN_OF_G, QGM_MAP(momentum)
+#define MOMENTUM QGM_MEAN_OF_G, QGM_MAP(momentum)
 QGM_FAMILY(central) = {
     { .name = "sgd-central",
       .source = SOURCE,
@@ -43,7 +37,7 @@ QGM_FAMILY(central) = {
       .no_local = NO_LOCAL,
       .messages = 1,
       .bytes = 12,
-      .stage = { QGM_MAP(send), QGM_MEAN_OF_G, QGM_MAP(plain) } },
+      .stage = { QGM_MEAN_OF_G, QGM_MAP(plain) } },
     { .name = "sgd-central-m",
       .source = SOURCE,
       .about = "centralised SGD with heavy-ball momentum: the graph is not used",

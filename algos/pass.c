@@ -21,6 +21,7 @@ struct place {
     const struct qgm_stage *begin, *end; /* maps of this part */
     bool stayed;                /* the exchange before was the identity: messages are where they were written */
     bool relays, sends_late;    /* the exchange that follows is a RELAY; is a MIX where messages may be late */
+    bool sends_g;               /* is a MEAN of gradients that live elsewhere too */
     int slot;                   /* of the first message that this part makes, in p->late */
     int thread, flight, buffer; /* buffer: where this part's messages go; the other one holds what arrived */
     size_t at, in_panel, len;   /* index in the vector and in the panel, elements */
@@ -180,8 +181,9 @@ static void run_client(struct place *w, int local)
     const struct qgm_pass *p = w->pass;
     struct qgm_block *b = &w->common->block;
     int client = p->exchange->first + local;
-    if (!w->before && w->begin == w->end) return;
+    if (!w->before && w->begin == w->end && !w->sends_g) return;
     set_client(w, local, client);
+    if (w->sends_g) copy(b->out[0], b->g, w->len);
     ahead_look(w->ahead);
     if (w->before) {
         ahead_look(w->ahead);
@@ -220,7 +222,7 @@ static bool bound_part(struct place *w)
     const struct qgm_stage *stop = p->stage + p->stages;
     for (w->end = w->begin; w->end < stop && !is_exchange(w->end->op); w->end++) continue;
     bool last = w->end == stop;
-    if (!last && reads_gradients(p, w->end)) w->begin = w->end;
+    w->sends_g = !last && w->end->of_g && !reads_gradients(p, w->end);
     w->relays = !last && w->end->op == QGM_OP_RELAY;
     w->sends_late = p->late.sent && p->step->exchanges && !last && w->end->op == QGM_OP_MIX;
     return last;
@@ -256,8 +258,8 @@ struct wave {
 /* As much of each row at a time as leaves what is between the first part and the last in the nearest caches: memory
  * likes long pieces of a row, overlap with the maps short ones. Where short pieces would not stay in the caches either,
  * long ones are worth more than what a cache further away would keep, and so they are where memory waits for nothing
- * and all waits for all, or little is between them. Where results depend on blocks it is a
- * block: sums of NORM, compression. */
+ * and all waits for all, or little is between them. Where results depend on blocks it is a block: sums of NORM,
+ * compression. */
 static size_t unit_of(const struct wave *v)
 {
     const struct qgm_pass *p = v->pass;

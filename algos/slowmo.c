@@ -55,15 +55,16 @@ static void slow_step(const struct qgm_step *s, struct qgm_block *restrict b)
     }
 }
 
+#define FAST_STEP QGM_MAP_OF(fast_step, QGM_X | QGM_G | QGM_STATE(B))
+#define TAKE      QGM_MAP_OF(take, QGM_X)
 #define COMMON                                                                                                         \
     .source = "Wang et al. 2020, Algorithm 1; Lin et al. 2021, released code", .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,   \
     .states = 3, .messages = 1, .bytes = 20, .momentum = true, .local_steps = true, .velocity = 1 + B,                 \
     .knob = { { "tau", "steps between averages", 12, 1, 1e6, true },                                                   \
               { "beta", "slow momentum", 0.7, 0, 0.999999 },                                                           \
               { "alpha", "slow learning rate", 1, 0, 100 } },                                                          \
-    .stage = { QGM_MAP_WHEN(begin, first), QGM_MAP_OF(fast_step, QGM_X | QGM_G | QGM_STATE(B)),                        \
-               QGM_MIX_INSIDE(1),          QGM_MAP_OF(take, QGM_X),                                                    \
-               QGM_MEAN_WHEN(1, slow),     QGM_MAP_WHEN(slow_step, slow) }
+    .stage = { QGM_MAP_WHEN(begin, first),   FAST_STEP, QGM_MIX_INSIDE(1), TAKE, QGM_MEAN_WHEN(1, slow),               \
+               QGM_MAP_WHEN(slow_step, slow) }
 QGM_FAMILY(slowmo) = {
     { .name = "slowmo", .about = "slow momentum over heavy-ball DSGD; an all-reduce every tau steps", COMMON },
     { .name = "slowmo-n",
