@@ -65,7 +65,7 @@ static inline unsigned ahead_touched_(const struct qgm_pass *p)
 static inline void ahead_rows(struct ahead *a)
 {
     a->touched = ahead_touched_(a->pass);
-    a->rows = (unsigned)__builtin_popcount(a->touched);
+    for (unsigned left = a->touched; left; left &= left - 1) a->rows++;
 }
 
 /* There is no first part: gradients are summed up where they lie. */
