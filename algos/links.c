@@ -74,6 +74,15 @@ static void merge(struct qgm_links *l, bool add)
     l->count = kept;
 }
 
+/* A link of weight 0 is none: nothing is sent over it, and a tree stays a tree. */
+static void drop_zeros(struct qgm_links *l)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < l->count; i++)
+        if (l->link[i].w != 0 || l->link[i].to == l->link[i].from) l->link[kept++] = l->link[i];
+    l->count = kept;
+}
+
 /* All or nothing: rows that stand point into both buffers. */
 static int reserve(struct qgm_rows *r, const struct qgm_links *l)
 {
@@ -121,6 +130,7 @@ int qgm_rows_make(struct qgm_rows *r, struct qgm_links *l, enum qgm_weighting we
     sort_by(l, l->link, l->sorted, false);
     sort_by(l, l->sorted, l->link, true);
     merge(l, weighting == QGM_EXPLICIT);
+    if (weighting == QGM_EXPLICIT) drop_zeros(l);
     if (reserve(r, l) < 0) return qgm_fail(err, QGM_SYSTEM, "out of memory for %zu mixing weights", l->count);
     size_t at = 0;
     for (int i = 0; i < l->n; i++) {
