@@ -58,7 +58,7 @@ VF_INLINE void add_column(struct some *s, const real *g, const real *v, size_t k
             continue;
         }
         vf offset = vf_mul(sum[a], share), centre = vf_add(first[a], offset);
-        s->apart = vf_add(s->apart, vf_max(vf_fnma(sum[a], offset, squares[a]), vf_zero()));
+        s->apart = vf_add(s->apart, vf_max(vf_zero(), vf_fnma(sum[a], offset, squares[a])));
         s->together = vf_fma(centre, centre, s->together);
     }
 }
