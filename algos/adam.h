@@ -5,9 +5,9 @@
 
 #define ADAM_KNOBS                                                                                                     \
     { "beta1", "memory of the first moment", 0.9, 0, 0.999999 },                                                       \
-        { "beta2", "memory of the second moment", 0.999, 0, 0.99999999 },                                              \
+        { "beta2", "memory of the second moment", 0.999, 0, 0.999999 },                                                \
     {                                                                                                                  \
-        "eps", "added to the root", 1e-8, 0, 1                                                                         \
+        "eps", "added to the root", 1e-8, 1e-30, 1                                                                     \
     }
 enum { BETA1, BETA2, EPS, ADAM_OWN_KNOBS };    /* knobs; an algorithm's own follow */
 enum { POWER1, POWER2, ADAM_STEP, ADAM_ROOT }; /* derived: beta1^(t+1), beta2^(t+1), lr/c1, 1/sqrt(c2) */

@@ -72,7 +72,7 @@ QGM_FAMILY(qg_adam) = {
       .velocity = 1 + M,
       .knob = { ADAM_KNOBS,
                 { "version", "of the released code", V2, .choices = versions },
-                { "norm-eps", "added to the norm of the displacement", 1e-8, 1e-300, 1 } },
+                { "norm-eps", "added to the norm of the displacement", 1e-8, 1e-30, 1 } },
       .prepare = adam_prepare,
       .stage = { { .op = QGM_OP_NORM, .arg = G, .when = normalises },
                  QGM_MAP(half),
