@@ -6,6 +6,8 @@ enum { PAST, G }; /* d2: last x, d2-plus: last displacement / lr;  last gradient
 
 static bool first(const struct qgm_step *s) { return s->t == 0; }
 static bool later(const struct qgm_step *s) { return s->t > 0; }
+static bool moves(const struct qgm_step *s) { return s->lr != 0; }
+static bool stands(const struct qgm_step *s) { return s->lr == 0; }
 
 /* send x - lr g */
 static void start(const struct qgm_step *s, struct qgm_block *restrict b)
@@ -70,6 +72,22 @@ VF_INLINE void plus_take_(const struct qgm_step *s, struct qgm_block *restrict b
 }
 QGM_INSIDE(plus_take)
 
+/* The same without a learning rate, when nothing can be divided by it: D is to stay an average of gradients. */
+static void plus_hold(const struct qgm_step *s, struct qgm_block *restrict b)
+{
+    vf wd = vf_of(s->weight_decay);
+    EACH(b, k)
+    vf_store(b->state[PAST] + k,
+             vf_add(vf_load(b->state[PAST] + k), vf_sub(decayed(b, wd, k), vf_load(b->state[G] + k))));
+}
+VF_INLINE void plain_take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
+{
+    (void)s;
+    const struct received in = receives(b, 0, inside);
+    EACH(b, k) vf_store(b->x + k, received(&in, k));
+}
+QGM_INSIDE(plain_take)
+
 #define NO_LOCAL "each step is corrected by the displacement of the one before, which has to be a mixed one"
 #define NEEDS    (QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_SYMMETRIC | QGM_NEEDS_LAMBDA_MIN | QGM_NEEDS_STATIC)
 QGM_FAMILY(d2) = {
@@ -92,6 +110,7 @@ QGM_FAMILY(d2) = {
       .states = 2,
       .messages = 1,
       .bytes = 28,
-      .stage = { QGM_MAP_WHEN(start, first), QGM_MAP_WHEN(plus_step, later), QGM_MIX_INSIDE(1), QGM_MAP(plus_take) } },
+      .stage = { QGM_MAP_WHEN(plus_hold, stands), QGM_MAP_WHEN(start, first), QGM_MAP_WHEN(plus_step, later),
+                 QGM_MIX_INSIDE(1), QGM_MAP_WHEN(plus_take, moves), QGM_MAP_WHEN(plain_take, stands) } },
     { 0 },
 };

@@ -17,6 +17,18 @@ static void half(const struct qgm_step *s, struct qgm_block *restrict b)
     }
 }
 
+/* Without a learning rate nothing can be divided by it: moved <- moved + m' - m stays an average of gradients. Before
+ * half, which forgets m. */
+static void hold(const struct qgm_step *s, struct qgm_block *restrict b)
+{
+    vf wd = vf_of(s->weight_decay), beta = vf_of(s->momentum);
+    EACH(b, k)
+    {
+        vf old = vf_load(b->state[M] + k), m = vf_fma(beta, old, decayed(b, wd, k));
+        vf_store(b->state[MOVED] + k, vf_add(vf_load(b->state[MOVED] + k), vf_sub(m, old)));
+    }
+}
+
 /* moved <- (x - x')/lr;  x <- x' */
 VF_INLINE void move_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
@@ -30,6 +42,16 @@ VF_INLINE void move_(const struct qgm_step *s, struct qgm_block *restrict b, boo
     }
 }
 QGM_INSIDE(move)
+VF_INLINE void take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
+{
+    (void)s;
+    const struct received in = receives(b, 0, inside);
+    EACH(b, k) vf_store(b->x + k, received(&in, k));
+}
+QGM_INSIDE(take)
+
+static bool moves(const struct qgm_step *s) { return s->lr != 0; }
+static bool stands(const struct qgm_step *s) { return s->lr == 0; }
 
 QGM_FAMILY(edm) = {
     { .name = "edm",
@@ -42,6 +64,7 @@ QGM_FAMILY(edm) = {
       .bytes = 28,
       .momentum = true,
       .velocity = 1 + M,
-      .stage = { QGM_MAP(half), QGM_MIX_INSIDE(1), QGM_MAP(move) } },
+      .stage = { QGM_MAP_WHEN(hold, stands), QGM_MAP(half), QGM_MIX_INSIDE(1), QGM_MAP_WHEN(move, moves),
+                 QGM_MAP_WHEN(take, stands) } },
     { 0 },
 };

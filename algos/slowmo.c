@@ -8,6 +8,8 @@ enum { TAU, BETA, ALPHA }; /* knobs */
 static bool first(const struct qgm_step *s) { return s->t == 0; }
 /* As in the released code this fires at t = 0, after the very first step. */
 static bool slow(const struct qgm_step *s) { return s->t % (long)s->knob[TAU] == 0; }
+static bool moves(const struct qgm_step *s) { return slow(s) && s->lr != 0; }
+static bool stands(const struct qgm_step *s) { return slow(s) && s->lr == 0; }
 
 static void begin(const struct qgm_step *s, struct qgm_block *restrict b)
 {
@@ -55,6 +57,19 @@ static void slow_step(const struct qgm_step *s, struct qgm_block *restrict b)
     }
 }
 
+/* The same for a learning rate that goes to 0: lr u is then s - mean. */
+static void still_step(const struct qgm_step *s, struct qgm_block *restrict b)
+{
+    vf beta = vf_of(s->knob[BETA]), alpha = vf_of(s->knob[ALPHA]);
+    EACH(b, k)
+    {
+        vf at = vf_load(b->state[S] + k), next = vf_fnma(alpha, vf_sub(at, vf_load(b->in[0] + k)), at);
+        vf_store(b->state[U] + k, vf_mul(beta, vf_load(b->state[U] + k)));
+        vf_store(b->state[S] + k, next);
+        vf_store(b->x + k, next);
+    }
+}
+
 #define FAST_STEP QGM_MAP_OF(fast_step, QGM_X | QGM_G | QGM_STATE(B))
 #define TAKE      QGM_MAP_OF(take, QGM_X)
 #define COMMON                                                                                                         \
@@ -63,8 +78,13 @@ static void slow_step(const struct qgm_step *s, struct qgm_block *restrict b)
     .knob = { { "tau", "steps between averages", 12, 1, 1e6, true },                                                   \
               { "beta", "slow momentum", 0.7, 0, 0.999999 },                                                           \
               { "alpha", "slow learning rate", 1, 0, 100 } },                                                          \
-    .stage = { QGM_MAP_WHEN(begin, first),   FAST_STEP, QGM_MIX_INSIDE(1), TAKE, QGM_MEAN_WHEN(1, slow),               \
-               QGM_MAP_WHEN(slow_step, slow) }
+    .stage = { QGM_MAP_WHEN(begin, first),                                                                             \
+               FAST_STEP,                                                                                              \
+               QGM_MIX_INSIDE(1),                                                                                      \
+               TAKE,                                                                                                   \
+               QGM_MEAN_WHEN(1, slow),                                                                                 \
+               QGM_MAP_WHEN(slow_step, moves),                                                                         \
+               QGM_MAP_WHEN(still_step, stands) }
 QGM_FAMILY(slowmo) = {
     { .name = "slowmo", .about = "slow momentum over heavy-ball DSGD; an all-reduce every tau steps", COMMON },
     { .name = "slowmo-n",

@@ -12,7 +12,8 @@ struct anchor {
     long t;
     double spread, mean; /* 1/n sum (x_i - xbar)^2 and |xbar - 7.5|; negative: not looked at */
 };
-static void check_quadratic_on(const char *graph, const char *algo, bool lazy, double lr, double tolerance,
+/* stands: in two steps the learning rate is 0. */
+static void check_quadratic_on(const char *graph, const char *algo, bool lazy, double lr, bool stands, double tolerance,
                                const struct anchor *anchors, int count)
 {
     struct qgm_topology *t = open_graph(graph, 16, lazy);
@@ -20,7 +21,8 @@ static void check_quadratic_on(const char *graph, const char *algo, bool lazy, d
     for (int a = 0; a < count; a++) {
         while (qgm_engine_steps(e) < anchors[a].t) {
             for (int i = 0; i < 16; i++) *g_of(e, i) = *x_of(e, i) - i;
-            assert_int_equal(qgm_engine_step(e, lr, NULL, NULL), 0);
+            bool still = stands && (qgm_engine_steps(e) == 0 || qgm_engine_steps(e) == 36);
+            assert_int_equal(qgm_engine_step(e, still ? 0 : lr, NULL, NULL), 0);
         }
         double mean = 0, spread = 0;
         for (int i = 0; i < 16; i++) mean += *x_of(e, i) / 16;
@@ -38,7 +40,7 @@ static void check_quadratic_on(const char *graph, const char *algo, bool lazy, d
 static void check_quadratic(const char *algo, bool lazy, double lr, double tolerance, const struct anchor *anchors,
                             int count)
 {
-    check_quadratic_on("ring", algo, lazy, lr, tolerance, anchors, count);
+    check_quadratic_on("ring", algo, lazy, lr, false, tolerance, anchors, count);
 }
 
 /* Computed once with numpy in double from the formulas alone; five digits of the spread, two or three of the mean. */
@@ -158,8 +160,29 @@ static void unbiased_methods_reach_consensus(void **state)
         { "sgd-central-m-n", "ring" },
     };
     for (size_t i = 0; i < QGM_COUNT(table); i++)
-        check_quadratic_on(table[i].graph, table[i].algo, strcmp(table[i].graph, "ring") == 0, 0.01, 0,
-                           &(struct anchor){ 9000, 0, 0 }, 1);
+        for (int stands = 0; stands < 2; stands++) /* but D2, which is for a constant learning rate */
+            check_quadratic_on(table[i].graph, table[i].algo, strcmp(table[i].graph, "ring") == 0, 0.01,
+                               stands && strcmp(table[i].algo, "d2") != 0, 0, &(struct anchor){ 9000, 0, 0 }, 1);
+}
+
+/* What a learning rate of 0 does is what a tiny one does: the average of a slow step is taken all the same. */
+static void slow_steps_without_learning_rate(void **state)
+{
+    (void)state;
+    static const double tiny[2] = { 0, 1e-12 };
+    double end[2][8];
+    struct qgm_topology *t = open_graph("ring", 8, false);
+    for (int z = 0; z < 2; z++) {
+        struct qgm_engine *e = open_engine("slowmo:tau=4,beta=0", t, 1, 0);
+        for (int s = 0; s < 8; s++) {
+            for (int i = 0; i < 8; i++) *g_of(e, i) = *x_of(e, i) - i;
+            assert_int_equal(qgm_engine_step(e, s == 4 ? tiny[z] : 0.1, NULL, NULL), 0);
+        }
+        for (int i = 0; i < 8; i++) end[z][i] = *x_of(e, i);
+        qgm_engine_close(&e);
+    }
+    for (int i = 0; i < 8; i++) assert_true(fabs(end[0][i] - end[1][i]) < 1e-9);
+    qgm_topology_close(&t);
 }
 
 /* One worker's quasi-global momentum is quasi-hyperbolic momentum: discount mu + (1 - mu) beta, nu = beta / discount,
@@ -257,9 +280,13 @@ static void averaging_mode_by_mode(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trajectories_on_the_quadratic),    cmocka_unit_test(fixed_points_in_closed_form),
-        cmocka_unit_test(unbiased_methods_reach_consensus), cmocka_unit_test(quasi_global_alone_is_quasi_hyperbolic),
-        cmocka_unit_test(averaging_as_tabulated),           cmocka_unit_test(averaging_mode_by_mode),
+        cmocka_unit_test(trajectories_on_the_quadratic),
+        cmocka_unit_test(fixed_points_in_closed_form),
+        cmocka_unit_test(unbiased_methods_reach_consensus),
+        cmocka_unit_test(slow_steps_without_learning_rate),
+        cmocka_unit_test(quasi_global_alone_is_quasi_hyperbolic),
+        cmocka_unit_test(averaging_as_tabulated),
+        cmocka_unit_test(averaging_mode_by_mode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
