@@ -35,7 +35,7 @@ QGM_FAMILY(decentlam) = {
       .messages = 1,
       .bytes = 20,
       .momentum = true,
-      .local_steps = true,
+      .no_local = "what an exchange pulled stays in the buffer, and pulls on in the steps that do not exchange",
       .velocity = 1 + B,
       .stage = { QGM_MAP(half), QGM_MIX_INSIDE(1), QGM_MAP(move) } },
     { 0 },

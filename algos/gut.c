@@ -46,7 +46,8 @@ static void step(const struct qgm_step *s, struct qgm_block *restrict b)
 
 #define COMMON                                                                                                         \
     .source = "Aketi, Hashemi and Roy 2023, Algorithm 1 and released code", .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,      \
-    .states = 5, .messages = 1, .bytes = 52, .local_steps = true, .velocity = 1 + B,                                   \
+    .no_local = "updates are told from how the mixed models have moved, so each step has to be a mixed one",           \
+    .states = 5, .messages = 1, .bytes = 52, .velocity = 1 + B,                                                        \
     .stage = { QGM_MAP_WHEN(begin, first), QGM_MAP(step), QGM_MIX_TO_X }
 QGM_FAMILY(gut) = {
     { .name = "gut", /* without momentum: its buffer is then y itself */

@@ -110,7 +110,7 @@ QGM_FAMILY(qg) = {
       .messages = 1,
       .bytes = 20,
       .momentum = true,
-      .local_steps = true,
+      .no_local = "what an exchange pulled stays in the buffer, and pulls on in the steps that do not exchange",
       .velocity = 1 + M,
       .stage = { QGM_OFFER(send_x), QGM_MIX_INSIDE(1), QGM_MAP(inertia) } },
     { 0 },

@@ -60,7 +60,7 @@ cases='--algo dsgd --topology ring --steps 3
 --algo sgd-central --topology ring --steps 2
 --algo dpsgd --topology ring --steps 4
 --algo dmsgd --topology one-peer-exponential --steps 6 --drop 0.1 --crash 0.1 --crash-steps 2
---algo qg-dsgdm-gut:local=2 --topology random-matching --steps 6 --stale 0.5 --stale-steps 2
+--algo dpsgd:local=2 --topology random-matching --steps 6 --stale 0.5 --stale-steps 2
 --algo qg-dsgdm --topology ring --model resnet8:norm=bn --clients 16 --steps 1 --batch 2'
 echo "$cases" >cases.txt
 mode=${3:-short}
@@ -104,7 +104,7 @@ done <<'RUNS'
 2 2 --algo qg-dsgdm-n --topology ring --steps 6 --drop 0.02
 4 1 --algo sgp --topology one-peer-exponential --steps 4
 3 1 --algo dpsgd --topology ring --steps 5
-4 1 --algo qg-dsgdm-gut:local=2 --topology ring --steps 7
+4 1 --algo dpsgd:local=2 --topology ring --steps 7
 RUNS
 # Threads that begin to stand at the same time, in Open MPI: one try in three crashed.
 case $kinds in *openmpi*)
