@@ -81,7 +81,7 @@ static inline size_t ahead_calls_(const struct ahead *a, int parts)
     size_t calls = (size_t)a->clients * ((ahead_of_mean_(a) ? 0 : 2) + 4 * (size_t)(parts - 1));
     for (const struct qgm_stage *s = p->stage; s < p->stage + p->stages; s++)
         if (s->op == QGM_OP_MEAN) calls += (size_t)s->arg * a->unit / (4 * VF);
-    if (p->algo->fraction) calls += (size_t)a->clients * ((size_t)p->algo->messages * COMPRESS_CALLS + LONG_CALLS);
+    if (p->algo->words) calls += (size_t)a->clients * ((size_t)p->algo->messages * COMPRESS_CALLS + LONG_CALLS);
     if (p->telemetry && p->observe_first) calls += columns;
     if (p->telemetry && p->observe_last) calls += p->algo->spends_gradient ? columns : 2 * columns;
     return calls;

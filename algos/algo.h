@@ -86,16 +86,18 @@ struct qgm_algo {
     bool spends_gradient;     /* state number `states`, as far as it is used, is the gradient: maps overwrite it, and it
                                  does not outlive the step */
     bool push_sum;            /* the engine mixes a weight along with the messages: block.mass */
-    bool increments;          /* messages are differences to what was sent before: a lost one changes nothing */
+    bool increments;          /* messages are differences to what was sent before: by a lost one the receiver's
+                                 copy stays behind for good */
     bool local_steps;         /* admits gradient steps without exchange: takes the common option local=K */
     const char *no_local;     /* why not, where it does not */
     enum qgm_lin2021 counted; /* for qgm_engine_bytes_counted */
     int velocity;             /* 1 + index of the state that telemetry compares with the gradient; 0: none */
     struct qgm_knob knob[QGM_MAX_KNOBS];
     struct qgm_stage stage[QGM_MAX_STAGES];
-    void (*prepare)(struct qgm_step *);          /* once before each step: fill step.derived. NULL: nothing to do */
-    int (*states_of)(const double *knob);        /* states in use with these knobs. NULL: all */
-    double (*fraction)(const struct qgm_step *); /* of 32 bits that a coordinate of a message costs. NULL: 1 */
+    void (*prepare)(struct qgm_step *);   /* once before each step: fill step.derived. NULL: nothing to do */
+    int (*states_of)(const double *knob); /* states in use with these knobs. NULL: all */
+    double (*words)(const struct qgm_step *,
+                    size_t used); /* of 32 bits, that so many coordinates of a block cost. NULL: used */
 };
 
 #define QGM_MAP(f)                                                                                                     \
@@ -130,17 +132,9 @@ struct qgm_algo {
     {                                                                                                                  \
         .op = QGM_OP_MIX, .arg = (messages), .inside = true                                                            \
     }
-#define QGM_MIX_WHEN(n, test)                                                                                          \
-    {                                                                                                                  \
-        .op = QGM_OP_MIX, .arg = (n), .when = (test)                                                                   \
-    }
 #define QGM_MIX_INSIDE_WHEN(n, test)                                                                                   \
     {                                                                                                                  \
         .op = QGM_OP_MIX, .arg = (n), .inside = true, .when = (test)                                                   \
-    }
-#define QGM_MEAN(messages)                                                                                             \
-    {                                                                                                                  \
-        .op = QGM_OP_MEAN, .arg = (messages)                                                                           \
     }
 #define QGM_MEAN_OF_G                                                                                                  \
     {                                                                                                                  \

@@ -63,7 +63,7 @@ static void qg_alone(const struct qgm_step *s, struct qgm_block *restrict b) { t
 
 #define COMMON                                                                                                         \
     .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_STATIC, .messages = 1, .increments = true, .local_steps = true,   \
-    .fraction = compress_fraction
+    .words = compress_words
 /* Local steps as in Singh et al. 2020 (SPARQ-SGD), Algorithm 1, without its trigger. */
 #define STAGES(alone_map, send_map, take_map)                                                                          \
     QGM_MAP_WHEN(alone_map, alone), QGM_MAP_WHEN(send_map, exchanges), QGM_MIX_INSIDE_WHEN(1, exchanges),              \

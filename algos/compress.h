@@ -37,21 +37,21 @@ static inline int compress_bits_(double levels) /* of sign and level */
     return bits;
 }
 
-/* Of 32 bits, what a coordinate costs: kept ones with 10 bits of index, signs and levels with one float a block. */
-__attribute__((unused)) static double compress_fraction(const struct qgm_step *s)
+/* Of 32 bits, what so many coordinates of a block cost: kept ones with 10 bits of index, signs and levels with one
+ * float. */
+__attribute__((unused)) static double compress_words(const struct qgm_step *s, size_t used)
 {
-    double block = QGM_BLOCK;
     switch ((int)s->knob[COMPRESSOR]) {
     case COMPRESS_TOPK:
-        return (double)compress_kept_(s, QGM_BLOCK) / block * 42 / 32;
+        return (double)compress_kept_(s, used) * 42 / 32;
     case COMPRESS_RANDK: /* the receiver draws the same indices */
-        return (double)compress_kept_(s, QGM_BLOCK) / block;
+        return (double)compress_kept_(s, used);
     case COMPRESS_SIGN:
-        return (1 + 32 / block) / 32;
+        return (double)used / 32 + 1;
     case COMPRESS_QSGD:
-        return (compress_bits_(s->knob[LEVELS]) + 32 / block) / 32;
+        return (double)used * compress_bits_(s->knob[LEVELS]) / 32 + 1;
     default:
-        return 1;
+        return (double)used;
     }
 }
 

@@ -319,10 +319,19 @@ static int ceil_log2(int n)
     return log;
 }
 
+/* What a message costs, as a fraction of the vector it stands for. */
+static double message(const struct qgm_engine *e)
+{
+    size_t dim = e->pass.dim, rest = dim % QGM_BLOCK;
+    if (!e->algo->words) return 1;
+    double words = (double)(dim / QGM_BLOCK) * e->algo->words(&e->step, QGM_BLOCK);
+    return (words + (rest ? e->algo->words(&e->step, rest) : 0)) / (double)dim;
+}
+
 /* What one stage sends, added to e->sent. links: directed, self excluded. */
 static void count_stage(struct qgm_engine *e, const struct qgm_stage *s, double links)
 {
-    double n = e->exchange->clients, fraction = e->algo->fraction ? e->algo->fraction(&e->step) : 1;
+    double n = e->exchange->clients, fraction = message(e);
     if (s->op == QGM_OP_MEAN) {
         e->sent[QGM_BITS_SENT] += 2 * (n - 1) * s->arg;
         if (!s->when) e->sent[QGM_BITS_LIN2021] += n * ceil_log2(e->exchange->clients) * s->arg;

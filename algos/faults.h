@@ -19,7 +19,7 @@ struct qgm_fault_config {
 enum qgm_lost {
     QGM_LOST_OWN,     /* its own message stands in: weights over what it receives keep their sum */
     QGM_LOST_KEPT,    /* the sender keeps the share (push-sum): weights over what a client sends keep their sum */
-    QGM_LOST_NOTHING, /* messages are differences to what was sent before: the receiver's copy does not change */
+    QGM_LOST_NOTHING, /* messages are differences to what was sent before: the receiver's copy stays behind by one */
 };
 
 struct qgm_faults; /* opaque */

@@ -54,7 +54,7 @@ QGM_INSIDE(take)
 
 #define COMMON                                                                                                         \
     .needs = QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_STATIC, .states = 6, .messages = 2, .bytes = 60,                  \
-    .velocity = 1 + V, .increments = true, .local_steps = true, .fraction = compress_fraction,                         \
+    .velocity = 1 + V, .increments = true, .local_steps = true, .words = compress_words,                               \
     .stage = { QGM_MAP(step), QGM_MAP_WHEN(send, exchanges), QGM_MIX_INSIDE_WHEN(2, exchanges),                        \
                QGM_MAP_WHEN(take, exchanges) }
 #define GAMMA_KNOB                                                                                                     \

@@ -269,7 +269,7 @@ static size_t unit_of(const struct wave *v)
     size_t each = span * (v->ahead.rows + (size_t)p->algo->messages * (size_t)(v->parts - 1)) * sizeof(real);
     for (; unit > QGM_BLOCK / 4 && each * unit > NEAR; unit /= 2) continue;
     bool little = !p->ordered || each * QGM_BLOCK <= NEAREST;
-    bool whole = sums || p->algo->fraction || (p->at_hand && little);
+    bool whole = sums || p->algo->words || (p->at_hand && little);
     return whole || each * unit > 4 * NEAR ? QGM_BLOCK : unit;
 }
 

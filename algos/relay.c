@@ -39,7 +39,7 @@ static void take(const struct qgm_step *s, struct qgm_block *restrict b)
     EACH(b, k) vf_store(b->x + k, vf_fma(share, vf_load(b->in[0] + k), vf_mul(own, vf_load(b->x + k))));
 }
 
-/* bytes: x, g, momentum, and two rows for each of almost two links a client, read and written */
+/* bytes: x, g, momentum, and two rows for each link, read and written: of 16 clients on a tree, 30/16 links each */
 #define COMMON                                                                                                         \
     .source = "Vogels et al. 2021, Algorithm 1", .needs = QGM_NEEDS_STATIC | QGM_NEEDS_TREE, .messages = 1,            \
     .local_steps = true
@@ -47,13 +47,13 @@ QGM_FAMILY(relay) = {
     { .name = "relaysgd",
       .about = "models relayed along a tree: exact means, late",
       COMMON,
-      .bytes = 44,
+      .bytes = 42,
       .stage = { QGM_MAP(plain), QGM_RELAY_WHEN(exchanges), QGM_MAP_WHEN(take, exchanges) } },
     { .name = "relaysgdm",
       .about = "models relayed along a tree, with local heavy-ball momentum",
       COMMON,
       .states = 1,
-      .bytes = 52,
+      .bytes = 50,
       .momentum = true,
       .velocity = 1 + B,
       .stage = { QGM_MAP(momentum), QGM_RELAY_WHEN(exchanges), QGM_MAP_WHEN(take, exchanges) } },
@@ -61,7 +61,7 @@ QGM_FAMILY(relay) = {
       .about = "models relayed along a tree, with local Nesterov momentum",
       COMMON,
       .states = 1,
-      .bytes = 52,
+      .bytes = 50,
       .momentum = true,
       .nesterov = true,
       .velocity = 1 + B,

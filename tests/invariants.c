@@ -211,7 +211,47 @@ static void local_steps_or_a_reason(void **state)
         assert_int_equal(err.kind, QGM_USAGE);
         if (!strstr(err.text, "no local steps: ") || strstr(err.text, "(null)")) fail_msg("%s", err.text);
     }
-    assert_int_equal(without, 7); /* all-reduced ones, and those of the D2 kind */
+    assert_int_equal(without, 12); /* all-reduced ones, and those that tell from a displacement what mixing did */
+}
+
+/* A client that has diverged shows in what is said of all. */
+static void divergence_shows(void **state)
+{
+    (void)state;
+    struct qgm_topology *t = open_graph("ring", 20, false);
+    for (int i = 0; i < 20; i += 7)
+        for (int k = 0; k < 20; k += 19) {
+            struct qgm_engine *e = open_engine("dsgdm", t, 20, 0.9);
+            struct qgm_telemetry m;
+            x_of(e, i)[k] = (i + k) % 2 ? NAN : INFINITY;
+            assert_int_equal(qgm_engine_step(e, 0.1, &m, NULL), 0);
+            assert_true(!isfinite(m.consensus) && !isfinite(m.mean_norm));
+            qgm_engine_close(&e);
+        }
+    qgm_topology_close(&t);
+}
+
+/* A link of weight 0 is none: a tree stays a tree, on which models are relayed. */
+static void links_of_no_weight_are_none(void **state)
+{
+    (void)state;
+    static const int data[3] = { 0, 1, 2 };
+    const struct qgm_weight list[] = { { 0, 0, 0, 0.5 }, { 0, 0, 1, 0.5 }, { 0, 1, 0, 0.5 },
+                                       { 0, 1, 1, 0 },   { 0, 1, 2, 0.5 }, { 0, 2, 1, 0.5 },
+                                       { 0, 2, 2, 0.5 }, { 0, 0, 2, 0 },   { 0, 2, 0, 0 } };
+    struct qgm_topology *with = NULL, *without = NULL;
+    assert_int_equal(qgm_topology_from(&with, "with", 3, 1, list, 9, false, NULL), 0);
+    assert_int_equal(qgm_topology_from(&without, "without", 3, 1, list, 7, false, NULL), 0);
+    struct qgm_engine *e = open_engine("relaysgd", with, 20, 0), *f = open_engine("relaysgd", without, 20, 0);
+    run(e, 12, data);
+    run(f, 12, data);
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 20; k++) assert_true(x_of(e, i)[k] == x_of(f, i)[k] && fabs(x_of(e, i)[k]) < 10);
+    assert_true(qgm_engine_bytes_sent(e) == qgm_engine_bytes_sent(f));
+    qgm_engine_close(&e);
+    qgm_engine_close(&f);
+    qgm_topology_close(&with);
+    qgm_topology_close(&without);
 }
 
 /* Asked where time goes, an engine mixes into a buffer; otherwise a ring's maps sum up themselves. */
@@ -243,6 +283,8 @@ int main(void)
         cmocka_unit_test(names_of_clients_do_not_matter),
         cmocka_unit_test(mixing_keeps_the_mean),
         cmocka_unit_test(where_sums_are_made_does_not_matter),
+        cmocka_unit_test(divergence_shows),
+        cmocka_unit_test(links_of_no_weight_are_none),
         cmocka_unit_test(local_steps_are_steps_alone),
         cmocka_unit_test(local_steps_or_a_reason),
         cmocka_unit_test(local_steps_leave_finite_time_graphs_finite),
