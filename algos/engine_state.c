@@ -37,6 +37,8 @@ double *qgm_engine_reference_grad(struct qgm_engine *e, int client)
 
 size_t qgm_engine_dim(const struct qgm_engine *e) { return e->pass.dim; }
 int qgm_engine_clients(const struct qgm_engine *e) { return e->exchange->clients; }
+int qgm_engine_local(const struct qgm_engine *e) { return e->local; }
+int qgm_engine_threads(const struct qgm_engine *e) { return e->pass.threads; }
 long qgm_engine_steps(const struct qgm_engine *e) { return e->step.t; }
 bool qgm_engine_down(const struct qgm_engine *e, int client)
 {
@@ -68,6 +70,10 @@ double qgm_engine_bytes_sent(const struct qgm_engine *e) { return qgm_engine_byt
 void qgm_engine_profile(struct qgm_engine *e, double seconds[QGM_PHASES])
 {
     double all = 0;
+    if (!seconds) {
+        e->pass.ticks = NULL;
+        return;
+    }
     memset(seconds, 0, QGM_PHASES * sizeof *seconds);
     for (int t = 0; t < e->pass.threads && e->pass.ticks; t++)
         for (int k = 0; k < QGM_PHASES; k++) {

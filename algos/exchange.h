@@ -40,6 +40,7 @@ struct qgm_exchange {
     int clients;      /* in all */
     int first, count; /* those that live here */
     int depth;        /* panels a thread has in flight: at most QGM_MAX_DEPTH unless early */
+    bool shared;      /* all processes see all panels: nothing travels */
     bool early;       /* messages travel, and it pays to have all of them set off early: depth is for that */
     size_t panel;     /* elements: a multiple of QGM_BLOCK */
 };

@@ -70,7 +70,9 @@ static const struct qgm_exchange_ops ops = {
 size_t qgm_exchange_local_bytes(const struct qgm_exchange_size *s, struct qgm_exchange *shape)
 {
     size_t count = tables(s) * (size_t)s->clients;
-    *shape = (struct qgm_exchange){ .clients = s->clients, .count = s->clients, .depth = 1, .panel = QGM_BLOCK };
+    *shape = (struct qgm_exchange){
+        .clients = s->clients, .count = s->clients, .depth = 1, .shared = true, .panel = QGM_BLOCK
+    };
     return qgm_piece(count, sizeof(char *)) +
            qgm_piece(count * panel_elements(s->real) + (size_t)s->threads * QGM_APART, s->real);
 }

@@ -1,8 +1,8 @@
 /* The exchange between processes of an MPI job. Processes of one machine write their messages into memory that all of
  * them see (MPI_Win_allocate_shared) and read each other's there: nothing is copied, a counter says how many exchanges
  * a process has begun. Between machines only messages that some client there listens to travel, each once to every
- * process that wants it. A thread has its own communicator and two panels in flight; messages between two processes are
- * posted in the same order on both sides (message, then client), so one tag is enough. Threads call MPI at the same
+ * process that wants it. A thread has its own communicator and several panels in flight; messages between two processes
+ * are posted in the same order on both sides (message, then client), so one tag is enough. Threads call MPI at the same
  * time where the MPI allows that (MPI_THREAD_MULTIPLE); elsewhere (MPI_THREAD_FUNNELED) the engine exchanges with one.
  * SPDX-License-Identifier: MIT */
 #include "exchange_mpi.h"
@@ -245,6 +245,7 @@ static void cut(struct qgm_exchange *base, const struct qgm_host *host, const st
 {
     bool shared = host->size == g->ranks;
     size_t local = (size_t)(s->clients + g->ranks - 1) / (size_t)g->ranks, most, share = s->dim / (size_t)s->threads;
+    base->shared = shared;
     base->depth = shared ? 2 : QGM_MAX_DEPTH;
     if (shared)
         most = ((size_t)64 << 10) / (local * s->real);

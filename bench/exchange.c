@@ -88,14 +88,11 @@ struct line {
     double added, overlap;    /* seconds that it adds to a computation; share of the exchange that hides behind it */
 };
 
-/* Where hardly anything travels there is nothing to hide: panels in shared memory. */
+/* In shared memory nothing travels, and there is nothing to hide. */
 static void summarise(struct bench *b, double exchange, double alone, double both, struct line *out)
 {
     int ranks = b->group->ranks;
-    double *all = b->told, computing = 0;
-    all[2 * b->group->rank] = alone;
-    qgm_group_share(b->group, all, 2 * sizeof *all, ranks);
-    for (int r = 0; r < ranks; r++) computing += all[2 * r] / ranks;
+    double *all = b->told;
     all[2 * b->group->rank] = exchange;
     all[2 * b->group->rank + 1] = both - alone;
     qgm_group_share(b->group, all, 2 * sizeof *all, ranks);
@@ -107,7 +104,7 @@ static void summarise(struct bench *b, double exchange, double alone, double bot
         out->mean += all[2 * r] / ranks;
         out->added += fmax(all[2 * r + 1], 0) / ranks;
     }
-    out->overlap = out->mean < computing / 20 ? NAN : fmax(1 - out->added / out->mean, 0);
+    out->overlap = b->exchange->shared ? NAN : fmax(1 - out->added / out->mean, 0);
 }
 
 /* A computation about as long as the exchange, so that there is as much to hide as to hide it behind. */

@@ -2,6 +2,8 @@
 #include "gbench.h"
 #include <benchmark/benchmark.h>
 
+static bool failed;
+
 static benchmark::State *of(gbench_state *state) { return reinterpret_cast<benchmark::State *>(state); }
 
 void gbench_register(const char *name, gbench_function *function, void *arg)
@@ -16,9 +18,9 @@ int gbench_run(int argc, char **argv)
 {
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-    benchmark::RunSpecifiedBenchmarks();
+    size_t rows = benchmark::RunSpecifiedBenchmarks();
     benchmark::Shutdown();
-    return 0;
+    return failed || rows == 0;
 }
 
 bool gbench_next(gbench_state *state) { return of(state)->KeepRunning(); }
@@ -29,4 +31,8 @@ void gbench_rate(gbench_state *state, const char *name, double per_iteration)
         benchmark::Counter(per_iteration, benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
 }
 void gbench_label(gbench_state *state, const char *text) { of(state)->SetLabel(text); }
-void gbench_fail(gbench_state *state, const char *why) { of(state)->SkipWithError(why); }
+void gbench_fail(gbench_state *state, const char *why)
+{
+    failed = true;
+    of(state)->SkipWithError(why);
+}

@@ -14,7 +14,8 @@ typedef void gbench_function(struct gbench_state *state, void *arg);
 void gbench_register(const char *name, gbench_function *function, void *arg);
 /* A line of the context block that the reports begin with. */
 void gbench_context(const char *key, const char *value);
-/* Parse the standard --benchmark_* flags, refuse others (exit status 2), run. */
+/* Parse the standard --benchmark_* flags, refuse others, run. The exit status: 2 for an unknown flag, 1 when a row has
+ * failed or none was asked for. */
 int gbench_run(int argc, char **argv);
 
 /* while (gbench_next(state)) what is timed; */

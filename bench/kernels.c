@@ -23,7 +23,9 @@ static const char usage[] =
     "usage: qgm-bench-kernels [--no-check] [--list] [--benchmark_filter=REGEX] [--benchmark_...]\n"
     "Times kernels on one thread. Rows are <kernel>/<impl>/<shape>; counters are flops_per_s, bytes_per_s and\n"
     "roof, the share of what the machine can do: the higher of FLOPs over the fma peak of that instruction set and\n"
-    "bytes (from 64 MB up) over the triad bandwidth, both measured by this process. Times are CPU times.\n"
+    "bytes (from 64 MB up) over the triad bandwidth, both measured by this process; 0 where there is neither. Times "
+    "are\n"
+    "CPU times. Exit code 1 when a row differs from its reference, or none matches.\n"
     "  --no-check  do not compare each row with a double-precision reference first\n"
     "  --list      the names of the rows\n"
     "  --version   version, commit, compiler\n"
@@ -131,7 +133,7 @@ static void time_row(struct gbench_state *state, void *arg)
     gbench_rate(state, "bytes_per_s", c->bytes);
     double compute = row->peak > 0 ? c->flops / seconds / row->peak : 0;
     double memory = c->bytes > CACHED && bandwidth > 0 ? c->bytes / seconds / bandwidth : 0;
-    if (compute > 0 || memory > 0) gbench_value(state, "roof", compute > memory ? compute : memory);
+    gbench_value(state, "roof", compute > memory ? compute : memory); /* of every row: CSV wants the same columns */
     close_buffers(&b);
 }
 

@@ -31,7 +31,7 @@ enum {
 enum { MAX_REPEATS = 101, TRIAD_FLOATS = 1 << 27 }; /* 3 x 512 MiB: no cache holds it */
 
 struct bench {
-    char algos[1000], sizes[400], graphs[400], full[400], isa[32];
+    char algos[QGM_LIST], sizes[QGM_LIST], graphs[QGM_LIST], full[QGM_LIST], isa[32]; /* empty: not given */
     long clients, threads, repeats;
     bool lazy;
 };
@@ -52,24 +52,29 @@ static const struct {
                { "resnet18", 11173968 },
                { "distilbert", 66956548 } };
 
+static int keep(const char *flag, const char *list, char to[QGM_LIST], struct qgm_error *err)
+{
+    if (strlen(list) >= QGM_LIST)
+        return qgm_fail(err, QGM_USAGE, "--%s: %zu characters: expected fewer than %d", flag, strlen(list), QGM_LIST);
+    if (!list[strspn(list, " ")]) return qgm_fail(err, QGM_USAGE, "--%s: expected words separated by spaces", flag);
+    strcpy(to, list);
+    return 0;
+}
+
 static int set_own(int val, const char *argument, void *user, struct qgm_error *err)
 {
     struct bench *b = user;
     switch (val) {
     case FLAG_ALGOS:
-        snprintf(b->algos, sizeof b->algos, "%s", argument);
-        return 0;
+        return keep("algos", argument, b->algos, err);
     case FLAG_SIZES:
-        snprintf(b->sizes, sizeof b->sizes, "%s", argument);
-        return 0;
+        return keep("sizes", argument, b->sizes, err);
     case FLAG_GRAPHS:
-        snprintf(b->graphs, sizeof b->graphs, "%s", argument);
-        return 0;
+        return keep("graphs", argument, b->graphs, err);
+    case FLAG_FULL:
+        return keep("full", argument, b->full, err);
     case FLAG_ISA:
         snprintf(b->isa, sizeof b->isa, "%s", argument);
-        return 0;
-    case FLAG_FULL:
-        snprintf(b->full, sizeof b->full, "%s", argument);
         return 0;
     case FLAG_LAZY:
         b->lazy = true;
@@ -84,7 +89,8 @@ static int set_own(int val, const char *argument, void *user, struct qgm_error *
 }
 
 static const struct poptOption own_flags[] = {
-    { "algos", 0, POPT_ARG_STRING, NULL, FLAG_ALGOS, "algorithms, separated by spaces, or 'all' [all]", "LIST" },
+    { "algos", 0, POPT_ARG_STRING, NULL, FLAG_ALGOS,
+      "algorithms, separated by spaces, or 'all' [all; with --full: dsgd qg-dsgdm-n]", "LIST" },
     { "graphs", 0, POPT_ARG_STRING, NULL, FLAG_GRAPHS, "graphs, separated by spaces [ring]", "LIST" },
     { "sizes", 0, POPT_ARG_STRING, NULL, FLAG_SIZES,
       "models (lenet resnet20 vgg11 resnet18 distilbert) or numbers of parameters, separated by spaces [vgg11]",
@@ -94,7 +100,7 @@ static const struct poptOption own_flags[] = {
     { "full", 0, POPT_ARG_STRING, NULL, FLAG_FULL,
       "whole training steps of these models (as qgm-train names them) on generated images, split into their parts",
       "LIST" },
-    { "threads", 0, POPT_ARG_STRING, NULL, FLAG_THREADS, "threads [all]", "N" },
+    { "threads", 0, POPT_ARG_STRING, NULL, FLAG_THREADS, "threads [all]; short vectors take fewer", "N" },
     { "repeats", 0, POPT_ARG_STRING, NULL, FLAG_REPEATS, "timed steps; the median counts [7]", "N" },
     { "isa", 0, POPT_ARG_STRING, NULL, FLAG_ISA, "instruction set: auto, scalar, avx2, avx512, neon", "NAME" },
     POPT_TABLEEND
@@ -109,7 +115,10 @@ static const char intro[] =
     "over memory, one operation each; telemetry is what asking for metrics adds to a step (training asks at "
     "evaluations\n"
     "only). An algorithm that refuses the graph is timed on the nearest that it admits, which its row names: lazy, a\n"
-    "tree, a lazy ring.";
+    "tree, a lazy ring; with --full it is left out. With local=K times are means over K steps; SlowMo's of a large\n"
+    "model are of a step without the average. --full: load, forward and backward are busy seconds a thread; forward\n"
+    "is an evaluation's pass, backward the rest of the gradient; the update's parts are its time, shared out as in\n"
+    "steps that are profiled.";
 
 /* ---- One row ---- */
 
@@ -141,28 +150,48 @@ static int time_steps(struct qgm_engine *e, int inner, bool telemetry, double *s
     return 0;
 }
 
-/* chain: NULL for algorithms that it does not carry out. */
+/* How many steps are timed at a time: whole rounds of local steps and an exchange. */
+static int steps_at_a_time(const struct qgm_engine *e, double step)
+{
+    int local = qgm_engine_local(e), inner = 1;
+    if (step < 0.01) inner = step < 0.01 / MAX_INNER ? MAX_INNER : (int)(0.01 / step) + 1;
+    return (inner + local - 1) / local * local;
+}
+
+/* chain: NULL for algorithms that it does not carry out. With and without telemetry take turns at being first, so that
+ * neither always meets the same steps of what comes every other step. */
 static int measure(const struct bench *b, struct qgm_engine *e, const struct qgm_chain *chain,
                    const struct qgm_triad *roof, const char *prefix, double bytes, struct qgm_error *err)
 {
-    static double step[MAX_REPEATS], watched[MAX_REPEATS], plain[MAX_REPEATS], share[MAX_REPEATS], triad[MAX_REPEATS];
-    int inner = 1, threads = (int)b->threads;
+    static double time[2][MAX_REPEATS], plain[MAX_REPEATS], share[MAX_REPEATS], triad[MAX_REPEATS], more[MAX_REPEATS];
+    int threads = qgm_engine_threads(e);
+    double *step = time[0], *watched = time[1];
     QGM_TRY(time_steps(e, 3, true, &step[0], err)); /* first touch, first step's own stages */
-    QGM_TRY(time_steps(e, 1, false, &step[0], err));
-    if (step[0] < 0.01) inner = step[0] < 0.01 / MAX_INNER ? MAX_INNER : (int)(0.01 / step[0]) + 1;
+    QGM_TRY(time_steps(e, qgm_engine_local(e), false, &step[0], err));
+    const int inner = steps_at_a_time(e, step[0]);
     for (long r = 0; r < b->repeats; r++) {
         if (inner > 1) fill(e, threads);
         triad[r] = qgm_triad_rate(roof, threads, true, qgm_seconds);
-        QGM_TRY(time_steps(e, inner, false, &step[r], err));
-        QGM_TRY(time_steps(e, inner, true, &watched[r], err));
+        for (int k = 0; k < 2; k++) {
+            bool telemetry = (r + k) % 2;
+            QGM_TRY(time_steps(e, inner, telemetry, &time[telemetry][r], err));
+        }
         plain[r] = chain ? qgm_chain_step(chain, threads) : NAN;
         share[r] = bytes / step[r] / triad[r];
+        more[r] = watched[r] / step[r] - 1;
     }
     double s = qgm_median(step, b->repeats);
     printf("%s,%.6g,%.0f,%.3f,%.3f,%.3f,%.6g,%.3f\n", prefix, s, bytes, bytes / s / 1e9,
            qgm_median(triad, b->repeats) / 1e9, qgm_median(share, b->repeats), qgm_median(plain, b->repeats),
-           qgm_median(watched, b->repeats) / s - 1);
+           qgm_median(more, b->repeats));
     return fflush(stdout) == 0 ? 0 : qgm_fail(err, QGM_SYSTEM, "cannot write to stdout");
+}
+
+/* Does so much fit beside the triad? */
+static bool fits(double bytes)
+{
+    double machine = qgm_machine_memory();
+    return !(machine > 0 && bytes + 12.0 * TRIAD_FLOATS >= 0.9 * machine);
 }
 
 /* An algorithm that refuses the graph, or a model that does not fit, is no reason to stop: say so and go on. Names and
@@ -176,11 +205,11 @@ static int skips(const struct qgm_engine_config *config, bool *skip, struct qgm_
         fprintf(stderr, "qgm-bench-step: skipped: %s\n", err->text);
         return 0;
     }
-    double need = (double)bytes + 12.0 * TRIAD_FLOATS, machine = qgm_machine_memory();
-    *skip = machine > 0 && need >= 0.9 * machine;
+    *skip = !fits((double)bytes);
     if (*skip)
         fprintf(stderr, "qgm-bench-step: skipped: %s with %zu parameters and the triad need %.1f GiB of %.1f\n",
-                config->algo, config->dim, need / (1 << 30), machine / (1 << 30));
+                config->algo, config->dim, ((double)bytes + 12.0 * TRIAD_FLOATS) / (1 << 30),
+                qgm_machine_memory() / (1 << 30));
     return 0;
 }
 
@@ -209,21 +238,51 @@ static int find_kin(const struct bench *b, const char *graph, struct qgm_engine_
     return 0;
 }
 
+void qgm_print_field(FILE *to, const char *text)
+{
+    if (!strpbrk(text, ",\"")) {
+        fputs(text, to);
+        return;
+    }
+    putc('"', to);
+    for (; *text; text++) fprintf(to, *text == '"' ? "\"\"" : "%c", *text);
+    putc('"', to);
+}
+
+/* Algorithm, graph and so on: the caller frees it. */
+static char *row_begins(const struct bench *b, const struct qgm_engine_config *config, bool lazy, int threads)
+{
+    char *text = NULL, graph[400];
+    size_t size;
+    FILE *to = open_memstream(&text, &size);
+    if (!to) return NULL;
+    snprintf(graph, sizeof graph, "%s%s", qgm_topology_spec(config->topology), lazy ? " lazy" : "");
+    qgm_print_field(to, config->algo);
+    putc(',', to);
+    qgm_print_field(to, graph);
+    fprintf(to, ",%ld,%zu,%d,%s", b->clients, config->dim, threads, qgm_kernels()->isa);
+    return fclose(to) == 0 ? text : (free(text), NULL);
+}
+
 static int bench_engine(const struct bench *b, const struct qgm_engine_config *config, bool lazy,
                         const struct qgm_triad *roof, struct qgm_error *err)
 {
     struct qgm_engine *e;
     const char *algo = config->algo;
+    size_t held;
+    QGM_TRY(qgm_engine_measure(&held, config, err));
     QGM_TRY(qgm_engine_open(&e, config, err));
-    char prefix[400];
-    snprintf(prefix, sizeof prefix, "%s,%s%s,%ld,%zu,%ld,%s", algo, qgm_topology_spec(config->topology),
-             lazy ? " lazy" : "", b->clients, config->dim, b->threads, qgm_kernels()->isa);
-    fill(e, (int)b->threads);
+    int threads = qgm_engine_threads(e), clients = (int)b->clients;
+    fill(e, threads);
     double bytes = (double)qgm_algo_traffic(algo) * (double)config->dim * (double)b->clients;
     struct qgm_chain chain;
-    bool beside =
-        strcmp(algo, "qg-dsgdm-n") == 0 && qgm_chain_open(&chain, (int)b->clients, config->dim, config->topology) == 0;
-    int result = measure(b, e, beside ? &chain : NULL, roof, prefix, bytes, err);
+    bool beside = strcmp(algo, "qg-dsgdm-n") == 0 &&
+                  fits((double)held + (double)qgm_chain_bytes(clients, config->dim)) &&
+                  qgm_chain_open(&chain, clients, config->dim, config->topology, threads) == 0;
+    char *begins = row_begins(b, config, lazy, threads);
+    int result = begins ? measure(b, e, beside ? &chain : NULL, roof, begins, bytes, err)
+                        : qgm_fail(err, QGM_SYSTEM, "out of memory");
+    free(begins);
     if (beside) qgm_chain_close(&chain);
     qgm_engine_close(&e);
     return result;
@@ -290,11 +349,16 @@ static int check_graph(const char *graph, struct qgm_error *err)
 {
     return qgm_check_name("graphs", graph, qgm_topology_names(), err);
 }
+static int check_size(const char *size, struct qgm_error *err)
+{
+    size_t floats;
+    return size_of(size, &floats, err);
+}
 
 /* A misspelt name or option is no pairing that is refused, and must not be skipped. */
 static int check_words(const char *list, int (*check)(const char *word, struct qgm_error *err), struct qgm_error *err)
 {
-    char words[1000], *word, *rest = words;
+    char words[QGM_LIST], *word, *rest = words;
     snprintf(words, sizeof words, "%s", list);
     while ((word = strsep(&rest, " ")))
         if (*word) QGM_TRY(check(word, err));
@@ -321,9 +385,28 @@ static int bench_all(struct bench *b, struct qgm_error *err)
     return result;
 }
 
+/* All words are known to be right, and all graphs to have so many clients, before the first is timed. */
+static int check(const struct bench *b, struct qgm_error *err)
+{
+    char graphs[QGM_LIST], *graph, *rest = strcpy(graphs, b->graphs);
+    if (*b->full && *b->sizes)
+        return qgm_fail(err, QGM_USAGE,
+                        "--sizes says how long vectors are that are no model's: with --full it does "
+                        "nothing");
+    if (strcmp(b->algos, "all") != 0) QGM_TRY(check_words(b->algos, check_algo, err));
+    QGM_TRY(check_words(b->sizes, check_size, err));
+    QGM_TRY(check_words(b->graphs, check_graph, err));
+    while ((graph = strsep(&rest, " "))) {
+        struct qgm_topology *t = NULL;
+        if (*graph) QGM_TRY(qgm_topology_open(&t, graph, (int)b->clients, b->lazy, 1, err));
+        qgm_topology_close(&t);
+    }
+    return 0;
+}
+
 static int step_main(int argc, const char **argv, struct qgm_error *err)
 {
-    struct bench b = { .algos = "all", .sizes = "vgg11", .graphs = "ring", .clients = 16, .repeats = 7 };
+    static struct bench b = { .graphs = "ring", .clients = 16, .repeats = 7 };
     const struct qgm_program program = {
         .name = "qgm-bench-step",
         .usage = "[FLAG]...",
@@ -338,12 +421,13 @@ static int step_main(int argc, const char **argv, struct qgm_error *err)
     qgm_options_default(&options);
     QGM_TRY(qgm_parse(&program, argc, argv, &options, NULL, 0, err));
     QGM_TRY(qgm_kernels_use(*b.isa ? b.isa : NULL, err));
-    if (strcmp(b.algos, "all") != 0) QGM_TRY(check_words(b.algos, check_algo, err));
-    QGM_TRY(check_words(b.graphs, check_graph, err));
+    QGM_TRY(check(&b, err));
+    if (!*b.algos) strcpy(b.algos, *b.full ? "dsgd qg-dsgdm-n" : "all");
+    if (!*b.sizes) strcpy(b.sizes, "vgg11");
     if (!b.threads) b.threads = omp_get_max_threads();
     if (!*b.full) return bench_all(&b, err);
     const struct qgm_full full = { .models = b.full,
-                                   .algos = strcmp(b.algos, "all") ? b.algos : "dsgd qg-dsgdm-n",
+                                   .algos = b.algos,
                                    .graphs = b.graphs,
                                    .clients = b.clients,
                                    .threads = b.threads,

@@ -2,6 +2,12 @@
 #ifndef QGM_STEP_H
 #define QGM_STEP_H
 #include "topology.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+enum { QGM_LIST = 4000 }; /* characters of a list of words, at most */
+/* A field of a CSV row, quoted where it has to be. */
+void qgm_print_field(FILE *to, const char *text);
 
 /* A step of Nesterov quasi-global momentum as plain passes over memory. */
 enum { QGM_CHAIN_NEIGHBOURS = 64 };
@@ -12,7 +18,9 @@ struct qgm_chain {
     float **x, **m, **g, **u, **half;
     const struct qgm_row *rows; /* borrowed from the topology */
 };
-int qgm_chain_open(struct qgm_chain *chain, int n, size_t dim, struct qgm_topology *topology); /* -1: it does not fit */
+size_t qgm_chain_bytes(int n, size_t dim);
+int qgm_chain_open(struct qgm_chain *chain, int n, size_t dim, struct qgm_topology *topology,
+                   int threads); /* -1: it does not fit */
 void qgm_chain_close(struct qgm_chain *chain);
 double qgm_chain_step(const struct qgm_chain *chain, int threads); /* seconds */
 

@@ -6,14 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-int qgm_chain_open(struct qgm_chain *c, int n, size_t dim, struct qgm_topology *topology)
+static size_t stride_of(size_t dim) { return qgm_pad16(dim) + 16; }
+size_t qgm_chain_bytes(int n, size_t dim) { return qgm_piece(5 * (size_t)n * stride_of(dim), sizeof(float)); }
+
+int qgm_chain_open(struct qgm_chain *c, int n, size_t dim, struct qgm_topology *topology, int threads)
 {
-    size_t stride = qgm_pad16(dim) + 16;
+    size_t stride = stride_of(dim);
     *c = (struct qgm_chain){ .n = n, .dim = dim, .rows = qgm_topology_rows(topology, 0) };
     for (int i = 0; i < n; i++)
         if (c->rows[i].n > QGM_CHAIN_NEIGHBOURS) return -1;
     c->x = malloc(5 * (size_t)n * sizeof *c->x);
-    if (!c->x || qgm_arena_open(&c->memory, qgm_piece(5 * (size_t)n * stride, sizeof(float)), NULL) < 0) {
+    if (!c->x || qgm_arena_open(&c->memory, qgm_chain_bytes(n, dim), NULL) < 0) {
         qgm_chain_close(c);
         return -1;
     }
@@ -23,7 +26,7 @@ int qgm_chain_open(struct qgm_chain *c, int n, size_t dim, struct qgm_topology *
     c->u = c->g + n;
     c->half = c->u + n;
     for (int i = 0; i < 5 * n; i++) c->x[i] = rows + (size_t)i * stride;
-#pragma omp parallel for
+#pragma omp parallel for num_threads(threads)
     for (int i = 0; i < 5 * n; i++)
         for (size_t k = 0; k < dim; k++) c->x[i][k] = 0.001f * (float)(k % 100);
     return 0;
