@@ -10,7 +10,7 @@ struct span {
 };
 static int at(const struct span *s, int i) { return s->offset + i * s->step; }
 
-/* n as a product of factors <= k + 1, found from k + 1 down and used from the smallest up; 0 if there is none. */
+/* n as a product of factors <= k + 1, found from k + 1 down and used from the smallest up; -1 if there is none. */
 static int factors(int n, int k, int factor[MAX_BLOCKS])
 {
     int found = 0, ascending[MAX_BLOCKS];

@@ -1,5 +1,5 @@
 /* A graph from a file: "a b" an edge, or "to,from,weight" a weight (as qgm-inspect --csv prints), one a line; # starts
- * a remark. SPDX-License-Identifier: MIT */
+ * a remark, up to the end of its line. SPDX-License-Identifier: MIT */
 #include "graph.h"
 #include <errno.h>
 #include <math.h>
@@ -22,16 +22,19 @@ static int fail(const struct qgm_request *r, long line, const char *found, struc
 }
 
 /* Columns: 2 or 3, the same on all lines; 0 while none was read. */
-static int read_line(const struct qgm_request *r, char *text, long line, int *columns, struct qgm_links *l,
-                     struct qgm_error *err)
+static int read_line(const struct qgm_request *r, char *text, size_t length, long line, int *columns,
+                     struct qgm_links *l, struct qgm_error *err)
 {
     char *field[4], *rest = text, *word, *end;
     int n = 0;
     char original[64];
     snprintf(original, sizeof original, "%.*s", (int)strcspn(text, "\r\n"), text);
+    if (strlen(text) < length)
+        return qgm_fail(err, QGM_INPUT, "%s:%ld: found a zero byte, expected text", r->rest, line);
+    text[strcspn(text, "#")] = 0;
     while (n < 4 && (word = strsep(&rest, " ,\t\r\n")))
         if (*word) field[n++] = word;
-    if (n == 0 || field[0][0] == '#') return 0;
+    if (n == 0) return 0;
     if (n == 3 && strcmp(field[0], "to") == 0 && !*columns) return 0; /* the header of qgm-inspect */
     if ((n != 2 && n != 3) || (*columns && *columns != n)) return fail(r, line, original, err);
     *columns = n;
@@ -58,8 +61,10 @@ static int draw(const struct qgm_request *r, long k, struct qgm_links *l, struct
     char *text = NULL;
     size_t size = 0;
     int columns = 0, result = 0;
-    for (long line = 1; result == 0 && getline(&text, &size, file) >= 0; line++)
-        result = read_line(r, text, line, &columns, l, err);
+    ssize_t length;
+    for (long line = 1; result == 0 && (length = getline(&text, &size, file)) >= 0; line++)
+        result = read_line(r, text, (size_t)length, line, &columns, l, err);
+    if (result == 0 && ferror(file)) result = qgm_fail(err, QGM_SYSTEM, "cannot read %s: %s", r->rest, strerror(errno));
     free(text);
     fclose(file);
     l->weighted = columns == 3;
@@ -70,7 +75,7 @@ static int draw(const struct qgm_request *r, long k, struct qgm_links *l, struct
 const struct qgm_graph qgm_graphs_file[] = {
     { .name = "file",
       .about = "file:PATH or file:PATH,weights=uniform: edges 'a b', or weights 'to,from,weight', a line each; spaces, "
-               "tabs or commas between; # a remark",
+               "tabs or commas between; # starts a remark",
       .period = given,
       .draw = draw },
     { 0 },

@@ -1,9 +1,12 @@
 /* Random graphs: drawn once from the seed, or anew each step as a pure function of seed and step.
  * SPDX-License-Identifier: MIT */
 #include "graph.h"
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_TRIES = 1000 };
+#define MOST_PAIRS 1e9 /* of clients, in all draws of one graph: some seconds */
 
 static struct qgm_random stream(const struct qgm_request *r, long draw, int attempt)
 {
@@ -58,10 +61,17 @@ static bool connected(const struct qgm_links *l, int n, size_t begin)
     return true;
 }
 
+/* So many draws as one may wait for: of many clients fewer. */
+static int tries(const struct qgm_request *r)
+{
+    double pairs = (double)r->n * r->n / 2, most = MOST_PAIRS / pairs;
+    return most > MAX_TRIES ? MAX_TRIES : most < 3 ? 3 : (int)most;
+}
+
 static int erdos_renyi(const struct qgm_request *r, long draw, struct qgm_links *l, struct qgm_error *err)
 {
     size_t begin = l->count;
-    for (int attempt = 0; attempt < MAX_TRIES; attempt++) {
+    for (int attempt = 0; attempt < tries(r); attempt++) {
         struct qgm_random random = stream(r, draw, attempt);
         l->count = begin;
         for (int i = 0; i < r->n; i++)
@@ -69,13 +79,20 @@ static int erdos_renyi(const struct qgm_request *r, long draw, struct qgm_links 
                 if (qgm_random_double(&random) < r->knob[0]) qgm_edge(l, i, j);
         if (l->out_of_memory || connected(l, r->n, begin)) return 0; /* qgm_rows_make says it */
     }
-    return qgm_fail(err, QGM_USAGE, "topology %s: %d draws with p=%g on %d clients were not connected: use a larger p",
-                    r->spec, MAX_TRIES, r->knob[0], r->n);
+    return qgm_fail(err, QGM_USAGE,
+                    "topology %s: %d draws with p=%g on %d clients were not connected: use a larger p, above ln(n)/n = "
+                    "%.2g",
+                    r->spec, tries(r), r->knob[0], r->n, log(r->n) / r->n);
 }
 
 static int regular_fits(const struct qgm_request *r, struct qgm_error *err)
 {
     int degree = (int)r->knob[0];
+    if (degree == 1 && r->n > 2)
+        return qgm_fail(err, QGM_USAGE,
+                        "topology %s: with one neighbour each %d clients are not connected: expected a "
+                        "degree of 2 or more",
+                        r->spec, r->n);
     if (degree < r->n && r->n * degree % 2 == 0) return 1;
     return qgm_fail(err, QGM_USAGE,
                     "topology %s: no graph of %d clients with %d neighbours each: expected fewer neighbours "
@@ -83,44 +100,83 @@ static int regular_fits(const struct qgm_request *r, struct qgm_error *err)
                     r->spec, r->n, degree);
 }
 
-static bool adjacent(const struct qgm_links *l, size_t begin, uint32_t a, uint32_t b)
+/* Neighbours so far: of each client `degree` places, `count` of them taken. */
+struct regular {
+    int n, degree;
+    uint32_t *to, *count;
+};
+
+static bool adjacent(const struct regular *g, uint32_t a, uint32_t b)
 {
-    for (size_t k = begin; k < l->count; k++)
-        if (l->link[k].to == (int)a && l->link[k].from == (int)b) return true;
+    const uint32_t *to = g->to + (size_t)a * (size_t)g->degree;
+    for (uint32_t k = 0; k < g->count[a]; k++)
+        if (to[k] == b) return true;
     return false;
 }
 
-/* Join random clients that still lack neighbours and are not joined yet, until none lacks any; start again when stuck
- * (Steger and Wormald 1999). */
-static bool try_regular(const struct qgm_request *r, struct qgm_random *random, struct qgm_links *l, size_t begin)
+static void join(struct regular *g, uint32_t a, uint32_t b)
 {
-    uint32_t *open = l->scratch, *lacks = l->scratch + r->n, left = (uint32_t)r->n;
-    for (int i = 0; i < r->n; i++) open[i] = (uint32_t)i, lacks[i] = (uint32_t)r->knob[0];
-    for (int misses = 0; left && misses < 100 + 10 * r->n;) {
+    g->to[(size_t)a * (size_t)g->degree + g->count[a]++] = b;
+    g->to[(size_t)b * (size_t)g->degree + g->count[b]++] = a;
+}
+
+/* Join random clients that still lack neighbours and are not joined yet, until none lacks any: false when stuck (Steger
+ * and Wormald 1999). open: scratch. */
+static bool pair_up(struct regular *g, struct qgm_random *random, uint32_t *open)
+{
+    uint32_t left = g->degree ? (uint32_t)g->n : 0, degree = (uint32_t)g->degree;
+    for (int i = 0; i < g->n; i++) open[i] = (uint32_t)i, g->count[i] = 0;
+    for (int misses = 0; left && misses < 100 + 10 * g->n;) {
         uint32_t i = qgm_random_below(random, left), j = qgm_random_below(random, left), a = open[i], b = open[j];
-        if (a == b || adjacent(l, begin, a, b)) {
+        if (a == b || adjacent(g, a, b)) {
             misses++;
             continue;
         }
-        qgm_edge(l, (int)a, (int)b);
+        join(g, a, b);
         misses = 0;
-        if (--lacks[a] == 0) {
+        if (g->count[a] == degree) {
             open[i] = open[--left];
             if (j == left) j = i;
         }
-        if (--lacks[b] == 0) open[j] = open[--left];
+        if (g->count[b] == degree) open[j] = open[--left];
     }
-    return left == 0 && !l->out_of_memory && connected(l, r->n, begin);
+    return left == 0;
+}
+
+/* Who has so many neighbours is the complement of who has the others, which is easier to find if these are fewer; and
+ * connected, as whoever is joined to half of all others is (Dirac). */
+static bool try_regular(const struct qgm_request *r, struct regular *g, struct qgm_random *random, struct qgm_links *l,
+                        size_t begin)
+{
+    bool complement = g->degree != (int)r->knob[0];
+    if (!pair_up(g, random, l->scratch)) return false;
+    for (int i = 0; i < g->n; i++)
+        for (int j = i + 1; complement && j < g->n; j++)
+            if (!adjacent(g, (uint32_t)i, (uint32_t)j)) qgm_edge(l, i, j);
+    for (int i = 0; i < g->n && !complement; i++)
+        for (int k = 0; k < g->degree; k++) {
+            int j = (int)g->to[(size_t)i * (size_t)g->degree + (size_t)k];
+            if (i < j) qgm_edge(l, i, j);
+        }
+    return l->out_of_memory || connected(l, g->n, begin); /* qgm_rows_make says it */
 }
 
 static int regular(const struct qgm_request *r, long draw, struct qgm_links *l, struct qgm_error *err)
 {
     size_t begin = l->count;
-    for (int attempt = 0; attempt < MAX_TRIES; attempt++) {
+    int degree = (int)r->knob[0], others = r->n - 1 - degree;
+    struct regular g = { .n = r->n, .degree = others < degree ? others : degree };
+    g.count = malloc((size_t)r->n * (size_t)(1 + g.degree) * sizeof *g.count);
+    if (!g.count) return qgm_fail(err, QGM_SYSTEM, "out of memory for a graph's links");
+    g.to = g.count + r->n;
+    bool found = false;
+    for (int attempt = 0; attempt < MAX_TRIES && !found; attempt++) {
         struct qgm_random random = stream(r, draw, attempt);
         l->count = begin;
-        if (try_regular(r, &random, l, begin) || l->out_of_memory) return 0; /* qgm_rows_make says it */
+        found = try_regular(r, &g, &random, l, begin);
     }
+    free(g.count);
+    if (found) return 0;
     return qgm_fail(err, QGM_USAGE, "topology %s: %d attempts gave no connected graph: another --seed or degree may",
                     r->spec, MAX_TRIES);
 }

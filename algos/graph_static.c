@@ -80,10 +80,11 @@ static int torus_fits(const struct qgm_request *r, struct qgm_error *err)
     if (r->n % rows)
         return qgm_fail(err, QGM_USAGE, "topology %s: %d clients do not fill %d rows; expected a divisor", r->spec,
                         r->n, rows);
-    if (rows == 1 && r->n > 1)
-        return qgm_fail(err, QGM_USAGE,
-                        "topology %s: %d clients make no grid of at least 2 x 2: take a composite number, or ring",
-                        r->spec, r->n);
+    bool asked = r->knob[0] > 0;
+    if (r->n > 1 && (rows == 1 || rows == r->n))
+        return qgm_fail(err, QGM_USAGE, "topology %s: %d clients%s make no grid of at least 2 x 2: take %s, or ring",
+                        r->spec, r->n, asked ? " in so many rows" : "",
+                        asked ? "another divisor" : "a composite number");
     return 1;
 }
 

@@ -1,7 +1,10 @@
 /* From a list of links to rows of W. SPDX-License-Identifier: MIT */
 #include "graph.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MOST_WEIGHT 1e6 /* spectra are to be computed */
 
 static bool grow(void **memory, size_t count, size_t size)
 {
@@ -131,6 +134,10 @@ int qgm_rows_make(struct qgm_rows *r, struct qgm_links *l, enum qgm_weighting we
     sort_by(l, l->sorted, l->link, true);
     merge(l, weighting == QGM_EXPLICIT);
     if (weighting == QGM_EXPLICIT) drop_zeros(l);
+    for (size_t k = 0; weighting == QGM_EXPLICIT && k < l->count; k++)
+        if (!(fabs(l->link[k].w) <= MOST_WEIGHT))
+            return qgm_fail(err, QGM_INPUT, "the weight of %d's message at %d is %g: expected numbers up to %g",
+                            l->link[k].from, l->link[k].to, l->link[k].w, MOST_WEIGHT);
     if (reserve(r, l) < 0) return qgm_fail(err, QGM_SYSTEM, "out of memory for %zu mixing weights", l->count);
     size_t at = 0;
     for (int i = 0; i < l->n; i++) {

@@ -69,6 +69,7 @@ int qgm_spec_read(const char *spec, const char *what, const struct qgm_knob *kno
 {
     for (int i = 0; i < QGM_MAX_KNOBS && knobs[i].name; i++) value[i] = knobs[i].value;
     const char *at = spec + qgm_spec_name(spec);
+    unsigned given = 0;
     while (*at) { /* at a ':' or ',' */
         char pair[128];
         size_t n = strcspn(++at, ",");
@@ -83,6 +84,8 @@ int qgm_spec_read(const char *spec, const char *what, const struct qgm_knob *kno
         int i = 0;
         while (i < QGM_MAX_KNOBS && knobs[i].name && strcmp(knobs[i].name, pair) != 0) i++;
         if (i == QGM_MAX_KNOBS || !knobs[i].name) return fail_key(what, spec, pair, knobs, err);
+        if (given >> i & 1) return qgm_fail(err, QGM_USAGE, "%s '%s': %s is given twice", what, spec, pair);
+        given |= 1u << i;
         QGM_TRY(read_value(what, spec, &knobs[i], text, &value[i], err));
     }
     return 0;

@@ -219,7 +219,11 @@ int qgm_topology_from(struct qgm_topology **topology, const char *name, int clie
     if (!t) return qgm_fail(err, QGM_SYSTEM, "out of memory");
     t->lazy = lazy;
     t->request.n = clients;
-    if (from_weights(t, name, draws, weights, count, err) == 0) return 0;
+    bool some = clients >= 1 && clients <= 65536 && draws >= 1;
+    if (!some)
+        qgm_fail(err, QGM_USAGE, "%d clients, %d draws: expected 1 to 65536 clients and at least 1 draw", clients,
+                 draws);
+    if (some && from_weights(t, name, draws, weights, count, err) == 0) return 0;
     qgm_topology_close(topology);
     return -1;
 }

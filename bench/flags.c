@@ -203,6 +203,12 @@ int qgm_check_name(const char *flag, const char *spec, const char *const *names,
     snprintf(name, sizeof name, "%.*s", (int)strcspn(spec, ":"), spec);
     for (const char *const *n = names; *n; n++)
         if (strcmp(*n, name) == 0) return 0;
+    for (const char *const *n = names; *n; n++) {
+        size_t length = strlen(*n);
+        if (strncmp(*n, name, length) == 0 && name[length] == ',')
+            return qgm_fail(err, QGM_USAGE, "--%s %s: options follow a colon: did you mean '%s:%s'?", flag, spec, *n,
+                            spec + length + 1);
+    }
     const char *near = qgm_nearest(name, names);
     if (near)
         return qgm_fail(err, QGM_USAGE, "--%s %s: unknown name: did you mean '%s'? (--list shows all)", flag, spec,

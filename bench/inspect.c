@@ -205,6 +205,7 @@ static int inspect(int argc, const char **argv, struct qgm_error *err)
         return qgm_fail(err, QGM_USAGE, "--write %s: writes a partition; for the weights of a graph: --csv >%s", file,
                         file);
     if (!topology && drawing) return qgm_fail(err, QGM_USAGE, "--drawing: is of a topology");
+    if (drawing && csv) return qgm_fail(err, QGM_USAGE, "--csv, --drawing: one of the two");
     if (n == 2) QGM_TRY(qgm_options_set(&options, words[0], words[1], err));
     QGM_TRY(qgm_options_check(&options, err));
     return topology ? inspect_topology(&options, err) : inspect_partition(&options, err);

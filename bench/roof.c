@@ -14,7 +14,7 @@ double qgm_cpu_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* CHAINS independent chains: twice the latency times the issue width of any core in sight. */
+/* `count` independent chains: as many as latency times issue width, and more where registers allow it. */
 #define CHAINS(vector, count, set1, fma, add)                                                                          \
     vector a[count], b = set1(1.0001f), c = set1(0.5f);                                                                \
     _Pragma("GCC unroll 32") for (int i = 0; i < (count); i++) a[i] = set1((float)i);                                  \

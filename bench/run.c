@@ -290,6 +290,13 @@ bool qgm_run_finished(const struct qgm_options *o, struct qgm_outcome *outcome)
     return found;
 }
 
+bool qgm_run_stands(const struct qgm_options *o)
+{
+    char path[QGM_TEXT + 16];
+    snprintf(path, sizeof path, "%s/run.jsonl", o->out); /* until it has ended it is in a folder of another name */
+    return access(path, F_OK) == 0;
+}
+
 /* Has the run that --resume is to go on with ended already? Collective: process 0 looks. */
 static bool ended_before(const struct qgm_options *o, struct qgm_group *group, FILE *table, struct qgm_outcome *outcome)
 {

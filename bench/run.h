@@ -27,6 +27,8 @@ int qgm_run(const struct qgm_options *options, const struct qgm_dataset *data, s
 /* Has the run of these options been finished, so that its record is in options->out, with the weights that are asked
  * for? What came out then goes into *outcome, of `last` the step alone. qgm_run returns this with --resume. */
 bool qgm_run_finished(const struct qgm_options *options, struct qgm_outcome *outcome);
+/* Is there a finished run, of whatever flags, in options->out? */
+bool qgm_run_stands(const struct qgm_options *options);
 /* --dry-run: everything opened and checked, and a line of what would run. */
 int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset *data, struct qgm_group *group,
                      FILE *to, struct qgm_error *err);

@@ -6,13 +6,13 @@
 #include <sched.h>
 #include <string.h>
 
-enum { FLAG_SCALE = QGM_OWN_FLAG, FLAG_JOBS, FLAG_OUT, FLAG_PLOTS, FLAG_DRY_RUN, FLAG_QUIET };
+enum { FLAG_SCALE = QGM_OWN_FLAG, FLAG_JOBS, FLAG_OUT, FLAG_PLOTS, FLAG_DRY_RUN, FLAG_QUIET, FLAG_FORCE };
 
 struct command {
     int scale;
     long jobs;
     char out[QGM_TEXT], plots[QGM_TEXT];
-    bool dry_run, quiet;
+    bool dry_run, quiet, force;
 };
 
 static int set_scale(struct command *c, const char *argument, struct qgm_error *err)
@@ -45,6 +45,9 @@ static int set_own(int val, const char *argument, void *user, struct qgm_error *
     case FLAG_QUIET:
         c->quiet = true;
         return 0;
+    case FLAG_FORCE:
+        c->force = true;
+        return 0;
     }
     return -1;
 }
@@ -53,10 +56,12 @@ static const struct poptOption own_flags[] = {
     { "scale", 0, POPT_ARG_STRING, NULL, FLAG_SCALE, "size of the study: smoke, laptop [laptop] or paper", "NAME" },
     { "jobs", 0, POPT_ARG_STRING, NULL, FLAG_JOBS,
       "runs at once; each gets its share of the cores [the number of cores, at most 4]", "N" },
-    { "out", 0, POPT_ARG_STRING, NULL, FLAG_OUT, "folder of the results [paper/out/<study>]", "DIR" },
+    { "out", 0, POPT_ARG_STRING, NULL, FLAG_OUT,
+      "folder of the results [paper/out/<study>, with -smoke or -paper at those scales]", "DIR" },
     { "plots", 0, POPT_ARG_STRING, NULL, FLAG_PLOTS, "folder of the gnuplot scripts [plots]", "DIR" },
     { "dry-run", 0, POPT_ARG_NONE, NULL, FLAG_DRY_RUN,
       "print the plan, check that every run of it can be started, and stop", NULL },
+    { "force", 0, POPT_ARG_NONE, NULL, FLAG_FORCE, "replace finished runs of other flags", NULL },
     { "quiet", 0, POPT_ARG_NONE, NULL, FLAG_QUIET, "no progress", NULL },
     POPT_TABLEEND
 };
@@ -81,7 +86,8 @@ static void print_paths(const struct qgm_grid *grid)
     struct qgm_drawing d;
     for (unsigned i = 0; i < grid->study->figures_count; i++)
         for (int k = 0; qgm_figure_drawing(grid, &grid->study->figures[i], k, &d); k++)
-            printf("figure   %s/%s.svg .png\n", grid->out, d.name);
+            if (qgm_figure_has_results(grid, &grid->study->figures[i], &d))
+                printf("figure   %s/%s.svg .png\n", grid->out, d.name);
 }
 
 /* Runs side by side waste nothing at the ends of steps; more than a few of them would fill the memory. */
@@ -116,11 +122,13 @@ static int study(int argc, const char **argv, const struct qgm_program *program,
     if (n == 0) return qgm_fail(err, QGM_USAGE, "expected a study file (see --help)");
     QGM_TRY(qgm_kernels_use(NULL, err));
     const char *name = strrchr(words[0], '/') ? strrchr(words[0], '/') + 1 : words[0];
-    if (!*c->out) snprintf(c->out, sizeof c->out, "paper/out/%.*s", (int)strcspn(name, "."), name);
+    if (!*c->out)
+        snprintf(c->out, sizeof c->out, "paper/out/%.*s%s%s", (int)strcspn(name, "."), name,
+                 c->scale == QGM_LAPTOP ? "" : "-", c->scale == QGM_LAPTOP ? "" : qgm_scale_names[c->scale]);
     struct qgm_study *file;
     struct qgm_grid grid;
     QGM_TRY(qgm_study_read(&file, words[0], err));
-    int result = qgm_grid_open(&grid, file, words[0], c->scale, c->out, err);
+    int result = qgm_grid_open(&grid, file, words[0], c->scale, c->out, c->force, err);
     if (result == 0 && (result = qgm_figures_check(&grid, words[0], c->plots, err)) < 0) qgm_grid_close(&grid);
     if (result == 0) {
         print_plan(&grid, words[0], c->scale, c->dry_run);
@@ -135,7 +143,7 @@ static int study(int argc, const char **argv, const struct qgm_program *program,
 
 int main(int argc, const char **argv)
 {
-    struct command command = { .scale = 1, .plots = "plots" };
+    struct command command = { .scale = QGM_LAPTOP, .plots = "plots" };
     const struct qgm_program program = {
         .name = "qgm-study",
         .usage = "STUDY.yaml [FLAG]...",

@@ -6,7 +6,7 @@
 #include "flags.h"
 #include "record.h"
 
-enum { QGM_SCALES = 3, QGM_MAX_VARY = 4, QGM_MAX_SERIES = 100 };
+enum { QGM_LAPTOP = 1, QGM_SCALES = 3, QGM_MAX_VARY = 4, QGM_MAX_SERIES = 100 };
 extern const char *const qgm_scale_names[QGM_SCALES + 1]; /* "smoke", "laptop", "paper", NULL */
 
 /* ---- The file (libcyaml fills these; unknown keys are refused with line and column) ---- */
@@ -64,11 +64,12 @@ struct qgm_grid {
     struct qgm_grid_run *run;
     int runs;
     char out[QGM_TEXT]; /* folder of the study */
+    bool force;         /* finished runs of other flags are replaced */
 };
 /* scale: index into qgm_scale_names. Checks every run's flags, and that nothing but `base` sets one that is varied;
  * error sentences name the study file. */
 int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const char *path, int scale, const char *out,
-                  struct qgm_error *err);
+                  bool force, struct qgm_error *err);
 void qgm_grid_close(struct qgm_grid *grid);
 /* Index of the axis that varies a flag; -1: none. */
 int qgm_grid_axis(const struct qgm_grid *grid, const char *flag);
@@ -108,8 +109,11 @@ struct qgm_drawing {
 /* Drawing number k; false: there are no more. */
 bool qgm_figure_drawing(const struct qgm_grid *grid, const struct qgm_figure *figure, int k,
                         struct qgm_drawing *drawing);
-/* Draw them from the tables. What gnuplot remarks, of a series say of which every run diverged, is in
- * grid->out/figures.log. */
+/* Is there anything to draw: a run of these values that has not diverged? */
+bool qgm_figure_has_results(const struct qgm_grid *grid, const struct qgm_figure *figure,
+                            const struct qgm_drawing *drawing);
+/* Draw them from the tables, but for those all of whose runs have diverged: a note says so. What gnuplot remarks, of a
+ * series say of which every run diverged, is in grid->out/figures.log. */
 int qgm_figures_draw(const struct qgm_grid *grid, const char *plots, struct qgm_error *err);
 
 #endif

@@ -1,4 +1,5 @@
 /* The figures of a study: checked before its runs, drawn by gnuplot after them. SPDX-License-Identifier: MIT */
+#include "run.h"
 #include "study.h"
 #include <dirent.h>
 #include <errno.h>
@@ -156,14 +157,36 @@ static int draw(const struct qgm_grid *grid, const char *plots, const struct qgm
     return check_drawn(stem, err);
 }
 
+/* How data are dealt is known of runs that diverged too. */
+bool qgm_figure_has_results(const struct qgm_grid *grid, const struct qgm_figure *figure, const struct qgm_drawing *d)
+{
+    if (strcmp(figure->plot, "partition") == 0) return true;
+    for (int i = 0; i < grid->runs; i++) {
+        const struct qgm_grid_run *run = &grid->run[i];
+        struct qgm_outcome outcome;
+        bool here = true;
+        for (int a = 0; a < grid->axes; a++) here = here && (!splits(grid, figure, a) || run->at[a] == d->at[a]);
+        if (here && qgm_run_finished(&run->options, &outcome) && !outcome.diverged) return true;
+    }
+    return false;
+}
+
+/* One that fails keeps no other from being drawn; the first reason is told. */
 int qgm_figures_draw(const struct qgm_grid *grid, const char *plots, struct qgm_error *err)
 {
     char log[QGM_TEXT + 16];
     struct qgm_drawing d;
+    struct qgm_error later;
+    int result = 0;
     snprintf(log, sizeof log, "%s/figures.log", grid->out);
     unlink(log); /* of an earlier drawing */
     for (unsigned i = 0; i < grid->study->figures_count; i++)
-        for (int k = 0; qgm_figure_drawing(grid, &grid->study->figures[i], k, &d); k++)
-            QGM_TRY(draw(grid, plots, &grid->study->figures[i], &d, log, err));
-    return 0;
+        for (int k = 0; qgm_figure_drawing(grid, &grid->study->figures[i], k, &d); k++) {
+            const struct qgm_figure *figure = &grid->study->figures[i];
+            if (!qgm_figure_has_results(grid, figure, &d))
+                fprintf(stderr, "note: figure %s is not drawn: all of its runs have diverged\n", d.name);
+            else if (draw(grid, plots, figure, &d, log, result < 0 ? &later : err) < 0)
+                result = -1;
+        }
+    return result;
 }

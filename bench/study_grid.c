@@ -164,13 +164,19 @@ static int open_run(struct qgm_grid *grid, struct qgm_grid_run *run, int number,
         QGM_TRY(qgm_options_set(o, grid->axis[a].flag->name, grid->axis[a].values.value[run->at[a]], err));
     QGM_TRY(apply_rules(o, study, err));
     QGM_TRY(name_run(grid, run, err));
-    o->resume = o->force = true; /* an unfinished run is taken up; a different one of that name is replaced */
+    o->resume = o->force = true; /* an unfinished run is taken up; what stands in its place is looked at below */
     QGM_TRY(qgm_options_check(o, err));
     struct qgm_record record;
     struct qgm_outcome outcome;
     run->kept = qgm_run_finished(o, &outcome);
     QGM_TRY(qgm_record_name(&record, o->out, err));
-    return run->kept ? 0 : qgm_record_check(&record, true, err);
+    if (run->kept) return 0;
+    if (!grid->force && qgm_run_stands(o))
+        return qgm_fail(err, QGM_USAGE,
+                        "%s: is a finished run of other flags, of another scale of the study perhaps: give another "
+                        "--out, or --force to replace it",
+                        o->out);
+    return qgm_record_check(&record, true, err);
 }
 
 /* Runs of one folder would take each other's place. */
@@ -201,9 +207,11 @@ static int allocate(struct qgm_grid *grid, struct qgm_error *err)
 }
 
 int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const char *path, int scale, const char *out,
-                  struct qgm_error *err)
+                  bool force, struct qgm_error *err)
 {
-    *grid = (struct qgm_grid){ .study = study };
+    *grid = (struct qgm_grid){ .study = study, .force = force };
+    if (!study->scale[scale] && scale != QGM_LAPTOP)
+        fprintf(stderr, "qgm-study: note: this study has no scale '%s': it is run as it is\n", qgm_scale_names[scale]);
     snprintf(grid->out, sizeof grid->out, "%s", out);
     int result = open_axes(grid, scale, err);
     if (result == 0) result = check_sets(grid, scale, err);

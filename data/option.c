@@ -44,7 +44,8 @@ static int set_number(const char *spec, struct qgm_option *option, const char *a
 int qgm_read_options(const char *spec, struct qgm_option *options, int count, struct qgm_error *err)
 {
     size_t length;
-    int words = 0;                                                        /* without a key, so far */
+    int words = 0; /* without a key, so far */
+    unsigned given = 0;
     for (const char *at = spec + strcspn(spec, ":"); *at; at += length) { /* on ':' or ',' */
         char key[32];
         length = strcspn(++at, ",");
@@ -62,6 +63,8 @@ int qgm_read_options(const char *spec, struct qgm_option *options, int count, st
         int i = 0;
         while (i < count && (!options[i].key || strcmp(options[i].key, key) != 0)) i++;
         if (i == count) return unknown(spec, key, options, count, err);
+        if (given >> i & 1) return qgm_fail(err, QGM_USAGE, "--dataset %s: %s is given twice", spec, key);
+        given |= 1u << i;
         if (options[i].text)
             QGM_TRY(set_text(spec, &options[i], at + name + 1, length - name - 1, err));
         else

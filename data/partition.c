@@ -120,15 +120,15 @@ static int read_argument(const struct rule *rule, struct qgm_draw *d, struct qgm
     d->value = rule->value;
     d->path = NULL;
     if (!text && (rule->optional || rule->takes == NOTHING)) return 0;
+    if (text && rule->takes == NOTHING)
+        return qgm_fail(err, QGM_USAGE, "--partition %s: '%s' takes nothing behind a colon", d->spec, name);
     if (!text || !*++text)
-        return qgm_fail(err, QGM_USAGE, "--partition %s: expected %s:%s, %s", d->spec, name,
+        return qgm_fail(err, QGM_USAGE, "--partition %s: expected %s:%s%s%s", d->spec, name,
                         rule->takes == PATH   ? "PATH"
                         : rule->takes == WORD ? rule->what
                                               : "NUMBER",
-                        rule->what);
+                        rule->takes == WORD ? "" : ", ", rule->takes == WORD ? "" : rule->what);
     switch (rule->takes) {
-    case NOTHING:
-        return qgm_fail(err, QGM_USAGE, "--partition %s: '%s' takes nothing behind a colon", d->spec, name);
     case PATH:
         d->path = text;
         return 0;

@@ -36,7 +36,7 @@ bench() {
 }
 if [ -z "$dry" ]; then
     mkdir -p "$out"
-    rm -f "$out"/*.csv
+    for name in algorithms graphs clients full peer part; do rm -f "$out/$name.csv"; done
 fi
 # The same step in PyTorch, if some python3 here has it ($TORCH_PYTHON names one).
 peer() {
