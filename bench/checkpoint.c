@@ -120,11 +120,13 @@ static void set_text(json_t *object, const char *key, json_t *value)
 
 static json_t *metadata(const struct qgm_trainer *t, double seconds)
 {
-    char digest[17], fingerprint[17];
+    char digest[17], fingerprint[17], examples[17];
     snprintf(digest, sizeof digest, "%016" PRIx64, qgm_options_digest(&t->options));
     snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, t->heterogeneity.fingerprint);
-    json_t *m = json_pack("{s:s, s:s, s:s, s:s}", "kind", QGM_CHECKPOINT_KIND, "version", QGM_VERSION,
-                          "configuration_digest", digest, "partition_fingerprint", fingerprint);
+    snprintf(examples, sizeof examples, "%016" PRIx64, qgm_examples_fingerprint(&t->data->train));
+    json_t *m = json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", QGM_CHECKPOINT_KIND, "version", QGM_VERSION,
+                          "configuration_digest", digest, "partition_fingerprint", fingerprint, "examples_fingerprint",
+                          examples);
     set_text(m, "configuration", qgm_options_json(&t->options));
     set_text(m, "counters", counters(t, seconds));
     return m;
@@ -250,7 +252,7 @@ static int open_newest(struct qgm_archive *file, char *path, size_t path_size, c
         size_t used = strlen(note);
         snprintf(note + used, size - used, "%s%s", used ? "; " : "", why.text);
     }
-    return n ? qgm_fail(err, QGM_INPUT, "--resume: no checkpoint can be used: %s", note) : 0;
+    return n ? qgm_fail(err, QGM_INPUT, "--resume: no checkpoint can be used: %s (--force starts anew)", note) : 0;
 }
 
 /* Damaged ones must not count among the two that are kept. */

@@ -104,5 +104,11 @@ int qgm_checkpoint_compare(const struct qgm_archive *file, const struct qgm_trai
         return qgm_fail(err, QGM_USAGE,
                         "--resume: the training data are not those the run was begun on: partition %s then, %s now",
                         data, fingerprint);
+    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, qgm_examples_fingerprint(&t->data->train));
+    const char *examples = qgm_archive_text(file, "examples_fingerprint"); /* of states from this version on */
+    if (examples && strcmp(examples, fingerprint) != 0)
+        return qgm_fail(err, QGM_USAGE,
+                        "--resume: the training data are not those the run was begun on: examples %s then, %s now",
+                        examples, fingerprint);
     return 0;
 }

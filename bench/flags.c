@@ -74,11 +74,11 @@ const struct qgm_flag qgm_flags[] = {
     REAL("stale", stale, "0", 0, 1, "probability that a client is late with its message: its neighbours go on with the newest that has come"),
     WHOLE("stale-steps", stale_steps, "4", 0, 1000, "exchanges that a message may be late by; memory for as many messages a client"),
     TEXT("network", network, "off", "NAME", "simulate the time on a cluster, a machine a client: infiniband, ethernet, wan, edge; options latency-us, mbit-s, step-ms=10 (compute), spread=0 (of it over clients)"),
-    HOW("threads", QGM_FLAG_WHOLE, threads, "0", 0, 4096, "N", "threads (0: OMP_NUM_THREADS, else every core it may use)"),
+    HOW("threads", QGM_FLAG_WHOLE, threads, "0", 0, 4096, "N", "threads (0: OMP_NUM_THREADS, else every core it may use); where other programs run too, OMP_WAIT_POLICY=passive is faster"),
     HOW("isa", QGM_FLAG_TEXT, isa, "", 0, 0, "NAME", "vector instructions: auto, or one of --version's (default: $QGM_ISA, else auto)"),
     TEXT("backend", backend, "qgm", "NAME", "matrix products and convolutions: qgm, or onednn, whose bits depend on the machine"),
     HOW("out", QGM_FLAG_TEXT, out, "", 0, 0, "DIR", "write run.jsonl and metrics.csv into this new folder"),
-    HOW("bits-dialect", QGM_FLAG_TEXT, bits_dialect, "sent", 0, 0, "HOW", "rule of the column counted_megabytes: sent (really, to others), lin2021 (as the released code logs)"),
+    TEXT("bits-dialect", bits_dialect, "sent", "HOW", "rule of the column counted_megabytes: sent (really, to others), lin2021 (as the released code logs)"),
     HOW("save", QGM_FLAG_TEXT, save, "none", 0, 0, "WHAT", "final weights in --out, as safetensors: none, average, clients (these and the average)"),
     HOW("save-every", QGM_FLAG_REAL, save_every, "0", 0, 1e9, "X", "epochs between weights that --save leaves on the way too, as average-step-<step>.safetensors in --out, until the end in <out>.part (0: only the final ones)"),
     HOW("checkpoint-every", QGM_FLAG_TEXT, checkpoint_every, "10min", 0, 0, "HOW", "write a state to go on from, beside --out: 500 (steps), 30s, 10min, 2h, never; on Ctrl-C anyway"),
@@ -254,6 +254,8 @@ int qgm_options_check(const struct qgm_options *o, struct qgm_error *err)
     if (o->save_every > 0 && strcmp(o->save, "none") == 0)
         return qgm_fail(err, QGM_USAGE, "--save-every %g: which weights? give --save average or clients",
                         o->save_every);
+    if (o->stale > 0 && !o->stale_steps)
+        return qgm_fail(err, QGM_USAGE, "--stale %g: with --stale-steps 0 nobody is late: give 1 or more", o->stale);
     if (o->resume && !*o->out) return qgm_fail(err, QGM_USAGE, "--resume: of which run? give its --out DIR");
     struct qgm_pace pace;
     QGM_TRY(qgm_pace_open(&pace, "checkpoint-every", o->checkpoint_every, err));

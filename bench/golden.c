@@ -245,6 +245,23 @@ static void choose_algorithm(struct reader *r)
                  option(r->slowmo, "slowmo_alpha", 1));
 }
 
+/* A file that is cut short must not pass for a shorter one: a step is recorded whole, and the last one is. */
+static int check_points(const struct reader *r)
+{
+    const struct qgm_golden *g = r->g;
+    if (!g->points) return qgm_fail(r->err, QGM_INPUT, "%s: found no X rows to compare with", r->path);
+    long all = g->n * g->d, *seen = calloc((size_t)g->steps + 1, sizeof *seen);
+    int result = seen ? 0 : qgm_fail(r->err, QGM_SYSTEM, "out of memory");
+    for (size_t k = 0; seen && k < g->points; k++) seen[g->point[k].t]++;
+    for (long t = 1; seen && t <= g->steps && result == 0; t++)
+        if (seen[t] != all && (seen[t] || t == g->steps))
+            result = qgm_fail(r->err, QGM_INPUT,
+                              "%s: found %ld X rows of step %ld, expected %ld: every client and coordinate", r->path,
+                              seen[t], t, all);
+    free(seen);
+    return result;
+}
+
 static int finish(struct reader *r)
 {
     struct qgm_golden *g = r->g;
@@ -256,6 +273,7 @@ static int finish(struct reader *r)
     for (long t = 0; t < g->steps; t++)
         if (isnan(g->lr[t])) return qgm_fail(r->err, QGM_INPUT, "%s: the LR row of step %ld is missing", r->path, t);
     if (!r->weights) return qgm_fail(r->err, QGM_INPUT, "%s: found no W rows", r->path);
+    QGM_TRY(check_points(r));
     choose_algorithm(r);
     if (!*g->algo) return qgm_fail(r->err, QGM_INPUT, "%s: found neither '# name=' nor '# algo='", r->path);
     if (qgm_topology_from(&g->topology, "matrix", g->n, (int)r->draws, r->weight, r->weights, false, r->err) == 0)

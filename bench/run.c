@@ -218,6 +218,7 @@ static int start(struct run *r, struct qgm_error *err)
         int found = qgm_checkpoint_load(&r->t, &r->record, &r->before, note, sizeof note, err);
         if (found < 0 && (!o->force || err->kind == QGM_SYSTEM)) return -1;
         if (*note && r->table) fprintf(stderr, "note: %s: the one before it is used\n", note);
+        if (found > 0 && r->table) fprintf(stderr, "note: goes on from step %ld\n", qgm_engine_steps(r->t.engine));
         if (found > 0)
             return qgm_record_object(&r->record,
                                      json_pack("{s:s, s:I, s:o}", "record", "resume", "step",

@@ -32,7 +32,8 @@ static int scale_of(const struct qgm_options *o, const struct qgm_spectrum *grap
     if (by_graph)
         QGM_TRY(graph_scale(o, graph, scale, err));
     else if (!world && (end == o->lr_scale || *end || !(*scale > 0 && *scale < 1e6)))
-        return qgm_fail(err, QGM_USAGE, "--lr-scale %s: expected a number above 0, world or graph", o->lr_scale);
+        return qgm_fail(err, QGM_USAGE, "--lr-scale %s: expected a number above 0 and below 1e6, world or graph",
+                        o->lr_scale);
     if (o->base_batch) *scale *= (double)o->batch / (double)o->base_batch;
     return 0;
 }
@@ -49,6 +50,7 @@ int qgm_schedule_open(struct qgm_schedule *s, const struct qgm_options *o, const
                                 .decay = o->lr_decay,
                                 .warmup = lround(o->warmup_epochs * (double)per_epoch) };
     const char *p = o->milestones;
+    double before = 0;
     while (*p) {
         char *end;
         double epoch = strtod(p, &end);
@@ -59,13 +61,17 @@ int qgm_schedule_open(struct qgm_schedule *s, const struct qgm_options *o, const
             return qgm_fail(err, QGM_USAGE, "--milestones %s: more than %d", o->milestones, QGM_MAX_MILESTONES);
         long at = lround(epoch < 1 ? epoch * (double)total : epoch * (double)per_epoch);
         if (s->milestones && at <= s->at[s->milestones - 1])
-            return qgm_fail(err, QGM_USAGE, "--milestones %s: not ascending", o->milestones);
+            return qgm_fail(err, QGM_USAGE,
+                            "--milestones %s: expected ascending steps: %g is step %ld, %g step %ld (below 1 it is a "
+                            "share of the run, else epochs)",
+                            o->milestones, before, s->at[s->milestones - 1], epoch, at);
         if (s->warmup && at <= s->warmup) /* there the released code passes over it */
             return qgm_fail(err, QGM_USAGE,
                             "--milestones %s: %g is step %ld, within the warm-up of %ld steps (--warmup-epochs %g): "
                             "leave it out, or shorten that",
                             o->milestones, epoch, at, s->warmup, o->warmup_epochs);
         s->at[s->milestones++] = at;
+        before = epoch;
         p = *end ? end + 1 : end;
     }
     return 0;

@@ -230,9 +230,12 @@ static const struct dialect latex = { "", " & ", " \\\\\n", NULL, " $\\pm$ ", fa
 
 static void print_escaped(FILE *to, const struct dialect *d, const char *text, int width)
 {
-    const char *special = d->latex ? "%_&#" : d->rule ? "|" : "";
+    const char *special = d->latex ? "%_&#${}" : d->rule ? "|" : "";
     for (; *text; text++) {
-        fprintf(to, strchr(special, *text) ? "\\%c" : "%c", *text);
+        if (d->latex && strchr("\\^~", *text))
+            fputs(*text == '\\' ? "\\textbackslash{}" : *text == '^' ? "\\^{}" : "\\~{}", to);
+        else
+            fprintf(to, strchr(special, *text) ? "\\%c" : "%c", *text);
         width -= (*text & 0xc0) != 0x80; /* a character, in UTF-8 */
     }
     if (d->pad) fprintf(to, "%*s", width > 0 ? width : 0, "");

@@ -76,7 +76,8 @@ static const char intro_head[] =
     "What to look for: with constant steps DSGD ends in disagreement, since every gradient step pulls the clients "
     "apart\n"
     "by as much as mixing brings them together; local momentum 0.9 makes that worse, as if the rate were ten times\n"
-    "larger; quasi-global momentum ends where DSGD does; gradient tracking and D2 end in agreement.\n\nProblems:\n";
+    "larger; quasi-global momentum ends where DSGD does, in its Nesterov form where DSGD at 1 + beta times the rate\n"
+    "does; gradient tracking and D2 end in agreement.\n\nProblems:\n";
 
 static const char *make_intro(void)
 {

@@ -35,6 +35,9 @@ struct qgm_dataset {
     char notes[QGM_NOTES]; /* what its user should know, a line each: files that are not read, for instance */
     struct qgm_pack *pack; /* the file that examples are mapped from, or NULL */
 };
+/* A hash of labels, and of texts or pixels; of photos of their own shapes, of where they lie: those may be too many to
+ * be read. */
+uint64_t qgm_examples_fingerprint(const struct qgm_examples *examples);
 /* Load a data set. spec: a name, for some with files and options: "synthetic:classes=4", "ag-news:length=64",
  * "csv:train.csv,test.csv". dir NULL: the places where it is usually found ($QGM_DATA, the Debian package's folder,
  * ./data). A file that is missing, truncated, too long or has a wrong magic number is an error that names the file, the

@@ -1,4 +1,4 @@
-/* How heterogeneous a partition is. SPDX-License-Identifier: MIT */
+/* How heterogeneous a partition is, and what tells data sets and partitions apart. SPDX-License-Identifier: MIT */
 #include "dataset.h"
 #include "dmath.h"
 #include <limits.h>
@@ -32,6 +32,18 @@ static uint64_t fingerprint(const struct qgm_partition *p)
 {
     uint64_t first = XXH3_64bits(p->start, ((size_t)p->clients + 1) * sizeof *p->start);
     return XXH3_64bits_withSeed(p->index, p->start[p->clients] * sizeof *p->index, first);
+}
+
+uint64_t qgm_examples_fingerprint(const struct qgm_examples *e)
+{
+    size_t n = (size_t)e->n;
+    uint64_t hash = XXH3_64bits(e->labels, n * sizeof *e->labels);
+    if (e->start) {
+        hash = XXH3_64bits_withSeed(e->start, (n + 1) * sizeof *e->start, hash);
+        return XXH3_64bits_withSeed(e->token, e->start[n] * sizeof *e->token, hash);
+    }
+    if (e->stored) return XXH3_64bits_withSeed(e->stored, n * sizeof *e->stored, hash);
+    return XXH3_64bits_withSeed(e->pixels, n * (size_t)e->h * (size_t)e->w * (size_t)e->c, hash);
 }
 
 void qgm_partition_measure(const struct qgm_partition *p, const int32_t *labels, int classes,

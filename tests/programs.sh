@@ -201,7 +201,7 @@ refuse 2 '--lr inf' "$bin/qgm-train" $small --lr inf
 refuse 2 '--batch 60000: larger than a client' "$bin/qgm-train" $small --batch 60000
 refuse 2 '--checkpoint-every 5days: expected steps or a time' "$bin/qgm-train" $small --checkpoint-every 5days
 refuse 2 '--resume: of which run' "$bin/qgm-train" $small --resume
-refuse 2 '--lr-scale everyone: expected a number above 0, world or graph' "$bin/qgm-train" $small --lr-scale everyone
+refuse 2 '--lr-scale everyone: expected a number above 0 and below 1e6, world or graph' "$bin/qgm-train" $small --lr-scale everyone
 refuse 2 '--lr-scale graph: counts a client.s neighbours, but those of davis have from' "$bin/qgm-train" $small --topology davis --clients 32 --lr-scale graph
 refuse 2 'one-peer-exponential is another graph every step' "$bin/qgm-train" $small --topology one-peer-exponential --lr-scale graph
 accept "$("$bin/qgm-train" $small --lr-scale 3 --quiet)" "$bin/qgm-train" $small --lr-scale graph

@@ -43,6 +43,8 @@ damage '/^LR,3,/d' norate.csv;                          refuse 'LR row of step 3
 damage '/^P,2,1,/d' noproblem.csv;                      refuse 'P row of client 2, coordinate 1 is missing' noproblem.csv
 damage '/^W/d' nograph.csv;                             refuse 'no W rows' nograph.csv
 damage '/^X/d' nopoints.csv;                            refuse 'no X rows' nopoints.csv
+damage '/^X,12,/d' cut.csv;                             refuse 'found 0 X rows of step 12, expected' cut.csv
+damage '$d' torn.csv;                                   refuse 'X rows of step 12, expected' torn.csv
 damage '/^# n=/d' nosize.csv;                           refuse "before the first row" nosize.csv
 damage 's/^# n=.*/# n=99999999999999999999/' huge.csv;  refuse 'from 1 to 4096' huge.csv
 damage 's/^W,0,1,/W,0,77,/' nobody.csv;                 refuse "nobody.csv:[0-9]+: found '77'" nobody.csv
