@@ -171,7 +171,7 @@ struct qgm_layernorm {
  *
  * Block operations
  * mix:           out = sum_j w[j] in[j], j ascending: w[0] in[0], then fma. out may be in[j] of any j.
- * axpy:          y = a x + y (fma).
+ * axpy:          y = a x + y (fma). x may be y.
  * dot:           sum a b;  distance2: sum (a - b)^2. Order: blocks of 1024 elements, each summed in 16 lanes (element
  *                16 i + l in lane l, ascending i, fma) and down the tree of vf_sum; block sums added in double. */
 

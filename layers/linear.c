@@ -1,5 +1,6 @@
 /* The dense layer: one matrix product. SPDX-License-Identifier: MIT */
 #include "layer.h"
+#include <limits.h>
 #include <math.h>
 
 struct linear {
@@ -92,6 +93,10 @@ int qgm_linear(struct qgm_builder *b, int x, struct qgm_linear spec)
     struct qgm_shape in = qgm_shape_of(b, x);
     int rows = spec.each ? in.h : 1;
     if (spec.each) in.h = 1;
+    if (qgm_floats(in) > INT_MAX) {
+        qgm_build_fail(b, QGM_USAGE, "a linear layer of %zu inputs: expected at most %d", qgm_floats(in), INT_MAX);
+        return x;
+    }
     struct linear s = {
         .in = (int)qgm_floats(in), .out = spec.out, .bias = SIZE_MAX, .relu = spec.relu, .each = spec.each
     };

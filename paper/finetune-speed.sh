@@ -3,7 +3,7 @@
 # Rounds of all programs in turn, so that what else the machine does falls on all alike; medians over the rounds.
 # "gradient": forward and backward; "step": with the optimiser, here Adam and momentum SGD of as many clients as threads
 # on a ring, there torch.optim's on one model.
-# Results stay in rounds.csv: a second run adds the rounds that lack.
+# Results stay in rounds.csv: a second run of the same build and scale adds the rounds that lack.
 #   usage: ./paper/run finetune-speed [--scale smoke|laptop|paper] [--rounds N] [--models 'minilm-l6 resnet18']
 #          [--out DIR] [--dry-run]
 # PyTorch (Debian: python3-torch) is measured where python3 has it: $TORCH_PYTHON names another interpreter.
@@ -39,6 +39,13 @@ echo "plan    $rounds rounds, threads $threads, models $models; results in $out"
 [ -z "$dry" ] || exit 0
 mkdir -p "$out"
 all=$out/rounds.csv raw=$out/round.csv # of this round
+# Rounds of other lengths, builds or machines are not added up.
+of="steps $steps, $("$QGM_BIN/qgm-train" --version | head -n 1), $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)"
+if [ -s "$all" ] && [ "$(cat "$out/rounds-of.txt" 2>/dev/null)" != "$of" ]; then
+    echo "finetune-speed: $all holds rounds of '$(cat "$out/rounds-of.txt" 2>/dev/null)', these would be of '$of': give another --out, or remove it" >&2
+    exit 1
+fi
+echo "$of" >"$out/rounds-of.txt"
 [ -s "$all" ] || echo "round,model,threads,what,examples_per_s" >"$all"
 
 # Texts of more than 128 tokens, from a vocabulary of BERT's size. 256 examples, as of the images: 8 batches an epoch.

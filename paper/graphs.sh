@@ -15,6 +15,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+[ -n "$dry" ] || command -v gnuplot >/dev/null || { echo "graphs: gnuplot is missing: ./cmake/deps run" >&2; exit 1; }
 for graph in davis:32 florentine:15 karate:34 ring:16 exponential:16; do
     name=${graph%:*} clients=${graph#*:}
     echo "figure  $out/$name-$clients.svg"

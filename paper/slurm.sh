@@ -22,6 +22,7 @@ code=$?
 out=
 for word in "$@"; do
     [ "${previous:-}" = --out ] && out=$word
+    case $word in --out=*) out=${word#*=} ;; esac
     previous=$word
 done
 if [ $code != 0 ] && [ -n "$out" ] && ls "$out.part"/checkpoint-*.safetensors >/dev/null 2>&1 && [ "${SLURM_RESTART_COUNT:-0}" -lt 100 ]; then

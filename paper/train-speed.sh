@@ -8,8 +8,8 @@ set -eu
 scale=laptop out=paper/out/train-speed dry=no
 while [ $# -gt 0 ]; do
     case $1 in
-    --scale) scale=$2; shift ;;
-    --out) out=$2; shift ;;
+    --scale) scale=${2:?--scale wants smoke, laptop or paper}; shift ;;
+    --out) out=${2:?--out wants a folder}; shift ;;
     --dry-run) dry=yes ;;
     *) echo "train-speed: unknown argument '$1' (--scale smoke|laptop|paper, --out DIR, --dry-run)" >&2; exit 2 ;;
     esac
@@ -84,5 +84,9 @@ rm -f "$out/summary.unsorted"
 awk -F, 'NR == 1 { print "| norm | threads | gradient, images/s | whole step | PyTorch | PyTorch, batch norm | ratio | ratio to its batch norm | step / gradient |"
                    print "|---|---|---|---|---|---|---|---|---|"; next }
     { printf "| %s | %s | %.0f | %.0f | %.0f | %.0f | %.2f | %.2f | %.3f |\n", $1, $2, $3, $4, $5, $6, $7, $8, $9 }' "$out/summary.csv" | tee "$out/summary.md"
-gnuplot -e "out='$out'; plots='plots'" plots/train-speed.gp
-echo "figure  $out/train-speed.svg .png"
+if command -v gnuplot >/dev/null; then
+    gnuplot -e "out='$out'; plots='plots'" plots/train-speed.gp
+    echo "figure  $out/train-speed.svg .png"
+else
+    echo "train-speed: tables are in $out; no figures: gnuplot is not installed" >&2
+fi
