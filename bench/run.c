@@ -241,8 +241,13 @@ static int start(struct run *r, struct qgm_error *err)
 
 static int finish(struct run *r, struct qgm_error *err)
 {
+    char text[32];
     r->outcome->digest = qgm_engine_digest(r->t.engine);
     r->outcome->seconds = elapsed(r);
+    if (r->table && r->t.network.clock)
+        fprintf(stderr, "network  %s: %s simulated for what took %s here\n", r->t.options.network,
+                qgm_duration(qgm_network_seconds(&r->t.network), text),
+                qgm_duration(r->outcome->seconds, (char[32]){ 0 }));
     QGM_TRY(qgm_record_object(&r->record, tail(r->outcome), err));
     QGM_TRY(qgm_weights_save(&r->t, r->record.part, false, err));
     return qgm_record_finish(&r->record, err);
@@ -427,14 +432,14 @@ int qgm_run_describe(const struct qgm_options *options, const struct qgm_dataset
             "data       %s, %ld training and %ld test examples\npartition  %s, %ld to %ld examples a client, total "
             "variation %.3f\n"
             "run        %ld steps (%ld an epoch), batch %ld, tests on %ld examples, the last on all\n"
-            "machine    %d processes of %d threads, %s kernels\n"
+            "machine    %d process%s of %d thread%s, %s kernels\n"
             "memory     %d clients here need %.2f GiB, %d process%s on this machine %.2f GiB of %.1f\n",
             options->algo, options->topology, options->lazy ? " (lazy)" : "", options->clients, gap, options->model,
             qgm_model_count(t.model), qgm_model_flops(t.model) / 1e6, data->name, data->train.n, data->test.n,
             options->partition, t.heterogeneity.size_min, t.heterogeneity.size_max, t.heterogeneity.tv_mean, t.total,
-            t.per_epoch, options->batch, t.subset, group->ranks, t.threads, qgm_kernels()->isa, t.local,
-            (double)t.bytes / (1 << 30), t.processes_here, t.processes_here == 1 ? "" : "es", t.bytes_here / (1 << 30),
-            qgm_machine_memory() / (1 << 30));
+            t.per_epoch, options->batch, t.subset, group->ranks, group->ranks == 1 ? "" : "es", t.threads,
+            t.threads == 1 ? "" : "s", qgm_kernels()->isa, t.local, (double)t.bytes / (1 << 30), t.processes_here,
+            t.processes_here == 1 ? "" : "es", t.bytes_here / (1 << 30), qgm_machine_memory() / (1 << 30));
     if (*options->init) fprintf(to, "init       %s: its tensors fit%s%s\n", options->init, *t.note ? "; " : "", t.note);
     qgm_trainer_close(&t);
     return 0;

@@ -107,6 +107,34 @@ static void note(cyaml_log_t level, void *user, const char *format, va_list args
     while (length && report->text[length - 1] == '\n') report->text[--length] = 0;
 }
 
+/* The key that was meant, of those of the file and the flags, or NULL. */
+static const char *nearest_key(const char *key)
+{
+    static const char *const own[] = { "title", "about", "base", "vary", "series", "rules", "scales", "figures",
+                                       "label", "set",   "when", "plot", "x",      "smoke", "laptop", "paper" };
+    const char *names[QGM_COUNT(own) + MOST_FLAGS + 1] = { NULL };
+    size_t n = 0;
+    for (size_t i = 0; i < QGM_COUNT(own); i++) names[n++] = own[i];
+    for (size_t i = 0; i < qgm_flag_count && i < MOST_FLAGS; i++) names[n++] = qgm_flags[i].name;
+    return qgm_nearest(key, names);
+}
+
+/* "Load: Unexpected key: clinets; Load: Backtrace:;   in mapping (line: 2, column: 17); ..." as a sentence. */
+static int fail(const char *path, cyaml_err_t code, struct report *report, struct qgm_error *err)
+{
+    char where[40] = "", *cause = report->text, *end = strstr(cause, "; Load: Backtrace"), *line;
+    for (char *c = cause; *c; c++)
+        if (*c == '\n') *c = ' ';
+    line = code == CYAML_ERR_MAPPING_FIELD_MISSING ? NULL : strstr(cause, "(line: "); /* there it is the last key's */
+    if (line) snprintf(where, sizeof where, ", line %ld", strtol(line + strlen("(line: "), NULL, 10));
+    if (end) *end = 0;
+    if (strncmp(cause, "Load: ", strlen("Load: ")) == 0) cause += strlen("Load: ");
+    const char *unexpected = "Unexpected key: ", *near = NULL;
+    if (strncmp(cause, unexpected, strlen(unexpected)) == 0) near = nearest_key(cause + strlen(unexpected));
+    return qgm_fail(err, QGM_INPUT, "study %s%s: %s%s%s%s", path, where, *cause ? cause : cyaml_strerror(code),
+                    near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
 static cyaml_config_t configuration(struct report *report)
 {
     return (cyaml_config_t){ .log_fn = note, .log_ctx = report, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR };
@@ -120,11 +148,7 @@ int qgm_study_read(struct qgm_study **study, const char *path, struct qgm_error 
     *study = NULL;
     if (access(path, R_OK) < 0) return qgm_fail(err, QGM_INPUT, "cannot read the study %s: %s", path, strerror(errno));
     cyaml_err_t code = cyaml_load_file(path, &config, &study_schema, (cyaml_data_t **)study, NULL);
-    if (code != CYAML_OK) {
-        for (char *c = report.text; *c; c++)
-            if (*c == '\n') *c = ' ';
-        return qgm_fail(err, QGM_INPUT, "study %s: %s: %s", path, cyaml_strerror(code), report.text);
-    }
+    if (code != CYAML_OK) return fail(path, code, &report, err);
     if (!*study) /* to libcyaml a file without a document is no error */
         return qgm_fail(err, QGM_INPUT, "study %s: it is empty; expected title, base, vary, series, as in %s", path,
                         "paper/quickstart.yaml");

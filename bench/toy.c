@@ -372,6 +372,10 @@ static int run_list(const struct toy *t, const struct qgm_toy *problem, struct q
 static int run_all(struct toy *t, const struct qgm_toy *problem, struct qgm_error *err)
 {
     struct qgm_topology *graph;
+    if (t->at.n && t->below.n) return qgm_fail(err, QGM_USAGE, "--at, --below: one of the two");
+    if (t->at.n && t->steps && t->at.value[t->at.n - 1] > t->steps)
+        return qgm_fail(err, QGM_USAGE, "--at: step %.0f is behind the last, --steps %ld", t->at.value[t->at.n - 1],
+                        (long)t->steps);
     if (t->at.n) t->steps = t->at.value[t->at.n - 1];
     if (!t->steps) t->steps = (double)problem->kind->steps;
     if (!t->every) t->every = t->steps > 10 ? floor(t->steps / 10) : 1;

@@ -115,6 +115,6 @@ int qgm_kernels_backend(const char *name, struct qgm_error *err)
 #endif
     }
     const char *near = qgm_nearest(name, names);
-    return qgm_fail(err, QGM_USAGE, "--backend %s: unknown name: %s%s%s expected qgm or onednn", name,
-                    near ? "did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return qgm_fail(err, QGM_USAGE, "--backend %s: expected qgm or onednn%s%s%s", name, near ? ": did you mean '" : "",
+                    near ? near : "", near ? "'?" : "");
 }

@@ -466,7 +466,7 @@ lacks 2 "dsgd_alpha-1_seed-1: model cnn has no option 'widht': did you mean 'wid
 sed 's/set: {algo: qg-dsgdm-n}/set: {algo: d2, topology: ring, clients: 16}/' study.yaml >lacks.yaml
 lacks 2 'qg_alpha-1_seed-1: .*d2 needs' lacks.yaml
 sed 's/base: {/base: {learn_rate: 3, /' study.yaml >bad.yaml
-refuse 1 'learn_rate.*line: 2' "$bin/qgm-study" bad.yaml --out st2
+refuse 1 'line 2: Unexpected key: learn_rate' "$bin/qgm-study" bad.yaml --out st2
 sed 's/algo: dsgd,/algo: dsgdd,/' study.yaml >bad.yaml
 refuse 2 'did you mean' "$bin/qgm-study" bad.yaml --out st2
 # What would make the tables say what did not run, or count a run twice.
