@@ -149,7 +149,9 @@ static int make(struct qgm_topology *t, struct qgm_rows *rows, long draw, struct
                         "topology %s: %s gives weights itself ('to,from,weight'): drop weights=, or give a list of "
                         "edges ('a b')",
                         t->spec, t->rest);
-    return qgm_rows_make(rows, &t->links, t->links.weighted ? QGM_EXPLICIT : t->weighting, t->lazy, err);
+    enum qgm_weighting weighting = t->links.weighted ? QGM_EXPLICIT : t->weighting;
+    if (qgm_rows_make(rows, &t->links, weighting, t->lazy, err) == 0) return 0;
+    return qgm_fail_in(err, "topology %s", t->spec);
 }
 
 static int open_all(struct qgm_topology *t, const char *spec, int clients, struct qgm_error *err)

@@ -40,7 +40,7 @@ static void graph_from_a_file(void **state)
     (void)state;
     char path[] = "edges-XXXXXX", spec[60];
     close(mkstemp(path));
-    write_text(path, "# a square\n0 1\n1 2\n2 3\n3 0\n");
+    write_text(path, "# a square\n0 1 # a side\n1 2\n2 3\n3 0\n");
     snprintf(spec, sizeof spec, "file:%s", path);
     struct qgm_topology *t = open_graph(spec, 4);
     assert_true(weight(qgm_topology_rows(t, 0), 0, 1) == 1.0 / 3 && weight(qgm_topology_rows(t, 0), 0, 2) == 0);
@@ -49,7 +49,9 @@ static void graph_from_a_file(void **state)
     t = open_graph(spec, 2);
     assert_true(weight(qgm_topology_rows(t, 0), 0, 1) == 0.75 && !qgm_topology_facts(t)->column_stochastic);
     qgm_topology_close(&t);
-    static const char *const wrong[] = { "0 7\n", "0 x\n", "0 1\n0 1 2\n", "0\n", "0,1,inf\n", "" };
+    static const char *const wrong[] = {
+        "0 7\n", "0 x\n", "0 1\n0 1 2\n", "0\n", "0,1,inf\n", "", "0,0,1e308\n0,0,1e308\n1,1,1\n2,2,1\n3,3,1\n"
+    };
     for (size_t i = 0; i < QGM_COUNT(wrong); i++) {
         struct qgm_error err = { 0 };
         write_text(path, wrong[i]);
@@ -61,6 +63,27 @@ static void graph_from_a_file(void **state)
 }
 
 /* A list of edges can be weighted as one likes; a list of weights cannot. */
+/* Any degree that there is, sparse or dense; everyone has it, and nobody himself for a neighbour. */
+static void regular_graphs_of_all_degrees(void **state)
+{
+    (void)state;
+    static const int clients[] = { 3, 6, 11, 30, 64 };
+    for (size_t c = 0; c < QGM_COUNT(clients); c++)
+        for (int n = clients[c], degree = 2; degree < n; degree++) {
+            char spec[40];
+            if (n * degree % 2) continue;
+            snprintf(spec, sizeof spec, "random-regular:degree=%d", degree);
+            struct qgm_topology *t = open_graph(spec, n);
+            const struct qgm_row *rows = qgm_topology_rows(t, 0);
+            for (int i = 0; i < n; i++) {
+                assert_int_equal(rows[i].n, degree + 1);
+                for (int k = 1; k < rows[i].n; k++) assert_true(rows[i].from[k - 1] < rows[i].from[k]);
+            }
+            assert_true(qgm_topology_facts(t)->connected);
+            qgm_topology_close(&t);
+        }
+}
+
 static void weightings_of_a_file(void **state)
 {
     (void)state;
@@ -172,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(graph_from_a_file),
         cmocka_unit_test(weightings_of_a_file),
+        cmocka_unit_test(regular_graphs_of_all_degrees),
         cmocka_unit_test(trees_of_shortest_paths),
         cmocka_unit_test(mixing_that_diverges),
     };
