@@ -104,6 +104,7 @@ same="--steps 100000000 --eval-every 0"
 refuse 'run.part holds the same or another run.*--resume takes it up' $same
 refuse -- '--lr 0.1 then, 0.2 now; --seed 1 then, 2 now' $same --lr 0.2 --seed 2 --resume
 refuse -- '--steps 100000000 then, 7 now' --eval-every 0 --steps 7 --resume
+refuse -- '--bits-dialect sent then, lin2021 now' $same --bits-dialect lin2021 --resume
 newest=$(ls run.part | sort | grep checkpoint | tail -n 1)
 older=$(ls run.part | sort | grep checkpoint | head -n 1)
 cp -r run.part saved
@@ -129,6 +130,19 @@ cp -r saved run.part
 : >"run.part/$older"
 refuse 'no checkpoint can be used' $same --resume
 "$bin/qgm-train" $part --steps 60 --quiet --out run --force >out.txt 2>stderr.txt && cmp -s out.txt whole.txt && good || fail "--force starts anew"
+
+# Other texts in the same files are other data.
+printf '[UNK]\n[CLS]\n[SEP]\ngood\nbad\nvery\n' >vocab.txt
+for _ in 1 2 3 4 5 6 7 8; do printf '1,good,very good\n2,bad,bad\n'; done >texts.csv
+texts="--dataset csv:texts.csv,texts.csv,length=4 --model bert-tiny:width=16,heads=2,inner=32 --clients 2 --batch 4 --quiet --out texts"
+"$bin/qgm-train" $texts --steps 1000000 --eval-every 0 --checkpoint-every 5 >out.txt 2>first.txt &
+process=$!
+while [ "$(ls texts.part 2>/dev/null | grep -c 'checkpoint-.*s$')" -lt 2 ]; do sleep 0.02; done
+kill -TERM $process
+wait $process
+sed -i '1s/,good/,bad/' texts.csv
+"$bin/qgm-train" $texts --steps 1000000 --eval-every 0 --resume >out.txt 2>stderr.txt && fail "other texts are taken up"
+grep -q 'training data are not those the run was begun on' stderr.txt && good || fail "other texts"
 
 # A full disk under a checkpoint is a warning; the run goes on.
 if mkdir full && mount -t tmpfs -o size=48k tmpfs full 2>/dev/null; then

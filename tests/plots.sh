@@ -98,3 +98,27 @@ have=$(awk -F, '{ print $1, $2 != "nan", $3 != "nan", $4 != "nan" }' st-epochs/a
 have=$(tr '\n' ' ' <st-epochs/accuracy.svg | grep -oE 'translate.[0-9.]+[^<]*<text><tspan[^>]*>(10|1|0\.1)<' | tr -d '\t' |
     sed -E 's/translate.([0-9.]+).*>([0-9.]+)<$/\1 \2/' | awk '$1 > 90 && $1 < 520' | sort -n | cut -d' ' -f2 | tr '\n' ' ') # of the left panel's axis
 [ "$have" = '10 1 0.1 ' ] || wrong "alpha along the axis: $have"
+
+# A rate at which all diverges keeps no other figure from being drawn; a finished run of other flags stays as it is.
+cat >rates.yaml <<'YAML'
+title: rates
+base: {dataset: "synthetic:n=400,test=100", model: mlp, clients: 4, batch: 10, epochs: 1}
+vary: {lr: [1e5, 0.1], alpha: [1, 0.1]}
+series:
+  - {label: DSGD, set: {algo: dsgd}}
+figures:
+  - {plot: accuracy, x: alpha}
+  - {plot: partition, x: alpha}
+YAML
+study="$bin/qgm-study rates.yaml --out st-rates --plots $plots --quiet"
+$study >stdout.txt 2>stderr.txt || wrong "rates: $(cat stderr.txt)"
+grep -q 'accuracy_lr-1e5 is not drawn: all of its runs have diverged' stderr.txt || wrong "rates: $(cat stderr.txt)"
+grep -q 'accuracy_lr-0.1.svg' stdout.txt && ! grep -q 'accuracy_lr-1e5' stdout.txt || wrong "rates: $(cat stdout.txt)"
+[ -s st-rates/partition.svg ] && [ ! -s st-rates/figures.log ] || wrong "rates: $(cat st-rates/figures.log)"
+sed -i 's/epochs: 1/epochs: 2/' rates.yaml
+before=$(cat st-rates/runs/*/run.jsonl | cksum)
+if $study >/dev/null 2>stderr.txt; then wrong "a study of other flags takes the place of a finished one"; fi
+grep -q 'is a finished run of other flags.*--force' stderr.txt || wrong "other flags: $(cat stderr.txt)"
+[ "$(cat st-rates/runs/*/run.jsonl | cksum)" = "$before" ] || wrong "other flags: finished runs have changed"
+$study --force >/dev/null 2>stderr.txt || wrong "--force: $(cat stderr.txt)"
+[ "$(cat st-rates/runs/*/run.jsonl | cksum)" != "$before" ] || wrong "--force: finished runs stay"
