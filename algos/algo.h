@@ -128,6 +128,10 @@ struct qgm_algo {
     {                                                                                                                  \
         .op = QGM_OP_MIX, .arg = 1, .to_x = true                                                                       \
     }
+#define QGM_MIX_TO_X_WHEN(test)                                                                                        \
+    {                                                                                                                  \
+        .op = QGM_OP_MIX, .arg = 1, .to_x = true, .when = (test)                                                       \
+    }
 #define QGM_MIX_INSIDE(messages)                                                                                       \
     {                                                                                                                  \
         .op = QGM_OP_MIX, .arg = (messages), .inside = true                                                            \

@@ -8,6 +8,7 @@ enum { TAU, BETA, ALPHA }; /* knobs */
 static bool first(const struct qgm_step *s) { return s->t == 0; }
 /* As in the released code this fires at t = 0, after the very first step. */
 static bool slow(const struct qgm_step *s) { return s->t % (long)s->knob[TAU] == 0; }
+static bool quick(const struct qgm_step *s) { return !slow(s); }
 static bool moves(const struct qgm_step *s) { return slow(s) && s->lr != 0; }
 static bool stands(const struct qgm_step *s) { return slow(s) && s->lr == 0; }
 
@@ -29,7 +30,7 @@ static void fast_step(const struct qgm_step *s, struct qgm_block *restrict b)
     }
 }
 
-/* x <- what came in; offered to the average too */
+/* x <- what came in; offered to the average */
 VF_INLINE void take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
     (void)s;
@@ -71,7 +72,10 @@ static void still_step(const struct qgm_step *s, struct qgm_block *restrict b)
 }
 
 #define FAST_STEP QGM_MAP_OF(fast_step, QGM_X | QGM_G | QGM_STATE(B))
-#define TAKE      QGM_MAP_OF(take, QGM_X)
+#define TAKE                                                                                                           \
+    {                                                                                                                  \
+        .op = QGM_OP_MAP, .map = take, .rows = QGM_X, .when = slow                                                     \
+    }
 #define COMMON                                                                                                         \
     .source = "Wang et al. 2020, Algorithm 1; Lin et al. 2021, released code", .needs = QGM_NEEDS_DOUBLY_STOCHASTIC,   \
     .states = 3, .messages = 1, .bytes = 20, .momentum = true, .local_steps = true, .velocity = 1 + B,                 \
@@ -80,7 +84,8 @@ static void still_step(const struct qgm_step *s, struct qgm_block *restrict b)
               { "alpha", "slow learning rate", 1, 0, 100 } },                                                          \
     .stage = { QGM_MAP_WHEN(begin, first),                                                                             \
                FAST_STEP,                                                                                              \
-               QGM_MIX_INSIDE(1),                                                                                      \
+               QGM_MIX_TO_X_WHEN(quick),                                                                               \
+               QGM_MIX_INSIDE_WHEN(1, slow),                                                                           \
                TAKE,                                                                                                   \
                QGM_MEAN_WHEN(1, slow),                                                                                 \
                QGM_MAP_WHEN(slow_step, moves),                                                                         \
