@@ -5,6 +5,7 @@
 #include "layout.h"
 #include "topology.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +82,9 @@ static int print_drawing(const struct qgm_row *rows, int n, struct qgm_error *er
 static const char *yes(bool b) { return b ? "yes" : "no"; }
 
 /* A time-varying graph's numbers are of one step, or of several together: which, is said. */
+/* No -0.000000. */
+static double shown(double eigenvalue) { return fabs(eigenvalue) < 5e-7 ? 0 : eigenvalue; }
+
 static void print_facts(struct qgm_topology *t)
 {
     const struct qgm_spectrum *s = qgm_topology_spectrum(t);
@@ -90,7 +94,7 @@ static void print_facts(struct qgm_topology *t)
            !s->time_varying ? ""
            : periodic       ? ", of the product over a period"
                             : ", of a step as expected",
-           s->lambda2, s->lambda_min);
+           shown(s->lambda2), shown(s->lambda_min));
     if (s->time_varying) printf("degree        mean %.4f (self not counted), of a step\n", s->degree_step);
     printf("degree        %d to %d, mean %.4f (self not counted)%s\n", s->degree_min, s->degree_max, s->degree_mean,
            s->time_varying ? all : "");

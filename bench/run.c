@@ -324,6 +324,8 @@ static void warn(const struct qgm_trainer *t)
     if (s->warmup >= t->total)
         fprintf(stderr, "warning: --warmup-epochs %g: %ld steps, but the run ends after %ld: --lr is not reached\n",
                 t->options.warmup_epochs, s->warmup, t->total);
+    if (t->options.warmup_lr > 0 && !(t->options.warmup_epochs > 0))
+        fprintf(stderr, "warning: --warmup-lr does nothing without --warmup-epochs\n");
     if (t->options.mix_buffers && !qgm_model_buffers(t->model))
         fprintf(stderr, "warning: --mix-buffers does nothing: model %s keeps no running statistics\n",
                 t->options.model);

@@ -225,7 +225,7 @@ struct dialect {
     bool pad, latex;
 };
 static const struct dialect plain = { "", "  ", "\n", NULL, " +- ", true, false };
-static const struct dialect markdown = { "| ", " | ", " |\n", "|", " ± ", true, false };
+static const struct dialect markdown = { "| ", " | ", " |\n", "|", " ± ", true, false }; /* a byte more than it shows */
 static const struct dialect latex = { "", " & ", " \\\\\n", NULL, " $\\pm$ ", false, true };
 
 static void print_escaped(FILE *to, const struct dialect *d, const char *text, int width)
@@ -301,7 +301,7 @@ static void print_table(FILE *to, const struct dialect *d, const struct qgm_grid
                 snprintf(text, sizeof text, "%d diverged", cells[i].diverged);
             else if (c == 0 && cells[i].seeds > 1)
                 snprintf(text + used, sizeof text - (size_t)used, "%s%.2f", d->spread, cells[i].spread);
-            fprintf(to, "%s%-*s", d->cell, d->pad ? (c ? 10 : 14) : 0, text);
+            fprintf(to, "%s%-*s", d->cell, d->pad ? (c ? 10 : 14) + (d->rule && strstr(text, d->spread)) : 0, text);
         }
         fprintf(to, "%s%7.1f%s", d->cell, cells[i].seconds, d->end);
     }
