@@ -77,8 +77,10 @@ static void plus_hold(const struct qgm_step *s, struct qgm_block *restrict b)
 {
     vf wd = vf_of(s->weight_decay);
     EACH(b, k)
-    vf_store(b->state[PAST] + k,
-             vf_add(vf_load(b->state[PAST] + k), vf_sub(decayed(b, wd, k), vf_load(b->state[G] + k))));
+    {
+        vf moved = vf_sub(decayed(b, wd, k), vf_load(b->state[G] + k));
+        vf_store(b->state[PAST] + k, vf_add(vf_load(b->state[PAST] + k), moved));
+    }
 }
 VF_INLINE void plain_take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
