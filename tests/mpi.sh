@@ -149,9 +149,9 @@ for kind in $kinds; do
     done
 
     # ---- A process that dies takes the job with it; any number of processes goes on ----
-    long="--dataset synthetic:n=480,test=40 --model mlp:hidden=24 --clients 6 --batch 8 --topology chain --algo relaysgdm --checkpoint-every 10 --threads 1 --quiet"
-    [ -n "${long_want:-}" ] || long_want=$("$bin/qgm-train" $long --steps 400)
-    launch "$kind" 3 $long --steps 400 --out "dead-$kind" >b.txt 2>stderr.txt &
+    long="--dataset synthetic:n=480,test=40 --model mlp:hidden=24 --clients 6 --batch 8 --topology chain --algo relaysgdm --checkpoint-every 50 --threads 1 --quiet"
+    [ -n "${long_want:-}" ] || long_want=$("$bin/qgm-train" $long --steps 4000) # some seconds: time enough to be killed in
+    launch "$kind" 3 $long --steps 4000 --out "dead-$kind" >b.txt 2>stderr.txt &
     job=$!
     while ! ls dead-$kind.part/checkpoint-*.safetensors >/dev/null 2>&1 && kill -0 $job 2>/dev/null; do sleep 0.05; done
     for victim in $(pgrep -f -- "--out dead-$kind"); do # the last of them, launchers and MPICH's watcher apart
@@ -177,7 +177,7 @@ for kind in $kinds; do
     word="process rank $rank "
     [ $kind = mpich ] && word="qgm-train: rank $rank (process $process on .*) died"
     [ "$(grep -c "$word" stderr.txt)" = 1 ] && good || fail "$kind: no word about rank $rank, which was killed"
-    got=$(launch "$kind" 2 $long --steps 400 --out "dead-$kind" --resume 2>stderr.txt)
+    got=$(launch "$kind" 2 $long --steps 4000 --out "dead-$kind" --resume 2>stderr.txt)
     [ "$got" = "$long_want" ] && good || fail "$kind: taken up by two processes: $got, undisturbed $long_want"
 
     # Of messages this short a busy machine may tell no bandwidth; a negative one it never does.
