@@ -115,6 +115,10 @@ static int inspect_topology(const struct qgm_options *o, struct qgm_error *err)
 {
     struct qgm_topology *t;
     QGM_TRY(qgm_topology_open(&t, o->topology, (int)o->clients, o->lazy, (uint64_t)o->seed, err));
+    if (step && qgm_topology_period(t) == 1) {
+        qgm_topology_close(&t);
+        return qgm_fail(err, QGM_USAGE, "--step %ld: %s is the same in every step", step, o->topology);
+    }
     if (!csv && !drawing && qgm_topology_find_spectrum(t, err) < 0) {
         qgm_topology_close(&t);
         return -1;
@@ -209,6 +213,7 @@ static int inspect(int argc, const char **argv, struct qgm_error *err)
         return qgm_fail(err, QGM_USAGE, "--write %s: writes a partition; for the weights of a graph: --csv >%s", file,
                         file);
     if (!topology && drawing) return qgm_fail(err, QGM_USAGE, "--drawing: is of a topology");
+    if (!topology && step) return qgm_fail(err, QGM_USAGE, "--step: is of a topology");
     if (drawing && csv) return qgm_fail(err, QGM_USAGE, "--csv, --drawing: one of the two");
     if (n == 2) QGM_TRY(qgm_options_set(&options, words[0], words[1], err));
     QGM_TRY(qgm_options_check(&options, err));
