@@ -96,8 +96,8 @@ struct qgm_algo {
     struct qgm_stage stage[QGM_MAX_STAGES];
     void (*prepare)(struct qgm_step *);   /* once before each step: fill step.derived. NULL: nothing to do */
     int (*states_of)(const double *knob); /* states in use with these knobs. NULL: all */
-    double (*words)(const struct qgm_step *,
-                    size_t used); /* of 32 bits, that so many coordinates of a block cost. NULL: used */
+    /* Of 32 bits, that so many coordinates of a block cost in a message. NULL: as many as they are. */
+    double (*words)(const struct qgm_step *, size_t used);
 };
 
 #define QGM_MAP(f)                                                                                                     \
@@ -128,6 +128,7 @@ struct qgm_algo {
     {                                                                                                                  \
         .op = QGM_OP_MIX, .arg = 1, .to_x = true                                                                       \
     }
+/* Instead of the MIX that follows, which is then not active. */
 #define QGM_MIX_TO_X_WHEN(test)                                                                                        \
     {                                                                                                                  \
         .op = QGM_OP_MIX, .arg = 1, .to_x = true, .when = (test)                                                       \

@@ -82,13 +82,6 @@ static void plus_hold(const struct qgm_step *s, struct qgm_block *restrict b)
         vf_store(b->state[PAST] + k, vf_add(vf_load(b->state[PAST] + k), moved));
     }
 }
-VF_INLINE void plain_take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
-{
-    (void)s;
-    const struct received in = receives(b, 0, inside);
-    EACH(b, k) vf_store(b->x + k, received(&in, k));
-}
-QGM_INSIDE(plain_take)
 
 #define NO_LOCAL "each step is corrected by the displacement of the one before, which has to be a mixed one"
 #define NEEDS    (QGM_NEEDS_DOUBLY_STOCHASTIC | QGM_NEEDS_SYMMETRIC | QGM_NEEDS_LAMBDA_MIN | QGM_NEEDS_STATIC)
@@ -113,6 +106,6 @@ QGM_FAMILY(d2) = {
       .messages = 1,
       .bytes = 28,
       .stage = { QGM_MAP_WHEN(plus_hold, stands), QGM_MAP_WHEN(start, first), QGM_MAP_WHEN(plus_step, later),
-                 QGM_MIX_INSIDE(1), QGM_MAP_WHEN(plus_take, moves), QGM_MAP_WHEN(plain_take, stands) } },
+                 QGM_MIX_TO_X_WHEN(stands), QGM_MIX_INSIDE_WHEN(1, moves), QGM_MAP_WHEN(plus_take, moves) } },
     { 0 },
 };

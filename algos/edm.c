@@ -42,13 +42,6 @@ VF_INLINE void move_(const struct qgm_step *s, struct qgm_block *restrict b, boo
     }
 }
 QGM_INSIDE(move)
-VF_INLINE void take_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
-{
-    (void)s;
-    const struct received in = receives(b, 0, inside);
-    EACH(b, k) vf_store(b->x + k, received(&in, k));
-}
-QGM_INSIDE(take)
 
 static bool moves(const struct qgm_step *s) { return s->lr != 0; }
 static bool stands(const struct qgm_step *s) { return s->lr == 0; }
@@ -64,7 +57,7 @@ QGM_FAMILY(edm) = {
       .bytes = 28,
       .momentum = true,
       .velocity = 1 + M,
-      .stage = { QGM_MAP_WHEN(hold, stands), QGM_MAP(half), QGM_MIX_INSIDE(1), QGM_MAP_WHEN(move, moves),
-                 QGM_MAP_WHEN(take, stands) } },
+      .stage = { QGM_MAP_WHEN(hold, stands), QGM_MAP(half), QGM_MIX_TO_X_WHEN(stands), QGM_MIX_INSIDE_WHEN(1, moves),
+                 QGM_MAP_WHEN(move, moves) } },
     { 0 },
 };

@@ -30,7 +30,7 @@ int qgm_late_plan(struct qgm_engine *e, const struct qgm_fault_config *faults, s
     const char *why = counts_once(e);
     if (why) return qgm_fail(err, QGM_USAGE, "%s cannot go on with old messages: %s", e->algo->name, why);
     for (const struct qgm_stage *s = e->algo->stage; s->op; s++)
-        if (s->op == QGM_OP_MIX) l->slots += s->arg;
+        if (s->op == QGM_OP_MIX && !(s->to_x && s->when)) l->slots += s->arg; /* that is instead of another one */
     l->keep = (int)faults->stale_steps + 1;
     e->age = calloc((size_t)qgm_topology_clients(e->topology), sizeof *e->age);
     l->age = e->age;

@@ -78,12 +78,17 @@ static void merge(struct qgm_links *l, bool add)
 }
 
 /* A link of weight 0 is none: nothing is sent over it, and a tree stays a tree. */
-static void drop_zeros(struct qgm_links *l)
+static int check_weights(struct qgm_links *l, struct qgm_error *err)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < l->count; i++)
-        if (l->link[i].w != 0 || l->link[i].to == l->link[i].from) l->link[kept++] = l->link[i];
+    for (const struct qgm_link *k = l->link; k < l->link + l->count; k++) {
+        if (!(fabs(k->w) <= MOST_WEIGHT))
+            return qgm_fail(err, QGM_INPUT, "the weight of %d's message at %d is %g: expected numbers up to %g",
+                            k->from, k->to, k->w, MOST_WEIGHT);
+        if (k->w != 0 || k->to == k->from) l->link[kept++] = *k;
+    }
     l->count = kept;
+    return 0;
 }
 
 /* All or nothing: rows that stand point into both buffers. */
@@ -133,11 +138,7 @@ int qgm_rows_make(struct qgm_rows *r, struct qgm_links *l, enum qgm_weighting we
     sort_by(l, l->link, l->sorted, false);
     sort_by(l, l->sorted, l->link, true);
     merge(l, weighting == QGM_EXPLICIT);
-    if (weighting == QGM_EXPLICIT) drop_zeros(l);
-    for (size_t k = 0; weighting == QGM_EXPLICIT && k < l->count; k++)
-        if (!(fabs(l->link[k].w) <= MOST_WEIGHT))
-            return qgm_fail(err, QGM_INPUT, "the weight of %d's message at %d is %g: expected numbers up to %g",
-                            l->link[k].from, l->link[k].to, l->link[k].w, MOST_WEIGHT);
+    if (weighting == QGM_EXPLICIT) QGM_TRY(check_weights(l, err));
     if (reserve(r, l) < 0) return qgm_fail(err, QGM_SYSTEM, "out of memory for %zu mixing weights", l->count);
     size_t at = 0;
     for (int i = 0; i < l->n; i++) {

@@ -4,8 +4,7 @@
  *   W,i,j,w              weight of j's message at i; W,t,i,j,w when the graph changes with the step
  *   P,i,k,h,c,p,x0       client i has gradient h (x_k - c) + 0.3 sin(2 x_k + p) in coordinate k, and starts at x0
  *   LR,t,eta             learning rate of step t
- *   X,t,i,k,x            x_k of client i after t finished steps: all clients and coordinates of some steps, and the
- * last
+ *   X,t,i,k,x            x_k of client i after t finished steps: of a step that is there all, and of the last
  *
  * SPDX-License-Identifier: MIT */
 #ifndef QGM_GOLDEN_H

@@ -299,7 +299,8 @@ bool qgm_run_finished(const struct qgm_options *o, struct qgm_outcome *outcome)
 bool qgm_run_stands(const struct qgm_options *o)
 {
     char path[QGM_TEXT + 16];
-    snprintf(path, sizeof path, "%s/run.jsonl", o->out); /* until it has ended it is in a folder of another name */
+    snprintf(path, sizeof path, "%s/%s", o->out,
+             qgm_record_files[0]); /* until it has ended it is in a folder of another name */
     return access(path, F_OK) == 0;
 }
 

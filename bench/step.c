@@ -315,10 +315,7 @@ static int bench_graph(const struct bench *b, const char *graph, size_t dim, con
     QGM_TRY(qgm_topology_open(&t, graph, (int)b->clients, b->lazy, 1, err));
     int result = 0;
     snprintf(algos, sizeof algos, "%s", b->algos);
-    bool all = strcmp(algos, "all") == 0;
-    for (const char *const *name = qgm_algo_names(); all && *name && result == 0; name++)
-        result = bench_algo(b, *name, graph, t, dim, roof, err);
-    for (char *algo; !all && result == 0 && (algo = strsep(&rest, " "));)
+    for (char *algo; result == 0 && (algo = strsep(&rest, " "));)
         if (*algo) result = bench_algo(b, algo, graph, t, dim, roof, err);
     qgm_topology_close(&t);
     return result;
@@ -385,6 +382,18 @@ static int bench_all(struct bench *b, struct qgm_error *err)
     return result;
 }
 
+/* What was not given, and "all". */
+static void fill_in(struct bench *b)
+{
+    if (!*b->algos) strcpy(b->algos, *b->full ? "dsgd qg-dsgdm-n" : "all");
+    if (!*b->sizes && !*b->full) strcpy(b->sizes, "vgg11");
+    if (!b->threads) b->threads = omp_get_max_threads();
+    if (strcmp(b->algos, "all") != 0) return;
+    size_t used = 0;
+    for (const char *const *name = qgm_algo_names(); *name && used < sizeof b->algos; name++)
+        used += (size_t)snprintf(b->algos + used, sizeof b->algos - used, "%s ", *name);
+}
+
 /* All words are known to be right, and all graphs to have so many clients, before the first is timed. */
 static int check(const struct bench *b, struct qgm_error *err)
 {
@@ -393,7 +402,7 @@ static int check(const struct bench *b, struct qgm_error *err)
         return qgm_fail(err, QGM_USAGE,
                         "--sizes says how long vectors are that are no model's: with --full it does "
                         "nothing");
-    if (strcmp(b->algos, "all") != 0) QGM_TRY(check_words(b->algos, check_algo, err));
+    QGM_TRY(check_words(b->algos, check_algo, err));
     QGM_TRY(check_words(b->sizes, check_size, err));
     QGM_TRY(check_words(b->graphs, check_graph, err));
     while ((graph = strsep(&rest, " "))) {
@@ -421,10 +430,8 @@ static int step_main(int argc, const char **argv, struct qgm_error *err)
     qgm_options_default(&options);
     QGM_TRY(qgm_parse(&program, argc, argv, &options, NULL, 0, err));
     QGM_TRY(qgm_kernels_use(*b.isa ? b.isa : NULL, err));
+    fill_in(&b);
     QGM_TRY(check(&b, err));
-    if (!*b.algos) strcpy(b.algos, *b.full ? "dsgd qg-dsgdm-n" : "all");
-    if (!*b.sizes) strcpy(b.sizes, "vgg11");
-    if (!b.threads) b.threads = omp_get_max_threads();
     if (!*b.full) return bench_all(&b, err);
     const struct qgm_full full = { .models = b.full,
                                    .algos = b.algos,

@@ -129,12 +129,7 @@ static int all_algos(const struct qgm_full *f, struct qgm_options *o, const stru
                      struct qgm_error *err)
 {
     char algos[QGM_LIST], *rest = algos;
-    int more, result = 0;
-    for (const char *const *name = qgm_algo_names(); strcmp(f->algos, "all") == 0 && *name && result == 0; name++) {
-        QGM_TRY(qgm_options_set(o, "algo", *name, err));
-        result = one_algo(f, o, data, err);
-    }
-    if (strcmp(f->algos, "all") == 0) return result;
+    int more;
     snprintf(algos, sizeof algos, "%s", f->algos);
     while ((more = next_word(o, "algo", &rest, err)) > 0) QGM_TRY(one_algo(f, o, data, err));
     return more;

@@ -70,6 +70,8 @@ static void print_plan(const struct qgm_grid *grid, const char *path, int scale,
 {
     int kept = 0;
     for (int i = 0; i < grid->runs; i++) kept += grid->run[i].kept;
+    if (!grid->study->scale[scale] && scale != QGM_LAPTOP)
+        fprintf(stderr, "qgm-study: note: this study has no scale '%s': it is run as it is\n", qgm_scale_names[scale]);
     fprintf(stderr, "study   %s (%s, scale %s)\nruns    %d: %u algorithms", grid->study->title, path,
             qgm_scale_names[scale], grid->runs, grid->study->series_count);
     for (int a = 0; a < grid->axes; a++)

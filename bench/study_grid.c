@@ -210,8 +210,6 @@ int qgm_grid_open(struct qgm_grid *grid, const struct qgm_study *study, const ch
                   bool force, struct qgm_error *err)
 {
     *grid = (struct qgm_grid){ .study = study, .force = force };
-    if (!study->scale[scale] && scale != QGM_LAPTOP)
-        fprintf(stderr, "qgm-study: note: this study has no scale '%s': it is run as it is\n", qgm_scale_names[scale]);
     snprintf(grid->out, sizeof grid->out, "%s", out);
     int result = open_axes(grid, scale, err);
     if (result == 0) result = check_sets(grid, scale, err);
