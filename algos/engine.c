@@ -4,6 +4,7 @@
 #include "kernels.h"
 #include "needs.h"
 #include "registry.h"
+#include "spacing.h"
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,15 +20,6 @@ static int default_threads(void) { return 1; }
 #endif
 
 /* ---- Memory ---- */
-
-/* Elements from one row to the next. Rows of a client are read and written side by side: where their addresses agree
- * modulo 4096, loads wait for unrelated stores and lines fall into the same cache sets. */
-static size_t skewed(size_t padded, size_t real)
-{
-    size_t bytes = padded * real;
-    while (bytes >= 4096 && (bytes % 4096 < 256 || bytes % 4096 > 4096 - 256)) bytes += QGM_ALIGN;
-    return bytes / real;
-}
 
 static size_t local_edges(const struct qgm_engine *e)
 {
@@ -209,9 +201,10 @@ static int plan(struct qgm_engine *e, const struct qgm_engine_config *config, st
     p->stage = e->active;
     p->dim = config->dim;
     p->padded = qgm_pad16(config->dim);
-    p->stride = skewed(p->padded, e->table->real);
     p->states = e->algo->states_of ? e->algo->states_of(e->knob) : e->algo->states;
-    p->client = skewed(p->stride * (size_t)(2 + p->states), e->table->real);
+    size_t rows = (size_t)(2 + p->states);
+    p->stride = qgm_row_stride(p->padded, rows, e->table->real);
+    p->client = qgm_client_stride(p->stride, rows, e->table->real);
     e->blocks = (p->padded + QGM_BLOCK - 1) / QGM_BLOCK;
     p->threads = (size_t)threads < e->blocks ? threads : (int)e->blocks;
     e->topology = config->topology;
