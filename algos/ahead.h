@@ -49,14 +49,10 @@ static inline real *row_of(const struct qgm_pass *p, int local, int row) /* row:
 /* Rows that the segment's maps touch, as in struct qgm_stage, and those that telemetry reads. */
 static inline unsigned ahead_touched_(const struct qgm_pass *p)
 {
-    unsigned all = QGM_STATE(p->states) - 1, rows = 0;
-    for (const struct qgm_stage *s = p->stage; s < p->stage + p->stages; s++) {
-        if (s->op == QGM_OP_NORM) rows |= QGM_STATE(s->arg);
-        if (s->op == QGM_OP_MAP) rows |= s->rows ? s->rows : all;
-        if (s->to_x) rows |= QGM_X;
-    }
-    if (p->telemetry && p->observe_last) rows |= QGM_X;
-    if (p->telemetry && p->observe_last && !p->algo->spends_gradient)
+    unsigned all = QGM_STATE(p->states) - 1, rows = qgm_rows_touched(p->stage, p->stage + p->stages, all);
+    unsigned watched = p->telemetry ? p->watched : 0;
+    if (watched & QGM_WATCHED_X) rows |= QGM_X;
+    if (watched & (QGM_WATCHED_BEFORE | QGM_WATCHED_G))
         rows |= QGM_G | (p->algo->velocity ? QGM_STATE(p->algo->velocity - 1) : 0);
     if (p->algo->spends_gradient && rows & QGM_STATE(p->states)) rows |= QGM_G;
     return rows & all;
@@ -82,8 +78,8 @@ static inline size_t ahead_calls_(const struct ahead *a, int parts)
     for (const struct qgm_stage *s = p->stage; s < p->stage + p->stages; s++)
         if (s->op == QGM_OP_MEAN) calls += (size_t)s->arg * a->unit / (4 * VF);
     if (p->algo->words) calls += (size_t)a->clients * ((size_t)p->algo->messages * COMPRESS_CALLS + LONG_CALLS);
-    if (p->telemetry && p->observe_first) calls += columns;
-    if (p->telemetry && p->observe_last) calls += p->algo->spends_gradient ? columns : 2 * columns;
+    if (p->telemetry)
+        for (unsigned left = p->watched; left; left &= left - 1) calls += columns;
     return calls;
 }
 
@@ -101,7 +97,8 @@ static inline void ahead_plan(struct ahead *a, int parts)
     a->near = lead / 2, a->far = 2 * lead;
     /* Telemetry before the step wants the rows of so many clients at once; a mean of gradients wants those of all, so
      * the next unit's are asked for during this one. */
-    if (a->pass->telemetry && a->pass->observe_first) a->near = least(QGM_WATCHED, (size_t)a->clients) * a->each;
+    if (a->pass->telemetry && a->pass->watched & QGM_WATCHED_BEFORE)
+        a->near = least(QGM_WATCHED, (size_t)a->clients) * a->each;
     if (ahead_of_mean_(a)) a->near = 0, a->far = a->whole;
     if (a->far < 2 * a->near) a->far = 2 * a->near;
     a->calls = ahead_calls_(a, parts);

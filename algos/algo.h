@@ -91,7 +91,8 @@ struct qgm_algo {
     bool local_steps;         /* admits gradient steps without exchange: takes the common option local=K */
     const char *no_local;     /* why not, where it does not */
     enum qgm_lin2021 counted; /* for qgm_engine_bytes_counted */
-    int velocity;             /* 1 + index of the state that telemetry compares with the gradient; 0: none */
+    int velocity;             /* 1 + index of the state that telemetry compares with the gradient; 0: none. It is
+                                 final where no stage that follows touches the gradient */
     struct qgm_knob knob[QGM_MAX_KNOBS];
     struct qgm_stage stage[QGM_MAX_STAGES];
     void (*prepare)(struct qgm_step *);   /* once before each step: fill step.derived. NULL: nothing to do */

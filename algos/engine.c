@@ -449,14 +449,21 @@ static void clear_gradients(struct qgm_engine *e)
         if (e->down[i]) memset(qgm_engine_row(e, i, 1), 0, e->pass.padded * e->table->real);
 }
 
+/* What no stage from `end` on touches is as it will be after the step; so is the momentum when gradients are. */
+static unsigned ready_to_watch(const struct qgm_engine *e, int end)
+{
+    unsigned later = qgm_rows_touched(e->active + end, e->active + e->stages, QGM_STATE(e->pass.states) - 1);
+    return QGM_WATCHED_BEFORE | (later & QGM_X ? 0 : QGM_WATCHED_X) | (later & QGM_G ? 0 : QGM_WATCHED_G);
+}
+
 int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telemetry, struct qgm_error *err)
 {
     assert(!telemetry || e->telemetry_wanted);
     QGM_TRY(begin_step(e, lr, telemetry, err));
     if (telemetry && e->faults) clear_gradients(e);
     int n = e->stages;
-    bool spends = e->algo->spends_gradient, elsewhere = e->group->ranks > 1;
-    if (telemetry && spends && elsewhere) qgm_engine_observe(e, false, true);
+    unsigned unseen = QGM_WATCHED_X | (e->algo->spends_gradient ? QGM_WATCHED_BEFORE : QGM_WATCHED_G);
+    bool elsewhere = e->group->ranks > 1;
     e->pass.telemetry = telemetry && !elsewhere ? e->telemetry : NULL;
     for (int begin = 0, end; begin < n; begin = end) {
         for (end = begin; end < n && e->active[end].op != QGM_OP_NORM; end++) continue;
@@ -464,10 +471,12 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
         end += barrier;
         e->pass.stage = e->active + begin;
         e->pass.stages = end - begin;
-        e->pass.observe_first = spends && begin == 0;
-        e->pass.observe_last = end == n;
+        e->pass.watched = unseen & ready_to_watch(e, end);
+        unseen &= ~e->pass.watched;
         qgm_order_segment(e);
+        if (telemetry && elsewhere) qgm_engine_observe(e, e->pass.watched & QGM_WATCHED_BEFORE);
         run_segment(e);
+        if (telemetry && elsewhere) qgm_engine_observe(e, e->pass.watched & ~(unsigned)QGM_WATCHED_BEFORE);
         for (int s = begin; s < end; s++) e->pass.slot += e->active[s].op == QGM_OP_MIX ? e->active[s].arg : 0;
         if (barrier) finish_norm(e);
     }
@@ -476,7 +485,6 @@ int qgm_engine_step(struct qgm_engine *e, double lr, struct qgm_telemetry *telem
         e->mass = e->mass_next;
         e->mass_next = old;
     }
-    if (telemetry && elsewhere) qgm_engine_observe(e, true, !spends);
     if (telemetry) sum_telemetry(e, telemetry);
     e->step.t++;
     e->begun = false;

@@ -57,9 +57,9 @@ struct qgm_engine {
 
 /* Elements of `row` (0: x, 1: g, 2 ...: states) of a client that lives here. */
 char *qgm_engine_row(struct qgm_engine *e, int client, int row);
-/* Telemetry apart from the pass, where clients live in several processes: fill what e->telemetry says of the parameters
- * or of the gradients, the same bits as in a pass. Collective. */
-void qgm_engine_observe(struct qgm_engine *e, bool params, bool gradients);
+/* Telemetry apart from the pass, where clients live in several processes: fill what e->telemetry says of what
+ * is watched (enum qgm_watched), the same bits as in a pass. Collective. */
+void qgm_engine_observe(struct qgm_engine *e, unsigned what);
 /* Messages that come late: engine_late.c. */
 size_t qgm_late_bytes(const struct qgm_engine *e);
 int qgm_late_plan(struct qgm_engine *e, const struct qgm_fault_config *faults, struct qgm_error *err);

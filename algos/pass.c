@@ -308,15 +308,18 @@ static bool ready(const struct wave *v, int q)
 }
 
 /* Telemetry of the clients at places from ... to - 1, whose rows are at hand. */
-static void watch(struct wave *v, int from, int to, bool params, bool gradients)
+static void watch(struct wave *v, int from, int to, unsigned what)
 {
     const struct qgm_pass *p = v->pass;
-    struct qgm_view view = { .step = p->client, .clients = v->clients, .order = params ? p->finish : NULL };
+    struct qgm_view view = { .step = p->client,
+                             .clients = v->clients,
+                             .order = what & QGM_WATCHED_BEFORE ? NULL : p->finish };
+    bool gradients = what & (QGM_WATCHED_BEFORE | QGM_WATCHED_G);
     if (!p->at_hand) view.meanwhile = fetch_meanwhile, view.user = &v->ahead;
     const size_t from_at = v->ahead.at, end = least(v->ahead.end, from_at + v->ahead.unit);
     for (size_t at = from_at; at < end; at += QGM_STRIP) {
         double *out = p->telemetry + at / QGM_BLOCK * 2 * QGM_SPREADS;
-        if (params) view.x = row_of(p, 0, 0) + at;
+        if (what & QGM_WATCHED_X) view.x = row_of(p, 0, 0) + at;
         if (gradients) view.g = row_of(p, 0, 1) + at;
         if (gradients && p->algo->velocity) view.v = row_of(p, 0, 1 + p->algo->velocity) + at;
         if (from == 0 && at % QGM_BLOCK == 0) QGM_ISA(qgm_pass_observe_clear)(&view, out);
@@ -329,8 +332,8 @@ static void watch(struct wave *v, int from, int to, bool params, bool gradients)
 static void watch_first(struct wave *v)
 {
     int done = v->done[0];
-    if (!v->pass->telemetry || !v->pass->observe_first || done % QGM_WATCHED) return;
-    watch(v, done, (int)least((size_t)done + QGM_WATCHED, (size_t)v->clients), false, true);
+    if (!v->pass->telemetry || !(v->pass->watched & QGM_WATCHED_BEFORE) || done % QGM_WATCHED) return;
+    watch(v, done, (int)least((size_t)done + QGM_WATCHED, (size_t)v->clients), QGM_WATCHED_BEFORE);
     spent(&v->part[0], QGM_PHASE_TELEMETRY);
 }
 
@@ -338,8 +341,9 @@ static void watch_first(struct wave *v)
 static void watch_last(struct wave *v)
 {
     int done = v->done[v->parts - 1];
-    if (!v->pass->telemetry || !v->pass->observe_last || (done % QGM_WATCHED && done < v->clients)) return;
-    watch(v, (done - 1) / QGM_WATCHED * QGM_WATCHED, done, true, !v->pass->algo->spends_gradient);
+    unsigned what = v->pass->watched & (QGM_WATCHED_X | QGM_WATCHED_G);
+    if (!v->pass->telemetry || !what || (done % QGM_WATCHED && done < v->clients)) return;
+    watch(v, (done - 1) / QGM_WATCHED * QGM_WATCHED, done, what);
     spent(&v->part[v->parts - 1], QGM_PHASE_TELEMETRY);
 }
 

@@ -65,9 +65,27 @@ struct qgm_pass {
     bool at_hand;                  /* all rows are in caches already: nothing is to be fetched ahead */
     char *flights;                 /* [thread][flight][QGM_FLIGHT_BYTES]: where panels stand; zero: not under way */
     bool early;                    /* set off as many panels as can be; the rest waits for the step */
-    bool observe_first,
-        observe_last; /* gradients before the first segment, where they are spent; the rest after the last */
+    unsigned watched;              /* by telemetry in this segment, of enum qgm_watched; if it is asked at all */
 };
+
+/* Each as soon as it is final, when it is still in the caches. */
+enum qgm_watched {
+    QGM_WATCHED_BEFORE = 1, /* gradients that the step spends, and the momentum as it was: before the segment */
+    QGM_WATCHED_X = 2,      /* parameters: behind it, and so are */
+    QGM_WATCHED_G = 4       /* gradients and momentum */
+};
+
+/* Rows that stages from s to end - 1 touch, as in struct qgm_stage; all: how these are named if they are all there. */
+static inline unsigned qgm_rows_touched(const struct qgm_stage *s, const struct qgm_stage *end, unsigned all)
+{
+    unsigned rows = 0;
+    for (; s < end; s++) {
+        if (s->op == QGM_OP_NORM) rows |= QGM_STATE(s->arg);
+        if (s->op == QGM_OP_MAP) rows |= s->rows ? s->rows : all;
+        if (s->to_x) rows |= QGM_X;
+    }
+    return rows;
+}
 
 /* Rows of all clients at some block: client i's x at x + i step, and so on; v: the momentum state. Of x and g, what is
  * NULL is not measured; v goes with g. */

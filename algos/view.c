@@ -65,14 +65,16 @@ static void take_turn(struct qgm_engine *e, int block, int rows, const int *row)
     e->group->op->turn(e->group, t->mine, t->out, t->all, t->in);
 }
 
-void qgm_engine_observe(struct qgm_engine *e, bool params, bool gradients)
+void qgm_engine_observe(struct qgm_engine *e, unsigned what)
 {
+    if (!what) return;
+    bool params = what & QGM_WATCHED_X, gradients = what & (QGM_WATCHED_BEFORE | QGM_WATCHED_G);
     int velocity = gradients ? e->algo->velocity : 0, rows = 0, row[MOST_ROWS];
     if (params) row[rows++] = 0;
     if (gradients) row[rows++] = 1;
     if (velocity) row[rows++] = 1 + velocity;
     const struct qgm_turn *t = &e->turn;
-    const int *order = params ? e->pass.finish : NULL; /* as in a pass: before a step they come as they are */
+    const int *order = what & QGM_WATCHED_BEFORE ? NULL : e->pass.finish; /* as in a pass */
     for (int block = 0; block < t->rounds; block++) {
         take_turn(e, block, rows, row);
         size_t len = length(e, e->group->rank, block), bytes = len * e->table->real;

@@ -1,5 +1,5 @@
-/* The engine: the same bits for every instruction set and number of threads, telemetry against plain sums, bytes,
- * refusals. SPDX-License-Identifier: MIT */
+/* The engine: the same bits for every instruction set and number of threads, bytes, refusals. SPDX-License-Identifier:
+ * MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -91,57 +91,6 @@ static void same_bits_everywhere(void **state)
         qgm_topology_close(&t);
     }
     assert_int_equal(qgm_kernels_use("auto", NULL), 0);
-}
-
-static double square(double x) { return x * x; }
-
-/* 1/n sum_i || v_i - vbar ||^2 and || vbar ||, of parameters or gradients. */
-struct plain {
-    double apart, norm;
-};
-static struct plain plain_sums(struct qgm_engine *e, float *row(struct qgm_engine *, int))
-{
-    struct plain p = { 0 };
-    int n = qgm_engine_clients(e);
-    for (size_t k = 0; k < qgm_engine_dim(e); k++) {
-        double mean = 0;
-        for (int i = 0; i < n; i++) mean += (double)row(e, i)[k] / n;
-        for (int i = 0; i < n; i++) p.apart += square((double)row(e, i)[k] - mean) / n;
-        p.norm += mean * mean;
-    }
-    p.norm = sqrt(p.norm);
-    return p;
-}
-
-static void telemetry_is_what_it_says(void **state)
-{
-    (void)state;
-    static const char *const algos[] = { "dsgdm", "qg-dadam", "qg-dadam:version=v1" }; /* these spend the gradient */
-    static const int clients[] = { 5, 16, 37 }; /* sums are made of 16 at a time */
-    for (size_t i = 0; i < QGM_COUNT(clients) * QGM_COUNT(algos); i++) {
-        size_t a = i % QGM_COUNT(algos);
-        struct qgm_topology *t = open_graph("ring", clients[i / QGM_COUNT(algos)]);
-        struct qgm_engine_config config = {
-            .algo = algos[a], .topology = t, .dim = 2500, .momentum = 0.5, .telemetry = true
-        };
-        struct qgm_engine *e = open_engine(&config);
-        struct qgm_telemetry m;
-        fill(e, true);
-        for (int s = 0; s < 2; s++) {
-            fill(e, false);
-            struct plain g = plain_sums(e, qgm_engine_grad);
-            assert_int_equal(qgm_engine_step(e, 0.1, &m, NULL), 0);
-            struct plain x = plain_sums(e, qgm_engine_params);
-            assert_true(fabs(m.consensus / sqrt(x.apart) - 1) < 1e-5);
-            assert_true(fabs(m.mean_norm / x.norm - 1) < 1e-5);
-            assert_true(fabs(m.zeta2 / g.apart - 1) < 1e-5);
-            assert_true(fabs(m.grad_norm / g.norm - 1) < 1e-5);
-            if (s == 0 && a == 0) assert_true(fabs(m.cosine - 1) < 1e-5); /* by now the momentum is the gradient */
-            if (s == 0 && a > 0) assert_true(isnan(m.cosine));            /* there was none before the step */
-        }
-        qgm_engine_close(&e);
-        qgm_topology_close(&t);
-    }
 }
 
 /* 16 clients of an encoder of 22.7 M parameters must fit in 6 GiB under any version: four rows each, and little else.
@@ -472,7 +421,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_bits_everywhere),
-        cmocka_unit_test(telemetry_is_what_it_says),
         cmocka_unit_test(quasi_global_adam_holds_four_rows),
         cmocka_unit_test(measuring_holds_nothing),
         cmocka_unit_test(average_and_digest),

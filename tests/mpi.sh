@@ -135,7 +135,7 @@ for kind in $kinds; do
     untimed "three-$kind/metrics.csv" >b.txt
     cmp -s a.txt b.txt && good || fail "$kind: metrics: $(diff a.txt b.txt | head -n 4)"
     # Telemetry is summed in the order in which clients are through a step, some at a time: the same in processes.
-    for flags in "--algo gt --topology torus" "--algo qg-dsgdm-n --topology random-matching" "--algo qg-dadam --topology ring" "--algo sgd-central --topology ring"; do
+    for flags in "--algo gt --topology torus" "--algo gt-nsgdm --topology ring" "--algo qg-dsgdm-n --topology random-matching" "--algo qg-dadam --topology ring" "--algo sgd-central --topology ring"; do
         many="--dataset synthetic:n=480,test=40 --model mlp:hidden=24 --clients 36 --batch 4 --steps 3 --eval-every 0.01 --quiet --force-pairing $flags"
         rm -rf one many
         "$bin/qgm-train" $many --threads 2 --out one >a.txt 2>stderr.txt
