@@ -119,8 +119,8 @@ int qgm_flag_number(const char *flag, const char *text, double low, double high,
     char *end;
     double x = strtod(text, &end);
     if (end == text || *end || !(x >= low && x <= high) || (whole && x != floor(x)))
-        return qgm_fail(err, QGM_USAGE, "--%s %s: expected a %s from %.10g to %.10g", flag, text,
-                        whole ? "whole number" : "number", low, high);
+        return qgm_fail(err, QGM_USAGE, "--%s %s: expected a %s from %.*g to %.*g", flag, text,
+                        whole ? "whole number" : "number", whole ? 16 : 10, low, whole ? 16 : 10, high);
     *value = x;
     return 0;
 }

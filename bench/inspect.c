@@ -215,6 +215,11 @@ static int inspect(int argc, const char **argv, struct qgm_error *err)
     if (!topology && drawing) return qgm_fail(err, QGM_USAGE, "--drawing: is of a topology");
     if (!topology && step) return qgm_fail(err, QGM_USAGE, "--step: is of a topology");
     if (drawing && csv) return qgm_fail(err, QGM_USAGE, "--csv, --drawing: one of the two");
+    const char *flagged = topology ? options.topology : options.partition;
+    struct qgm_options usual;
+    qgm_options_default(&usual);
+    if (n == 2 && strcmp(flagged, words[1]) != 0 && strcmp(flagged, topology ? usual.topology : usual.partition) != 0)
+        return qgm_fail(err, QGM_USAGE, "%s %s, --%s %s: one of the two", words[0], words[1], words[0], flagged);
     if (n == 2) QGM_TRY(qgm_options_set(&options, words[0], words[1], err));
     QGM_TRY(qgm_options_check(&options, err));
     return topology ? inspect_topology(&options, err) : inspect_partition(&options, err);

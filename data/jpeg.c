@@ -77,7 +77,7 @@ static int decode(tjhandle decoder, const char *path, const unsigned char *bytes
         what = complaint(decoder, bytes, size);
     if (what)
         return qgm_fail(err, QGM_INPUT, "%s: %s: %s", path,
-                        tjGetErrorCode(decoder) == TJERR_WARNING ? "damaged" : "not a JPEG file", what);
+                        tjGetErrorCode(decoder) == TJERR_WARNING ? "damaged" : "cannot be decoded", what);
     if (to->w < 1 || to->h < 1 || to->w > MOST_SIDE || to->h > MOST_SIDE)
         return qgm_fail(err, QGM_INPUT, "%s: %d x %d pixels, expected 1 to %d a side", path, to->w, to->h, MOST_SIDE);
     scale_down(&to->w, &to->h, side);

@@ -161,7 +161,7 @@ static void damaged_files_are_named_or_counted(void **state)
     fclose(f);
     refused(spec, "cut.JPEG"); /* the first in order */
     unlink(below("set/train/cat/cut.JPEG"));
-    refused(spec, "val/cat/w.JPEG: not a JPEG file");
+    refused(spec, "val/cat/w.JPEG: cannot be decoded: Not a JPEG file");
     open_tree(&d, ",skip=1");
     assert_true(d.skipped == 1 && d.train.n == 4 && d.test.n == 2);
     check_colour(d.test.pixels + 256 * 3, 256, 90, 90, 90);

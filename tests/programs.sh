@@ -51,6 +51,7 @@ accept '^0,4,0.5$' "$bin/qgm-inspect" topology one-peer-exponential --clients 8 
 accept '^0,7,0.5$' "$bin/qgm-inspect" topology one-peer-exponential --clients 8 --step 3 --csv
 refuse 2 '--step two: expected a whole number' "$bin/qgm-inspect" topology ring --step two
 refuse 2 '--step 2: ring is the same in every step' "$bin/qgm-inspect" topology ring --step 2
+refuse 2 'topology ring, --topology torus: one of the two' "$bin/qgm-inspect" topology ring --topology torus
 refuse 2 '--csv, --drawing: one of the two' "$bin/qgm-inspect" topology ring --csv --drawing
 # A partition that was drawn is one that can be given.
 "$bin/qgm-inspect" partition lin2021 --alpha 0.1 --dataset synthetic --clients 4 --write mine.txt | grep fingerprint >drawn.txt
