@@ -4,6 +4,7 @@
 #include "golden.h"
 #include "kernels.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { FLAG_PRINT = QGM_OWN_FLAG, FLAG_DOUBLE, FLAG_ISA, FLAG_THREADS };
@@ -42,8 +43,9 @@ static const struct poptOption own_flags[] = {
     POPT_TABLEEND
 };
 static const char intro[] =
-    "Runs the problem of a golden CSV file through the engine and prints the largest deviation from its X rows, as a\n"
-    "share of the largest |x| among them. Exit code 1 when that is above 1e-5 (1e-11 with --double). Algorithms run\n"
+    "Runs the problems of golden CSV files through the engine and prints the largest deviation from their X rows, as "
+    "a\n"
+    "share of the largest |x| among them. Exit code 1 when one is above 1e-5 (1e-11 with --double). Algorithms run\n"
     "on the graph of the file even where it lacks what they declare to need.";
 
 static double get(struct qgm_engine *e, bool reference, int i, long k)
@@ -131,24 +133,44 @@ static int replay(const struct replay *r, const char *path, struct qgm_error *er
     return result;
 }
 
+/* All of them, whatever becomes of one. */
+static int replay_all(const struct replay *r, const char **path, int n, struct qgm_error *err)
+{
+    int failed = 0;
+    if (n == 1) return replay(r, path[0], err);
+    for (int i = 0; i < n; i++) {
+        struct qgm_error why = { 0 };
+        if (replay(r, path[i], &why) == 0) continue;
+        fflush(stdout);
+        fprintf(stderr, "qgm-replay: %s\n", why.text);
+        failed++;
+    }
+    return failed ? qgm_fail(err, QGM_INPUT, "%d of %d files: see above", failed, n) : 0;
+}
+
 static int replay_main(int argc, const char **argv, struct qgm_error *err)
 {
     struct replay r = { .threads = 1 };
-    const struct qgm_program program = { .name = "qgm-replay",
-                                         .usage = "FILE.csv [FLAG]...",
-                                         .intro = intro,
-                                         .examples = "  qgm-replay tests/golden/qg-dsgdm-n.csv --double\n",
-                                         .own = own_flags,
-                                         .set = set_own,
-                                         .user = &r };
-    const char *words[1] = { NULL };
+    const struct qgm_program program = {
+        .name = "qgm-replay",
+        .usage = "FILE.csv... [FLAG]...",
+        .intro = intro,
+        .examples = "  qgm-replay tests/golden/*.csv\n  qgm-replay tests/golden/qg-dsgdm-n.csv --double\n",
+        .own = own_flags,
+        .set = set_own,
+        .user = &r
+    };
     struct qgm_options options;
     qgm_options_default(&options);
-    int n = qgm_parse(&program, argc, argv, &options, words, 1, err);
-    if (n < 0) return -1;
-    if (n == 0) return qgm_fail(err, QGM_USAGE, "no file given: expected a golden CSV (see --help)");
-    QGM_TRY(qgm_kernels_use(*r.isa ? r.isa : NULL, err));
-    return replay(&r, words[0], err);
+    const char **path = calloc((size_t)argc, sizeof *path);
+    if (!path) return qgm_fail(err, QGM_SYSTEM, "out of memory");
+    int n = qgm_parse(&program, argc, argv, &options, path, argc, err), result = n < 0 ? -1 : 0;
+    if (n == 0) result = qgm_fail(err, QGM_USAGE, "no file given: expected a golden CSV (see --help)");
+    if (n > 1 && r.print) result = qgm_fail(err, QGM_USAGE, "--print: of one file, found %d", n);
+    if (result == 0) result = qgm_kernels_use(*r.isa ? r.isa : NULL, err);
+    if (result == 0) result = replay_all(&r, path, n, err);
+    free(path);
+    return result;
 }
 
 int main(int argc, const char **argv)

@@ -54,4 +54,11 @@ damage 's/^P,0,0,/Q,0,0,/' kind.csv;                    refuse "found 'Q', expec
 head -c 4000 /dev/urandom >"$work/noise.csv";           refuse 'noise.csv' noise.csv
 printf '# n=2\n# d=1\n# T=1\nW,0,0,1\0,2\n' >"$work/zero.csv"; refuse 'a zero byte' zero.csv
 refuse 'No such file' nowhere.csv
+
+# Several: all are run, whatever becomes of one.
+replay "$1"/golden/d2.csv "$sample" "$work/again.csv" >"$work/three.txt" || fail "three files"
+[ "$(grep -c . "$work/three.txt")" = 3 ] || fail "three files: $(cat "$work/three.txt")"
+if replay "$work/moved.csv" "$work/nowhere.csv" "$sample" >"$work/rest.txt" 2>"$work/why.txt"; then fail "two of three are bad"; fi
+grep -q 'moved.csv.*deviates' "$work/why.txt" && grep -q 'nowhere.csv: No such file' "$work/why.txt" &&
+    grep -q '2 of 3 files' "$work/why.txt" && grep -q "$sample" "$work/rest.txt" || fail "two of three: $(cat "$work/why.txt")"
 exit $bad
