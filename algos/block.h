@@ -20,6 +20,7 @@ struct qgm_block {
     real *state[QGM_MAX_STATES]; /* where gradients are spent, the one behind the last is g */
     real *out[QGM_MAX_MESSAGES];
     const real *in[QGM_MAX_MESSAGES];
+    const real *sent[QGM_MAX_MESSAGES]; /* behind a MIX: this client's own messages, as it made them */
     /* Of a MIX that is left to the map behind it: what in[m] would be the sum of, ascending, and the weights. */
     bool inside;
     const real *part[QGM_MAX_MESSAGES][QGM_PARTS];

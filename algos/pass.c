@@ -95,10 +95,13 @@ static void receive(const struct place *w, int local, int client)
         real *in = w->before->to_x ? b->x : in_buffer(w, m);
         if (w->before->op == QGM_OP_RELAY) relay_collect(p, local, client, from, w->in_panel, in, w->at, w->len);
         if (w->before->op != QGM_OP_MIX || (p->down && p->down[client])) continue;
+        bool kept = p->step->exchanges && p->late.sent;
+        b->sent[m] =
+            kept ? sent_row(w, local, w->slot - w->before->arg + m, 0) : (const real *)from[client] + w->in_panel;
         if (b->inside)
             for (int j = 0; j < QGM_PARTS; j++) b->part[m][j] = (const real *)from[row->from[j]] + w->in_panel;
-        else if (p->step->exchanges && p->late.sent && p->late.age[client])
-            mix_late(in, from, row, client, sent_row(w, local, w->slot - w->before->arg + m, 0), w->in_panel, w->len);
+        else if (kept && p->late.age[client])
+            mix_late(in, from, row, client, b->sent[m], w->in_panel, w->len);
         else if (p->step->exchanges)
             mix(in, from, row, w->in_panel, w->len);
         else /* a copy: the next messages may go to the same place */

@@ -26,18 +26,16 @@ static void half(const struct qgm_step *s, struct qgm_block *restrict b)
     }
 }
 
-/* x' = h + rate (h~ - h), h computed again rather than kept;  M <- mu M + (1 - mu) (x - x')/lr */
+/* x' = h + rate (h~ - h);  M <- mu M + (1 - mu) (x - x')/lr */
 VF_INLINE void follow_(const struct qgm_step *s, struct qgm_block *restrict b, bool inside)
 {
     const struct received in = receives(b, 0, inside);
-    vf lr = vf_of(s->lr), wd = vf_of(s->weight_decay), beta = vf_of(s->momentum), rate = vf_of(s->derived[CURRENT]);
-    vf mu = vf_of(s->knob[MU]), c = vf_of((1 - s->knob[MU]) * s->per_lr);
+    vf rate = vf_of(s->derived[CURRENT]), mu = vf_of(s->knob[MU]), c = vf_of((1 - s->knob[MU]) * s->per_lr);
     EACH(b, k)
     {
-        vf x = vf_load(b->x + k), m = vf_load(b->state[M] + k), g = decayed(b, wd, k), u = vf_fma(beta, m, g);
-        vf h = vf_fnma(lr, s->nesterov ? vf_fma(beta, u, g) : u, x);
-        vf next = vf_fma(rate, vf_sub(received(&in, k), h), h);
-        vf_store(b->state[M] + k, vf_fma(c, vf_sub(x, next), vf_mul(mu, m)));
+        vf h = vf_load(b->sent[0] + k), next = vf_fma(rate, vf_sub(received(&in, k), h), h);
+        vf moved = vf_sub(vf_load(b->x + k), next);
+        vf_store(b->state[M] + k, vf_fma(c, moved, vf_mul(mu, vf_load(b->state[M] + k))));
         vf_store(b->x + k, next);
     }
 }
