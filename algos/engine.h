@@ -30,8 +30,8 @@ struct qgm_engine_config {
 
 /* Measured in the same pass over memory, at the parameters after the step and the gradients it used. Clients that are
  * down have parameters and a momentum, but no gradient: means of gradients are over the others, NaN without any. It
- * reads again what has just been written: in the middle a fiftieth of the step that it is asked of where memory is
- * slow, a sixth where it is fast; training asks only before an evaluation. */
+ * reads again what has just been written: a fiftieth to a tenth of the step that it is asked of where memory is slow, a
+ * sixth where it is fast; training asks only before an evaluation. */
 struct qgm_telemetry {
     double consensus; /* sqrt( 1/n sum_i || x_i - xbar ||^2 ) */
     double mean_norm; /* || xbar || */
