@@ -73,7 +73,7 @@ static inline bool ahead_of_mean_(const struct ahead *a) { return a->pass->stage
 static inline size_t ahead_calls_(const struct ahead *a, int parts)
 {
     const struct qgm_pass *p = a->pass;
-    size_t columns = a->unit / (4 * VF) * (((size_t)a->clients + QGM_WATCHED - 1) / QGM_WATCHED);
+    size_t columns = a->unit / (4 * VF) * (((size_t)a->clients + QGM_WATCH_CLIENTS - 1) / QGM_WATCH_CLIENTS);
     size_t calls = (size_t)a->clients * ((ahead_of_mean_(a) ? 0 : 2) + 4 * (size_t)(parts - 1));
     for (const struct qgm_stage *s = p->stage; s < p->stage + p->stages; s++)
         if (s->op == QGM_OP_MEAN) calls += (size_t)s->arg * a->unit / (4 * VF);
@@ -98,7 +98,7 @@ static inline void ahead_plan(struct ahead *a, int parts)
     /* Telemetry before the step wants the rows of so many clients at once; a mean of gradients wants those of all, so
      * the next unit's are asked for during this one. */
     if (a->pass->telemetry && a->pass->watched & QGM_WATCHED_BEFORE)
-        a->near = least(QGM_WATCHED, (size_t)a->clients) * a->each;
+        a->near = least(QGM_WATCH_CLIENTS, (size_t)a->clients) * a->each;
     if (ahead_of_mean_(a)) a->near = 0, a->far = a->whole;
     if (a->far < 2 * a->near) a->far = 2 * a->near;
     a->calls = ahead_calls_(a, parts);

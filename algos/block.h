@@ -9,8 +9,8 @@ enum { QGM_PARTS = 3 }; /* as many as a client of a ring listens to */
 
 /* `len` elements (a multiple of 16, at most QGM_BLOCK) of one client, from index `at` of its vector on. x and the
  * states persist; x keeps its old value until a map overwrites it. in holds what the last exchange brought and out what
- * the next one takes: both are valid only up to the next exchange. Padding at the end of a vector holds zeros at the
- * start and is never read by anyone. */
+ * the next one takes: both are valid only up to the next exchange; sent only until a map makes the next message.
+ * Padding at the end of a vector holds zeros at the start and is never read by anyone. */
 struct qgm_block {
     size_t len, at;
     size_t used; /* of len, those that are not padding */
@@ -20,7 +20,7 @@ struct qgm_block {
     real *state[QGM_MAX_STATES]; /* where gradients are spent, the one behind the last is g */
     real *out[QGM_MAX_MESSAGES];
     const real *in[QGM_MAX_MESSAGES];
-    const real *sent[QGM_MAX_MESSAGES]; /* behind a MIX: this client's own messages, as it made them */
+    const real *sent[QGM_MAX_MESSAGES]; /* behind a MIX: this client's own, as it made them */
     /* Of a MIX that is left to the map behind it: what in[m] would be the sum of, ascending, and the weights. */
     bool inside;
     const real *part[QGM_MAX_MESSAGES][QGM_PARTS];

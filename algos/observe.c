@@ -119,7 +119,7 @@ void QGM_ISA(qgm_pass_observe)(const struct qgm_view *of, size_t len, double *ou
     QGM_ISA(qgm_pass_observe_clear)(&view, out);
     for (size_t k = 0; k < len; k += QGM_STRIP) {
         for (int i = 0, next; i < view.clients; i = next) {
-            next = (int)least((size_t)i + QGM_WATCHED, (size_t)view.clients);
+            next = (int)least((size_t)i + QGM_WATCH_CLIENTS, (size_t)view.clients);
             QGM_ISA(qgm_pass_observe_some)(&view, &sums, i, next, least(len - k, QGM_STRIP), out);
         }
         if (view.x) view.x = (const real *)view.x + QGM_STRIP;

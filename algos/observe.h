@@ -8,7 +8,7 @@
 /* Part of the result. Sums are made for strips of so many elements and added in their order, however much of a block is
  * at hand; so many clients are added at a time: few enough that their rows are still in the nearest caches, and enough
  * that the sums between are not what takes the time. */
-enum { QGM_STRIP = QGM_BLOCK / 4, QGM_WATCHED = 16 };
+enum { QGM_STRIP = QGM_BLOCK / 4, QGM_WATCH_CLIENTS = 16 };
 
 /* For __builtin_prefetch: what is wanted tens of KB later would push out of the first level what is being worked on,
  * and be gone from there before its turn. */

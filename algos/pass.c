@@ -335,8 +335,8 @@ static void watch(struct wave *v, int from, int to, unsigned what)
 static void watch_first(struct wave *v)
 {
     int done = v->done[0];
-    if (!v->pass->telemetry || !(v->pass->watched & QGM_WATCHED_BEFORE) || done % QGM_WATCHED) return;
-    watch(v, done, (int)least((size_t)done + QGM_WATCHED, (size_t)v->clients), QGM_WATCHED_BEFORE);
+    if (!v->pass->telemetry || !(v->pass->watched & QGM_WATCHED_BEFORE) || done % QGM_WATCH_CLIENTS) return;
+    watch(v, done, (int)least((size_t)done + QGM_WATCH_CLIENTS, (size_t)v->clients), QGM_WATCHED_BEFORE);
     spent(&v->part[0], QGM_PHASE_TELEMETRY);
 }
 
@@ -345,8 +345,8 @@ static void watch_last(struct wave *v)
 {
     int done = v->done[v->parts - 1];
     unsigned what = v->pass->watched & (QGM_WATCHED_X | QGM_WATCHED_G);
-    if (!v->pass->telemetry || !what || (done % QGM_WATCHED && done < v->clients)) return;
-    watch(v, (done - 1) / QGM_WATCHED * QGM_WATCHED, done, what);
+    if (!v->pass->telemetry || !what || (done % QGM_WATCH_CLIENTS && done < v->clients)) return;
+    watch(v, (done - 1) / QGM_WATCH_CLIENTS * QGM_WATCH_CLIENTS, done, what);
     spent(&v->part[v->parts - 1], QGM_PHASE_TELEMETRY);
 }
 

@@ -1,5 +1,5 @@
-/* The engine: the same bits for every instruction set and number of threads, bytes, refusals. SPDX-License-Identifier:
- * MIT */
+/* The engine: the same bits for every instruction set and number of threads, bytes sent, refusals.
+ * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
